@@ -1,0 +1,88 @@
+//! The cooperative budget: how many ready operations a task may do in one poll.
+//!
+//! A task whose socket always has bytes, or whose channel always has items, would never return to its executor.
+//! Each leaf operation of ours therefore asks here first. An executor of ours grants a budget for each poll
+//! ([`with_budget`]); when it is spent, leaf operations say `Pending` and wake their task, so that it goes to the back
+//! of the ready queue.
+//!
+//! 1. Without a grant the budget is unlimited: under a foreign executor nothing changes.
+//! 2. A refused operation has woken its task; no wake-up is lost.
+//! 3. Only operations that were *ready* cost: what waits costs nothing.
+//!
+//! The idea is tokio's ("Reducing tail latencies with automatic cooperative task yielding", 2020), and so is the
+//! number, 128.
+
+use std::cell::Cell;
+use std::task::{Context, Poll};
+
+/// The budget of one poll where nobody has set another: 128 ready leaf operations.
+///
+/// Smaller costs throughput (an always-ready reader is requeued more often), larger costs the others latency: 128
+/// receives of 64 B take about 0.3 ms.
+pub const DEFAULT: u32 = 128;
+
+const UNLIMITED: u32 = u32::MAX;
+
+thread_local! {
+    static REMAINING: Cell<u32> = const { Cell::new(UNLIMITED) };
+}
+
+/// Grants `units` ready leaf operations to what `poll` does.
+///
+/// The former budget is restored afterwards, also when `poll` panics.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_base::budget;
+/// use std::task::{Context, Waker};
+///
+/// let mut cx = Context::from_waker(Waker::noop());
+/// budget::with_budget(1, || {
+///     assert!(budget::poll_proceed(&mut cx).is_ready());
+///     budget::spend();
+///     assert!(budget::poll_proceed(&mut cx).is_pending());
+/// });
+/// assert!(budget::poll_proceed(&mut cx).is_ready(), "unlimited outside");
+/// ```
+#[inline]
+pub fn with_budget<R>(units: u32, poll: impl FnOnce() -> R) -> R {
+    struct Restore(u32);
+    impl Drop for Restore {
+        #[inline]
+        fn drop(&mut self) {
+            REMAINING.set(self.0);
+        }
+    }
+    let _restore = Restore(REMAINING.replace(units));
+    poll()
+}
+
+/// Runs `poll` without a limit, for work that must not be interrupted.
+pub fn unlimited<R>(poll: impl FnOnce() -> R) -> R {
+    with_budget(UNLIMITED, poll)
+}
+
+/// Asks whether a leaf operation may be tried in this poll. If not, the task has been woken.
+#[inline]
+pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
+    if REMAINING.get() == 0 {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    Poll::Ready(())
+}
+
+/// Says that a leaf operation was ready.
+#[inline]
+pub fn spend() {
+    let remaining = REMAINING.get();
+    if remaining != UNLIMITED {
+        REMAINING.set(remaining.saturating_sub(1));
+    }
+}
+
+/// Returns what is left of this poll's budget, or `None` where it is unlimited.
+pub fn remaining() -> Option<u32> {
+    Some(REMAINING.get()).filter(|&units| units != UNLIMITED)
+}

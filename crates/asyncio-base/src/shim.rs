@@ -1,0 +1,104 @@
+//! Atomics, locks, cells and threads: std's, or loom's under `--cfg loom`.
+//!
+//! Every concurrency algorithm of the project takes them from here, so that the model checker sees the code that
+//! ships. The key is `cfg(loom)` alone, since `cfg(test)` is not set for a dependency.
+//!
+//! [`Mutex`] does not poison: a panic under one of our locks is a bug of ours that the panic itself reports, and no
+//! user code ever runs under one.
+//!
+//! Not here: anything that blocks on I/O or on time.
+
+#[cfg(not(loom))]
+mod imp {
+    pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub use std::sync::{Arc, Weak};
+    pub use std::thread;
+
+    /// A mutual exclusion lock that does not poison.
+    #[derive(Debug, Default)]
+    pub struct Mutex<T: ?Sized>(std::sync::Mutex<T>);
+
+    /// Unlocks its [`Mutex`] when dropped.
+    pub type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+
+    impl<T> Mutex<T> {
+        /// Makes an unlocked lock around `value`.
+        pub const fn new(value: T) -> Self {
+            Self(std::sync::Mutex::new(value))
+        }
+
+        /// Returns the value inside.
+        pub fn into_inner(self) -> T {
+            self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    impl<T: ?Sized> Mutex<T> {
+        /// Locks, blocking the thread until the lock is free.
+        #[inline]
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        /// Locks if the lock is free.
+        pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(std::sync::TryLockError::WouldBlock) => None,
+            }
+        }
+
+        /// Reaches the value without locking, since `&mut` proves that nobody else can.
+        pub fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+}
+
+#[cfg(loom)]
+mod imp {
+    pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub use loom::thread;
+    // std's, since loom's `Arc` cannot hold a `dyn Trait`; the counts are not what the models are about.
+    pub use std::sync::{Arc, Weak};
+
+    /// A mutual exclusion lock that does not poison.
+    #[derive(Debug, Default)]
+    pub struct Mutex<T>(loom::sync::Mutex<T>);
+
+    /// Unlocks its [`Mutex`] when dropped.
+    pub type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+    impl<T> Mutex<T> {
+        /// Makes an unlocked lock around `value`.
+        pub fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        /// Returns the value inside.
+        pub fn into_inner(self) -> T {
+            self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        /// Locks, blocking the thread until the lock is free.
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        /// Locks if the lock is free.
+        pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
+
+        /// Reaches the value without locking, since `&mut` proves that nobody else can.
+        pub fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+}
+
+pub use imp::{
+    Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, Weak, fence,
+    thread,
+};

@@ -1,0 +1,45 @@
+//! Laws 1 to 3 of the cooperative budget.
+
+use asyncio_base::budget;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_refused_operation_has_woken_its_task() {
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut cx = Context::from_waker(&waker);
+    budget::with_budget(2, || {
+        for _ in 0..2 {
+            assert!(budget::poll_proceed(&mut cx).is_ready());
+            budget::spend();
+        }
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        assert!(budget::poll_proceed(&mut cx).is_pending());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(budget::unlimited(|| budget::poll_proceed(&mut cx)).is_ready());
+    });
+}
+
+#[test]
+fn it_is_unlimited_outside_and_restored_after_a_panic() {
+    assert_eq!(budget::remaining(), None);
+    budget::with_budget(5, || {
+        let panicked = catch_unwind(|| budget::with_budget(1, || panic!("inside")));
+        assert!(panicked.is_err());
+        assert_eq!(budget::remaining(), Some(5));
+    });
+    budget::spend();
+    assert_eq!(budget::remaining(), None);
+}

@@ -1,0 +1,206 @@
+//! [`LocalExecutor`]: tasks of one thread, first in, first out.
+
+use std::fmt;
+use std::future::Future;
+use std::task::Waker;
+
+use asyncio_base::shim::Arc;
+
+use crate::header::Header;
+use crate::queue::{Entered, MainWaker, Owner, Queue, Ran, Stopped, with_polled};
+use crate::schedule::Schedule;
+use crate::spawn::{self, Handle, TaskOptions};
+
+/// Runs tasks on the thread that made it, strictly first in, first out (or as its [`Schedule`] says).
+///
+/// Wakes from its own thread, while it is [entered](Self::enter), take no lock and no atomic of the queue's; wakes from other threads go through a
+/// lock-free queue and then wake `unpark`, so that a parked loop comes back.
+///
+/// Dropping it drops every future that is left, in place, on this thread. What wakes them later wakes nothing.
+///
+/// # Examples
+///
+/// A whole runtime for programs without timers and I/O:
+///
+/// ```
+/// use asyncio_executor::{LocalExecutor, TaskOptions};
+/// use std::{cell::Cell, rc::Rc, task::Waker};
+///
+/// let executor = LocalExecutor::new(Waker::noop().clone());
+/// let _entered = executor.enter();
+/// let done = Rc::new(Cell::new(false));
+/// let flag = done.clone();
+/// executor
+///     .spawn(async move {
+///         asyncio_executor::spawn_local(TaskOptions::here(), async move { flag.set(true) }).unwrap().detach();
+///     })
+///     .detach();
+/// while executor.run_round() > 0 {}
+/// assert!(done.get());
+/// ```
+pub struct LocalExecutor {
+    owner: Owner,
+    main: Arc<MainWaker>,
+}
+
+impl LocalExecutor {
+    /// Makes an executor for this thread. `unpark` is woken after a wake from another thread.
+    pub fn new(unpark: Waker) -> Self {
+        Self::on(Queue::new(unpark, None))
+    }
+
+    /// Makes an executor with another order than first in, first out.
+    pub fn with_schedule(unpark: Waker, schedule: impl Schedule) -> Self {
+        Self::on(Queue::new(unpark, Some(Box::new(schedule))))
+    }
+
+    fn on(queue: Queue) -> Self {
+        let owner = Owner::new(queue);
+        let main = Arc::new(MainWaker::new(owner.queue().clone()));
+        Self { owner, main }
+    }
+
+    /// Sets how many ready leaf operations a task may do in one poll: [`budget::DEFAULT`](asyncio_base::budget::DEFAULT) if
+    /// nobody says otherwise.
+    pub fn set_budget(&self, units: u32) {
+        self.owner.set_budget(units);
+    }
+
+    /// Makes this the executor that [`spawn_local`] and local wakes on this thread reach, until the guard is dropped.
+    #[must_use = "the executor is left when the guard is dropped"]
+    pub fn enter(&self) -> EnterGuard {
+        EnterGuard { _entered: self.owner.enter() }
+    }
+
+    /// Spawns a task. It is polled in the next round.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Handle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.spawn_with(TaskOptions::here(), future)
+    }
+
+    /// Spawns a task with a name, or with another spawn place.
+    pub fn spawn_with<F>(&self, options: TaskOptions, future: F) -> Handle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        spawn::spawn_local(self.owner.clone(), options, future)
+    }
+
+    /// Polls exactly the tasks that are ready now, and returns how many it was. What they make ready belongs to the next round.
+    ///
+    /// It knows nothing of a main future: an entry of [`main_waker`](Self::main_waker) is passed over.
+    pub fn run_round(&self) -> usize {
+        let mut left = self.owner.ready_count();
+        let mut polls = 0;
+        while left > 0 {
+            let ran = self.run_up_to(left);
+            polls += ran.polls;
+            match ran.stopped {
+                Stopped::Main => left -= ran.polls + 1,
+                Stopped::Idle | Stopped::Limit => break,
+            }
+        }
+        polls
+    }
+
+    /// Polls at most `limit` ready tasks, and stops early when nothing is ready, or when it is the main future's turn.
+    pub fn run_up_to(&self, limit: usize) -> Ran {
+        let ran = self.owner.run_up_to(limit);
+        if ran.stopped == Stopped::Main {
+            self.main.take_turn();
+        }
+        ran
+    }
+
+    /// Returns the waker of a main future: one that is polled in place, by whoever owns the executor, in its turn among the tasks.
+    ///
+    /// A wake puts an entry into the ready queue; when it comes to the front, [`run_up_to`](Self::run_up_to) stops with [`Stopped::Main`].
+    pub fn main_waker(&self) -> Waker {
+        Waker::from(self.main.clone())
+    }
+
+    /// Says whether a task is ready.
+    pub fn is_ready(&self) -> bool {
+        self.owner.ready_count() > 0
+    }
+
+    /// Returns how many tasks have not ended.
+    pub fn len(&self) -> usize {
+        self.owner.task_count()
+    }
+
+    /// Says whether all tasks have ended.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops every future that is left, in place, on this thread, and takes no more. Dropping the executor does so too.
+    ///
+    /// A task that is spawned from now on is dropped at once, and its handle gives `None`.
+    pub fn close(&mut self) {
+        self.owner.close();
+    }
+}
+
+impl Drop for LocalExecutor {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for LocalExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalExecutor")
+            .field("tasks", &self.len())
+            .field("queue", self.owner.queue())
+            .finish()
+    }
+}
+
+/// Leaves the executor that [`LocalExecutor::enter`] entered; the former one comes back.
+pub struct EnterGuard {
+    _entered: Entered,
+}
+
+impl fmt::Debug for EnterGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnterGuard").finish_non_exhaustive()
+    }
+}
+
+/// Spawns a task on the executor that is entered on this thread.
+///
+/// # Errors
+///
+/// Fails with [`NoExecutor`] where none is entered; the future is dropped.
+#[inline]
+pub fn spawn_local<F>(options: TaskOptions, future: F) -> Result<Handle<F::Output>, NoExecutor>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let owner = Owner::current().ok_or(NoExecutor(()))?;
+    Ok(spawn::spawn_local(owner, options, future))
+}
+
+/// Runs `f` with the header of the task that is being polled, or whose future is being dropped, on this thread.
+pub fn current_header<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
+    with_polled(f)
+}
+
+/// No executor is entered on this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoExecutor(());
+
+impl fmt::Display for NoExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no executor is entered on this thread: enter one, or run this inside a loop")
+    }
+}
+
+impl std::error::Error for NoExecutor {}

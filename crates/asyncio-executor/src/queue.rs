@@ -1,0 +1,422 @@
+//! [`Queue`]: the ready queue of one thread, and the list of its live tasks.
+//!
+//! The queue has two sides. The local side belongs to the thread that made the executor and takes neither lock nor atomic; the
+//! remote side takes wakes from every other thread.
+//!
+//! - E1: the local side is touched only by its *owner*, the thread on which the executor was made. Two ways lead to it: through
+//!   `LocalExecutor`, which is `!Send`, and through `CURRENT`, a thread-local that only the owner's `EnterGuard` sets.
+//! - E2: a borrow of the local side never spans user code. Where a user's `Schedule` wakes a task from inside a choice, the
+//!   borrow is seen and the wake takes the remote side.
+//! - E3: the future of a task of this queue is polled and dropped on the owner alone: its `Runnable` is run or dropped there,
+//!   and `close` does not return before every future is gone. What arrives later is an empty shell.
+//! - E4: the remote side publishes last: after the push only a reference that was taken before it is touched
+//!   (async-executor #163 was the bug).
+
+#![expect(unsafe_code, reason = "one thread's side of a queue that all threads hold")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::ptr;
+use std::task::{Wake, Waker};
+
+use asyncio_base::budget;
+use asyncio_base::shim::{Arc, AtomicBool, Ordering};
+
+use concurrent_queue::ConcurrentQueue;
+use slab::Slab;
+
+use crate::header::{Header, TaskId};
+use crate::schedule::{ReadyTasks, Schedule};
+use crate::spawn::Runnable;
+
+/// The ready queue of one thread.
+pub(crate) struct Queue {
+    local: Owned<RefCell<Local>>,
+    remote: ConcurrentQueue<Entry>,
+    /// Woken after a push to the remote side.
+    unpark: Waker,
+    /// Set by the owner before it drops the futures; read by the owner, and by whoever asks from afar.
+    is_closing: AtomicBool,
+}
+
+/// What waits in the ready queue. There is one kind of place in it, so that the order is one.
+pub(crate) enum Entry {
+    Task(Runnable),
+    /// The main future of a loop, which its owner polls in place.
+    Main,
+}
+
+impl Entry {
+    pub(crate) fn id(&self) -> TaskId {
+        match self {
+            Self::Task(runnable) => runnable.id(),
+            Self::Main => TaskId::MAIN,
+        }
+    }
+}
+
+/// What [`Owner::run_up_to`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ran {
+    /// How many tasks were polled.
+    pub polls: usize,
+    /// Why no more were.
+    pub stopped: Stopped,
+}
+
+/// Why a run of polls stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// Nothing is ready.
+    Idle,
+    /// The limit is reached.
+    Limit,
+    /// It is the turn of the main future, which was woken through [`main_waker`](crate::LocalExecutor::main_waker).
+    Main,
+}
+
+struct Local {
+    ready: VecDeque<Entry>,
+    /// How many of `ready` belong to the present round.
+    round_left: usize,
+    /// Live tasks: their wakers, by which `close` gets hold of their futures.
+    tasks: Slab<Waker>,
+    /// `None` is first in, first out.
+    schedule: Option<Box<dyn Schedule>>,
+    budget: u32,
+    next_id: u64,
+    ids_end: u64,
+}
+
+/// Something that only the owner touches (E1).
+struct Owned<T>(T);
+
+// SAFETY: E1. The value is reached through `Queue::owner_side` alone, which is unsafe and asks for the owner's thread; and it is
+// dropped with the queue, when the last waker is: by then `close` has emptied it (E3), or the executor was leaked with it.
+unsafe impl<T> Send for Owned<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Owned<T> {}
+
+thread_local! {
+    /// The queue that is entered on this thread. Set by `Entered` alone, which keeps the queue alive.
+    static CURRENT: Cell<*const Queue> = const { Cell::new(ptr::null()) };
+    /// The task that is being polled on this thread.
+    static POLLED: Cell<*const Header> = const { Cell::new(ptr::null()) };
+}
+
+impl Queue {
+    pub(crate) fn new(unpark: Waker, schedule: Option<Box<dyn Schedule>>) -> Self {
+        let local = Local {
+            ready: VecDeque::new(),
+            round_left: 0,
+            tasks: Slab::new(),
+            schedule,
+            budget: budget::DEFAULT,
+            next_id: 0,
+            ids_end: 0,
+        };
+        Self {
+            local: Owned(RefCell::new(local)),
+            remote: ConcurrentQueue::unbounded(),
+            unpark,
+            is_closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes a task ready, from any thread.
+    #[inline]
+    pub(crate) fn push(this: &Arc<Self>, entry: Entry) {
+        if CURRENT.try_with(|current| ptr::eq(current.get(), Arc::as_ptr(this))).unwrap_or(false) {
+            // SAFETY: E1: `CURRENT` is this queue only on its owner's thread.
+            let local = unsafe { this.owner_side() };
+            // E2: it is borrowed only where a user's schedule wakes from inside a choice.
+            if let Ok(mut local) = local.try_borrow_mut() {
+                return local.ready.push_back(entry);
+            }
+        }
+        Self::push_remote(this.clone(), entry);
+    }
+
+    #[cold]
+    fn push_remote(this: Arc<Self>, entry: Entry) {
+        // E4: `this` was taken before; the task may be gone as soon as the push is seen.
+        match this.remote.push(entry) {
+            Ok(()) => this.unpark.wake_by_ref(),
+            // Closed: an empty shell (E3), which any thread may drop.
+            Err(shell) => drop(shell),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// - The caller is on the owner's thread (E1).
+    #[inline]
+    unsafe fn owner_side(&self) -> &RefCell<Local> {
+        &self.local.0
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+}
+
+/// The owner's face of a [`Queue`]: its existence proves that this is the owner's thread, for it is neither `Send` nor `Sync`.
+#[derive(Clone)]
+pub(crate) struct Owner {
+    queue: Arc<Queue>,
+    _not_send: std::marker::PhantomData<*mut ()>,
+}
+
+impl Owner {
+    /// Makes this thread the owner of a new queue.
+    pub(crate) fn new(queue: Queue) -> Self {
+        Self { queue: Arc::new(queue), _not_send: std::marker::PhantomData }
+    }
+
+    /// Returns the owner's face of the queue that is entered on this thread.
+    #[inline]
+    pub(crate) fn current() -> Option<Self> {
+        let queue = CURRENT.try_with(Cell::get).ok().filter(|queue| !queue.is_null())?;
+        // SAFETY: `Entered` set the pointer from an `Arc` that it holds, so the count is at least one.
+        unsafe { Arc::increment_strong_count(queue) };
+        // SAFETY: the count that was just added is this one's.
+        let queue = unsafe { Arc::from_raw(queue) };
+        Some(Self { queue, _not_send: std::marker::PhantomData })
+    }
+
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    #[inline]
+    fn local(&self) -> &RefCell<Local> {
+        // SAFETY: E1: an `Owner` exists on the owner's thread alone.
+        unsafe { self.queue.owner_side() }
+    }
+
+    /// Makes this the queue that local wakes on this thread reach without an atomic.
+    pub(crate) fn enter(&self) -> Entered {
+        Entered { former: CURRENT.replace(Arc::as_ptr(&self.queue)), _owner: self.clone() }
+    }
+
+    /// Makes a task ready that this thread has just made.
+    #[inline]
+    pub(crate) fn push_new(&self, runnable: Runnable) {
+        self.local().borrow_mut().ready.push_back(Entry::Task(runnable));
+    }
+
+    /// Returns the slot that the next [`register`](Self::register) will take, and a fresh id.
+    #[inline]
+    pub(crate) fn next_slot(&self) -> (u32, TaskId) {
+        let mut local = self.local().borrow_mut();
+        let slot = u32::try_from(local.tasks.vacant_key()).expect("an executor holds fewer than 2^32 tasks");
+        (slot, local.fresh_id())
+    }
+
+    /// Adds a live task at the slot that [`next_slot`](Self::next_slot) has just told.
+    #[inline]
+    pub(crate) fn register(&self, slot: u32, waker: Waker) {
+        let taken = self.local().borrow_mut().tasks.insert(waker);
+        debug_assert_eq!(taken, slot as usize, "nothing was registered in between");
+    }
+
+    /// Polls at most `limit` ready tasks, in the order of the schedule, until it is the main future's turn.
+    pub(crate) fn run_up_to(&self, limit: usize) -> Ran {
+        self.take_remote();
+        let units = self.local().borrow().budget;
+        for polls in 0..limit {
+            match self.pop() {
+                Some(Entry::Task(runnable)) => budget::with_budget(units, || runnable.run()),
+                Some(Entry::Main) => return Ran { polls, stopped: Stopped::Main },
+                None => return Ran { polls, stopped: Stopped::Idle },
+            };
+        }
+        Ran { polls: limit, stopped: Stopped::Limit }
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<Entry> {
+        let mut local = self.local().borrow_mut();
+        if local.round_left == 0 {
+            local.round_left = local.ready.len();
+        }
+        local.round_left = local.round_left.checked_sub(1)?;
+        if local.schedule.is_some() {
+            return local.pop_scheduled();
+        }
+        local.ready.pop_front()
+    }
+
+    /// Moves what other threads have made ready to the local side.
+    #[inline]
+    pub(crate) fn take_remote(&self) {
+        if !self.queue.remote.is_empty() {
+            let mut local = self.local().borrow_mut();
+            local.ready.extend(self.queue.remote.try_iter());
+        }
+    }
+
+    pub(crate) fn ready_count(&self) -> usize {
+        self.take_remote();
+        self.local().borrow().ready.len()
+    }
+
+    pub(crate) fn task_count(&self) -> usize {
+        self.local().borrow().tasks.len()
+    }
+
+    pub(crate) fn set_budget(&self, units: u32) {
+        self.local().borrow_mut().budget = units;
+    }
+
+    /// Drops every future in place, here, and then closes the queue (E3).
+    pub(crate) fn close(&self) {
+        self.queue.is_closing.store(true, Ordering::Release);
+        let _entered = self.enter();
+        loop {
+            let wakers: Vec<Waker> =
+                self.local().borrow().tasks.iter().map(|(_, waker)| waker.clone()).collect();
+            // Whoever is not ready becomes so; dropping a `Runnable` drops its future.
+            wakers.iter().for_each(Waker::wake_by_ref);
+            drop(wakers);
+            self.drop_ready();
+            if self.task_count() == 0 {
+                break;
+            }
+            // Another thread is between making a task ready and pushing it: it comes in a moment.
+            asyncio_base::shim::thread::yield_now();
+        }
+        self.queue.remote.close();
+        self.drop_ready();
+    }
+
+    fn drop_ready(&self) {
+        loop {
+            self.take_remote();
+            let Some(entry) = self.local().borrow_mut().ready.pop_front() else { break };
+            drop(entry);
+        }
+        self.local().borrow_mut().round_left = 0;
+    }
+}
+
+impl Local {
+    #[cold]
+    fn pop_scheduled(&mut self) -> Option<Entry> {
+        let count = (self.round_left + 1).min(self.ready.len());
+        let schedule = self.schedule.as_mut().filter(|_| count > 0)?;
+        let chosen = schedule.next(ReadyTasks { queue: &self.ready, count }) % count;
+        self.ready.swap_remove_front(chosen)
+    }
+
+    /// Takes the next id from a block of this queue's own, so that spawning does not touch what all threads share.
+    #[inline]
+    fn fresh_id(&mut self) -> TaskId {
+        if self.next_id == self.ids_end {
+            (self.next_id, self.ids_end) = crate::spawn::take_ids();
+        }
+        self.next_id += 1;
+        // OK because it has just been raised by one, and 2^64 tasks are not spawned.
+        TaskId::new(NonZeroU64::new(self.next_id).expect("ids start at 1"))
+    }
+}
+
+/// Wakes the main future: puts its entry into the ready queue, once until its turn has come.
+pub(crate) struct MainWaker {
+    queue: Arc<Queue>,
+    is_queued: AtomicBool,
+}
+
+impl MainWaker {
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, is_queued: AtomicBool::new(false) }
+    }
+
+    /// Says that its turn has come: the next wake puts it into the queue again.
+    #[inline]
+    pub(crate) fn take_turn(&self) {
+        // AcqRel: pairs with the swap in `wake_by_ref`, so that the poll sees what was done before a wake that found it queued.
+        self.is_queued.swap(false, Ordering::AcqRel);
+    }
+}
+
+impl Wake for MainWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    #[inline]
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_queued.swap(true, Ordering::AcqRel) {
+            Queue::push(&self.queue, Entry::Main);
+        }
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("remote", &self.remote.len())
+            .field("is_closing", &self.is_closing())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes the task that ends here out of the list of live tasks, on the owner's thread.
+///
+/// # Safety
+///
+/// - The caller is on the owner's thread of `queue` (E1).
+#[inline]
+pub(crate) unsafe fn unregister(queue: &Queue, slot: u32) {
+    // SAFETY: the caller is on the owner's thread.
+    let local = unsafe { queue.owner_side() };
+    let waker = local.borrow_mut().tasks.try_remove(slot as usize);
+    drop(waker);
+}
+
+/// While it lives, its queue is the current one of this thread.
+pub(crate) struct Entered {
+    former: *const Queue,
+    /// Keeps the queue alive for as long as `CURRENT` points to it, also when this guard is forgotten.
+    _owner: Owner,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // The thread-local may be gone at the end of the thread; then nothing points to the queue any more.
+        let _ = CURRENT.try_with(|current| current.set(self.former));
+    }
+}
+
+/// While it lives, its task is the one that is polled on this thread.
+pub(crate) struct Polling<'a> {
+    former: *const Header,
+    _header: &'a Header,
+}
+
+impl<'a> Polling<'a> {
+    #[inline]
+    pub(crate) fn begin(header: &'a Header) -> Self {
+        Self { former: POLLED.replace(header), _header: header }
+    }
+}
+
+impl Drop for Polling<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        POLLED.set(self.former);
+    }
+}
+
+/// Runs `f` with the header of the task that is being polled on this thread.
+pub(crate) fn with_polled<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
+    let header = POLLED.try_with(Cell::get).ok().filter(|header| !header.is_null())?;
+    // SAFETY: `Polling` set it and takes it back, and borrows the header meanwhile. It is private and lives on the frames of `spawn.rs`,
+    // so it cannot be forgotten.
+    Some(f(unsafe { &*header }))
+}

@@ -1,0 +1,96 @@
+//! The attributes `#[asyncio::main]` and `#[asyncio::test]`. Use them from `asyncio`.
+//!
+//! When to use it: never directly; the facade re-exports both.
+//!
+//! # Examples
+//!
+//! ```
+//! #[asyncio::main]
+//! async fn main() {
+//!     let task = asyncio::spawn(async { 6 * 7 });
+//!     assert_eq!(task.await.unwrap(), 42);
+//! }
+//! ```
+
+#![forbid(unsafe_code)]
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, ItemFn, parse_macro_input};
+
+/// Runs an async `main` on a new event loop.
+///
+/// `workers = 1` may be said, and is the default. The function may return anything that `main` may.
+///
+/// # Examples
+///
+/// ```
+/// #[asyncio::main]
+/// async fn main() -> std::io::Result<()> {
+///     let listener = asyncio::net::TcpListener::bind("127.0.0.1:0").await?;
+///     assert_ne!(listener.local_addr()?.port(), 0);
+///     Ok(())
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(function as ItemFn);
+    expand(arguments.into(), function, &Tokens::new()).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Runs an async test on a new event loop.
+///
+/// `workers = 1` may be said, and is the default.
+///
+/// # Examples
+///
+/// ```
+/// #[asyncio::test]
+/// async fn adds_up() {
+///     assert_eq!(asyncio::spawn(async { 1 + 1 }).await.unwrap(), 2);
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(function as ItemFn);
+    let attribute = quote! { #[::core::prelude::v1::test] };
+    expand(arguments.into(), function, &attribute).unwrap_or_else(Error::into_compile_error).into()
+}
+
+fn expand(arguments: Tokens, function: ItemFn, attribute: &Tokens) -> Result<Tokens, Error> {
+    check_arguments(arguments)?;
+    let ItemFn { attrs, vis, mut sig, block } = function;
+    if sig.asyncness.take().is_none() {
+        return Err(Error::new(sig.fn_token.span, "this attribute is for an `async fn`"));
+    }
+    if let Some(input) = sig.inputs.first() {
+        return Err(Error::new(input.span(), "nobody calls this function with arguments"));
+    }
+    // The span of the body, so that a wrong return type is shown there.
+    let run = quote_spanned! { block.span() => ::asyncio::run(async move #block) };
+    Ok(quote! { #(#attrs)* #attribute #vis #sig { #run } })
+}
+
+/// The only argument so far is `workers = 1`.
+fn check_arguments(arguments: Tokens) -> Result<(), Error> {
+    if arguments.is_empty() {
+        return Ok(());
+    }
+    let argument: syn::MetaNameValue = syn::parse2(arguments)?;
+    if !argument.path.is_ident("workers") {
+        return Err(Error::new(argument.path.span(), "unknown argument; there is `workers = 1`"));
+    }
+    match &argument.value {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(count), .. })
+            if count.base10_parse::<usize>()? == 1 =>
+        {
+            Ok(())
+        }
+        other => Err(Error::new(
+            other.span(),
+            "this version runs one worker: write `workers = 1`, or leave it out",
+        )),
+    }
+}

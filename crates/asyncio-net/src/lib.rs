@@ -1,0 +1,41 @@
+//! Sockets → streams: [`TcpListener`], [`TcpStream`], names and addresses, on any reactor.
+//!
+//! Everything stands on the [`Socket`] trait, so it runs unchanged on epoll, on `polling`, and on a reactor of your own. The streams
+//! have the traits that everybody shares, [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`].
+//!
+//! When to use it: sockets without the rest of `asyncio`, under any executor. When not: in an application, where
+//! `asyncio::net` is this.
+//!
+//! # Examples
+//!
+//! ```
+//! use asyncio_net::{TcpListener, TcpStream};
+//! use futures_lite::{AsyncReadExt, AsyncWriteExt, future::try_zip};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! asyncio_executor::block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let connecting = TcpStream::connect(listener.local_addr()?);
+//!     let (mut client, (mut server, _from)) = try_zip(connecting, listener.accept()).await?;
+//!     client.write_all(b"ping").await?;
+//!     let mut buf = [0; 4];
+//!     server.read_exact(&mut buf).await?;
+//!     assert_eq!(&buf, b"ping");
+//!     Ok(())
+//! })
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod tcp;
+
+mod addr;
+mod names;
+
+#[doc(inline)]
+pub use asyncio_reactor::Socket;
+
+pub use addr::ToSocketAddrs;
+pub use names::lookup_host;
+pub use tcp::{TcpListener, TcpStream};

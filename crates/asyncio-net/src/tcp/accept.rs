@@ -1,0 +1,106 @@
+//! Accepting, and what a listener does when it fails.
+//!
+//! - A1: a connection that was gone before it could be accepted (`ECONNABORTED`, and the network errors that accept(2) says to treat
+//!   alike) is passed over.
+//! - A2: where descriptors or memory have run out (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) accepting pauses, 10 ms at first and 1 s at
+//!   last, says so once, and goes on. It neither spins nor gives up: the connections wait in the kernel's queue.
+//! - A3: anything else is the listener's own fault, and the caller's to know.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use asyncio_base::report;
+use asyncio_base::shim::Arc;
+use asyncio_reactor::{SockAddr, Socket, Waiter};
+use asyncio_timers::{Sleep, sleep};
+
+/// The first pause is about what it takes a busy server to close something.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The last is short enough for a client's patience.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// One party's place at a listener, with the pause it makes.
+#[derive(Debug, Default)]
+pub(crate) struct Accepting {
+    waiter: Waiter,
+    pause: Option<Sleep>,
+    next_pause: Duration,
+}
+
+/// What an error of `accept` means.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    Passing,
+    Exhausted,
+    Fatal,
+}
+
+impl Accepting {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &Arc<dyn Socket>,
+    ) -> Poll<io::Result<(Arc<dyn Socket>, SockAddr)>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(Pin::new(pause).poll(cx));
+                self.pause = None;
+            }
+            match ready!(socket.poll_accept(cx, &mut self.waiter)) {
+                Ok(accepted) => {
+                    self.next_pause = Duration::ZERO;
+                    return Poll::Ready(Ok(accepted));
+                }
+                Err(error) => match failure(&error) {
+                    Failure::Passing => {}
+                    Failure::Exhausted => self.begin_pause(&error),
+                    Failure::Fatal => return Poll::Ready(Err(error)),
+                },
+            }
+        }
+    }
+
+    fn begin_pause(&mut self, error: &io::Error) {
+        if self.next_pause.is_zero() {
+            report::report("net", format_args!("accepting pauses until something is closed: {error}"));
+        }
+        self.next_pause = (self.next_pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        self.pause = Some(sleep(self.next_pause));
+    }
+}
+
+fn failure(error: &io::Error) -> Failure {
+    match error.raw_os_error() {
+        Some(code) if codes::PASSING.contains(&code) => Failure::Passing,
+        Some(code) if codes::EXHAUSTED.contains(&code) => Failure::Exhausted,
+        _ => Failure::Fatal,
+    }
+}
+
+/// The numbers of the errors, from the headers of each system.
+#[cfg(target_os = "linux")]
+mod codes {
+    /// `EPROTO`, `ENOPROTOOPT`, `EOPNOTSUPP`, `ENETDOWN`, `ENETUNREACH`, `ECONNABORTED`, `EHOSTDOWN`, `EHOSTUNREACH`, `ENONET`, `EPERM`.
+    pub(super) const PASSING: &[i32] = &[71, 92, 95, 100, 101, 103, 112, 113, 64, 1];
+    /// `ENOMEM`, `ENFILE`, `EMFILE`, `ENOBUFS`.
+    pub(super) const EXHAUSTED: &[i32] = &[12, 23, 24, 105];
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+mod codes {
+    /// `ECONNABORTED` on the BSDs and on macOS.
+    pub(super) const PASSING: &[i32] = &[53];
+    /// `ENOMEM`, `ENFILE`, `EMFILE`, `ENOBUFS` on the BSDs and on macOS.
+    pub(super) const EXHAUSTED: &[i32] = &[12, 23, 24, 55];
+}
+
+#[cfg(windows)]
+mod codes {
+    /// `WSAECONNABORTED`, `WSAECONNRESET`.
+    pub(super) const PASSING: &[i32] = &[10053, 10054];
+    /// `WSAEMFILE`, `WSAENOBUFS`.
+    pub(super) const EXHAUSTED: &[i32] = &[10024, 10055];
+}

@@ -1,0 +1,276 @@
+//! [`OsSocket`]: a socket of the operating system, on any reactor that can watch descriptors.
+//!
+//! - S1: the call is tried first; only one that would block registers the descriptor, once.
+//! - S2: `EAGAIN` clears a direction. A *short read* clears it only on a TCP stream, where no urgent data and no end was seen:
+//!   anywhere else there may be more behind it (two descriptor-passing messages on a Unix socket are two reads).
+//! - S3: the registration is taken back before the descriptor is closed or given away.
+
+use std::fmt;
+use std::io;
+use std::net::Shutdown;
+use std::sync::OnceLock;
+use std::task::{Context, Poll, ready};
+
+use asyncio_base::budget;
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
+use socket2::{Domain, Protocol, SockAddr, Type};
+
+use crate::reactor;
+use crate::readiness::{Direction, Readiness, Ready, Seen};
+use crate::socket::{OptionName, Received, RecvMsg, SendMsg, Socket, SocketOption};
+use crate::sys::{self, BorrowedDescriptor, OwnedDescriptor};
+use crate::waiter::Waiter;
+
+/// A non-blocking socket of the operating system.
+///
+/// Made by [`socket`](crate::socket) and [`adopt`](crate::adopt), and by reactors that have no sockets of their own.
+pub struct OsSocket {
+    /// Set at the first operation that has to wait, on the thread that polls it (S1).
+    registration: OnceLock<Box<dyn Readiness>>,
+    /// Held while registering: one descriptor cannot be added to one selector twice.
+    registering: Mutex<()>,
+    socket: socket2::Socket,
+    /// Bytes of a TCP stream: the one kind of socket on which a short read means "empty" (S2).
+    is_tcp_stream: bool,
+    /// `connect` has been called and has not ended.
+    is_connecting: AtomicBool,
+}
+
+impl OsSocket {
+    /// Makes a socket that is non-blocking and closed on exec.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub fn new(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Self> {
+        let socket = sys::new_socket(domain, ty, protocol)?;
+        let is_tcp_stream = ty == Type::STREAM && (domain == Domain::IPV4 || domain == Domain::IPV6);
+        Ok(Self::from_parts(socket, is_tcp_stream))
+    }
+
+    /// Takes over a socket, and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it cannot be made non-blocking.
+    pub fn adopt(socket: socket2::Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let is_tcp_stream = sys::is_tcp_stream(&socket);
+        Ok(Self::from_parts(socket, is_tcp_stream))
+    }
+
+    fn from_parts(socket: socket2::Socket, is_tcp_stream: bool) -> Self {
+        Self {
+            registration: OnceLock::new(),
+            registering: Mutex::new(()),
+            socket,
+            is_tcp_stream,
+            is_connecting: AtomicBool::new(false),
+        }
+    }
+
+    /// Tries `operation` until it does not block any more.
+    #[inline]
+    fn poll_io<T>(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        direction: Direction,
+        mut operation: impl FnMut(Option<Seen>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        ready!(budget::poll_proceed(cx));
+        loop {
+            let seen = match self.registration.get() {
+                Some(readiness) => {
+                    Some(ready!(readiness.poll_ready(cx, waiter, sys::borrow(&self.socket), direction))?)
+                }
+                None => None,
+            };
+            match operation(seen) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.would_block(direction, seen)?
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    budget::spend();
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+
+    fn would_block(&self, direction: Direction, seen: Option<Seen>) -> io::Result<()> {
+        match (self.registration.get(), seen) {
+            (Some(readiness), Some(seen)) => readiness.clear(direction, seen),
+            // Registered by another task since we looked: look again.
+            (Some(_), None) => {}
+            (None, _) => self.register()?,
+        }
+        Ok(())
+    }
+
+    /// Binds to the reactor of this thread. Where two threads come here at once, the first one's stands.
+    #[cold]
+    fn register(&self) -> io::Result<()> {
+        let _registering = self.registering.lock();
+        if self.registration.get().is_none() {
+            let readiness = reactor::current()?.readiness(sys::borrow(&self.socket))?;
+            // OK because nobody else sets it while the lock is held.
+            self.registration.set(readiness).expect("registered once, under the lock");
+        }
+        Ok(())
+    }
+
+    /// Takes the registration back (S3).
+    fn deregister(&mut self) -> io::Result<()> {
+        match self.registration.take() {
+            Some(readiness) => readiness.deregister(sys::borrow(&self.socket)),
+            None => Ok(()),
+        }
+    }
+
+    /// After a read of `n` bytes into room for `room`: S2.
+    #[inline]
+    fn after_read(&self, n: usize, room: usize, seen: Option<Seen>) {
+        if n < room && n > 0 && self.is_tcp_stream {
+            if let (Some(seen), Some(readiness)) = (seen, self.registration.get()) {
+                if !seen.ready().intersects(Ready::READ_CLOSED | Ready::URGENT) {
+                    readiness.clear(Direction::Read, seen);
+                }
+            }
+        }
+    }
+
+    fn connect_step(&self, addr: &SockAddr) -> io::Result<()> {
+        // Relaxed: only the task that connects reads and writes it.
+        if !self.is_connecting.swap(true, Ordering::Relaxed) {
+            return match sys::connect(&self.socket, addr) {
+                Err(error) if sys::is_connect_pending(&error) => Err(io::ErrorKind::WouldBlock.into()),
+                result => result,
+            };
+        }
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Socket for OsSocket {
+    fn bind(&self, addr: &SockAddr) -> io::Result<()> {
+        self.socket.bind(addr)
+    }
+
+    fn listen(&self, backlog: u32) -> io::Result<()> {
+        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+    }
+
+    fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+    ) -> Poll<io::Result<(Arc<dyn Socket>, SockAddr)>> {
+        let accepted = ready!(self.poll_io(cx, waiter, Direction::Read, |_| sys::accept(&self.socket)));
+        Poll::Ready(accepted.map(|(socket, addr)| {
+            let accepted = Self::from_parts(socket, self.is_tcp_stream);
+            (Arc::new(accepted) as Arc<dyn Socket>, addr)
+        }))
+    }
+
+    fn poll_connect(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        addr: &SockAddr,
+    ) -> Poll<io::Result<()>> {
+        let result = ready!(self.poll_io(cx, waiter, Direction::Write, |_| self.connect_step(addr)));
+        self.is_connecting.store(false, Ordering::Relaxed);
+        Poll::Ready(result)
+    }
+
+    #[inline]
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        message: &mut RecvMsg<'_, '_>,
+    ) -> Poll<io::Result<Received>> {
+        self.poll_io(cx, waiter, Direction::Read, |seen| {
+            let received = sys::recv(&self.socket, message)?;
+            if !message.peek {
+                let room = message.bufs.iter().map(|buf| buf.len()).sum();
+                self.after_read(received.n, room, seen);
+            }
+            Ok(received)
+        })
+    }
+
+    #[inline]
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        message: &SendMsg<'_, '_>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, waiter, Direction::Write, |_| sys::send(&self.socket, message))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+
+    fn local_addr(&self) -> io::Result<SockAddr> {
+        self.socket.local_addr()
+    }
+
+    fn peer_addr(&self) -> io::Result<SockAddr> {
+        self.socket.peer_addr()
+    }
+
+    fn set_option(&self, option: SocketOption) -> io::Result<()> {
+        sys::set_option(&self.socket, option)
+    }
+
+    fn option(&self, name: OptionName) -> io::Result<SocketOption> {
+        sys::option(&self.socket, name)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket.take_error()
+    }
+
+    fn descriptor(&self) -> Option<BorrowedDescriptor<'_>> {
+        Some(sys::borrow(&self.socket))
+    }
+
+    fn into_descriptor(self: Arc<Self>) -> io::Result<OwnedDescriptor> {
+        let mut this = Arc::into_inner(self).ok_or_else(|| {
+            io::Error::other("the socket is still shared: drop or reunite its halves first")
+        })?;
+        this.deregister()?;
+        // A socket cannot be moved out of a type with `Drop`; the copy is the same open socket.
+        this.socket.try_clone().map(OwnedDescriptor::from)
+    }
+}
+
+impl Drop for OsSocket {
+    fn drop(&mut self) {
+        // The descriptor may have been closed behind our back; it is not watched any more in any case.
+        let _ = self.deregister();
+    }
+}
+
+impl fmt::Debug for OsSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OsSocket")
+            .field("socket", &self.socket)
+            .field("readiness", &self.registration.get())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! [`Readiness`]: what a reactor knows about one descriptor, and the vocabulary of it.
+
+use std::fmt::{self, Debug};
+use std::io;
+use std::ops::{BitAnd, BitOr, BitOrAssign};
+use std::task::{Context, Poll};
+
+use crate::sys::BorrowedDescriptor;
+use crate::waiter::Waiter;
+
+/// A direction of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "complete: a descriptor is read or written")]
+pub enum Direction {
+    /// Receiving, accepting.
+    Read,
+    /// Sending, connecting.
+    Write,
+}
+
+/// A set of conditions of a descriptor.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Ready(u8);
+
+impl Ready {
+    /// Nothing is known.
+    pub const NONE: Self = Self(0);
+    /// A read may succeed.
+    pub const READABLE: Self = Self(1);
+    /// A write may succeed.
+    pub const WRITABLE: Self = Self(1 << 1);
+    /// The peer has shut down its sending side, or may have: a short read does not mean that nothing more comes.
+    pub const READ_CLOSED: Self = Self(1 << 2);
+    /// The sending side is shut down, or failed.
+    pub const WRITE_CLOSED: Self = Self(1 << 3);
+    /// Urgent data has been seen; from then on a read may stop short of what is there.
+    pub const URGENT: Self = Self(1 << 4);
+    /// Everything that an error makes ready.
+    pub const ERROR: Self =
+        Self(Self::READABLE.0 | Self::WRITABLE.0 | Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0);
+
+    /// Returns the conditions under which an operation in `direction` is worth a try.
+    #[inline]
+    pub const fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::Read => Self(Self::READABLE.0 | Self::READ_CLOSED.0),
+            Direction::Write => Self(Self::WRITABLE.0 | Self::WRITE_CLOSED.0),
+        }
+    }
+
+    /// Says whether one of `others` is in this set.
+    #[inline]
+    pub const fn intersects(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
+    /// Says whether the set is empty.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+}
+
+impl BitOr for Ready {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Ready {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl BitAnd for Ready {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(Ready, &str); 5] = [
+            (Ready::READABLE, "readable"),
+            (Ready::WRITABLE, "writable"),
+            (Ready::READ_CLOSED, "read_closed"),
+            (Ready::WRITE_CLOSED, "write_closed"),
+            (Ready::URGENT, "urgent"),
+        ];
+        let names = NAMES.iter().filter(|(ready, _)| self.intersects(*ready)).map(|(_, name)| name);
+        f.debug_set().entries(names).finish()
+    }
+}
+
+/// What was known when an operation was tried: the conditions, and how many events had come until then.
+///
+/// Clearing takes it along, so that an event that came *during* the operation is never erased (tokio #6133 was that).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub(crate) word: u32,
+}
+
+impl Seen {
+    /// Returns the conditions.
+    #[inline]
+    pub fn ready(self) -> Ready {
+        Ready::from_bits(self.word as u8)
+    }
+}
+
+/// What a reactor knows about one descriptor: made by [`Reactor::readiness`](crate::Reactor::readiness).
+///
+/// Whoever holds it tries the operation first. If the system says "would block", the holder [clears](Self::clear) what it
+/// saw and [polls](Self::poll_ready) again. [`OsSocket`](crate::OsSocket) does so; [`IoState`](crate::IoState) is the
+/// state that implementations share.
+///
+/// Laws:
+/// 1. After `Pending` each [`Waiter`] that polled in this direction is woken by the next event of that direction; any
+///    number may wait, none is lost, and a dropped one leaves nothing behind.
+/// 2. `clear` with an outdated [`Seen`] changes nothing.
+/// 3. After the reactor was closed, `poll_ready` gives [`LoopClosed`](asyncio_base::LoopClosed), also to those that wait.
+/// 4. An event of an earlier owner of the descriptor's number is never seen.
+pub trait Readiness: Debug + Send + Sync {
+    /// Waits until an operation in `direction` is worth a try. `source` is the descriptor it was made for.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `LoopClosed` after the reactor was closed, and with what the selector says when it cannot watch.
+    fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        source: BorrowedDescriptor<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<Seen>>;
+
+    /// Says that the system would have blocked an operation in `direction` tried after `seen`.
+    fn clear(&self, direction: Direction, seen: Seen);
+
+    /// Stops watching, before the descriptor is closed or given away. Those that wait stay silent.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the selector says; the descriptor is not watched any more in any case.
+    fn deregister(self: Box<Self>, source: BorrowedDescriptor<'_>) -> io::Result<()>;
+}

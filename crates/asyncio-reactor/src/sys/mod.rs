@@ -1,0 +1,35 @@
+//! The operating system. What a platform must provide:
+//!
+//! - `BorrowedDescriptor`, `OwnedDescriptor`, `borrow`: what is watched.
+//! - `new_socket`, `accept`, `connect`, `is_connect_pending`, `is_tcp_stream`: sockets, non-blocking and closed on exec.
+//! - `recv`, `send`: one system call each, never a signal.
+//! - `DefaultSelector`: the best selector of the platform.
+//!
+//! Options and the portable selector are the same everywhere.
+
+mod options;
+mod polling;
+
+#[cfg(target_os = "linux")]
+mod epoll;
+#[cfg(target_os = "linux")]
+mod epoll_wait;
+
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+
+#[cfg(target_os = "linux")]
+pub use epoll::EpollSelector;
+#[cfg(target_os = "linux")]
+pub use epoll::EpollSelector as DefaultSelector;
+#[cfg(not(target_os = "linux"))]
+pub use polling::PollingSelector as DefaultSelector;
+
+pub use platform::{BorrowedDescriptor, OwnedDescriptor};
+pub use polling::PollingSelector;
+
+pub(crate) use options::{option, set_option};
+pub(crate) use platform::{
+    accept, borrow, connect, is_connect_pending, is_tcp_stream, new_socket, recv, send,
+};

@@ -1,0 +1,57 @@
+//! Socket options, through `socket2`, the same on every platform.
+
+use std::io;
+
+use socket2::Socket;
+
+use crate::socket::{OptionName, SocketOption};
+
+pub(crate) fn set_option(socket: &Socket, option: SocketOption) -> io::Result<()> {
+    match option {
+        SocketOption::NoDelay(on) => socket.set_tcp_nodelay(on),
+        SocketOption::KeepAlive(on) => socket.set_keepalive(on),
+        SocketOption::ReuseAddr(on) => socket.set_reuse_address(on),
+        SocketOption::ReusePort(on) => set_reuse_port(socket, on),
+        SocketOption::OnlyV6(on) => socket.set_only_v6(on),
+        SocketOption::RecvBufferSize(size) => socket.set_recv_buffer_size(size),
+        SocketOption::SendBufferSize(size) => socket.set_send_buffer_size(size),
+        SocketOption::Linger(linger) => socket.set_linger(linger),
+        SocketOption::Ttl(hops) => socket.set_ttl_v4(hops),
+        SocketOption::Broadcast(on) => socket.set_broadcast(on),
+    }
+}
+
+pub(crate) fn option(socket: &Socket, name: OptionName) -> io::Result<SocketOption> {
+    Ok(match name {
+        OptionName::NoDelay => SocketOption::NoDelay(socket.tcp_nodelay()?),
+        OptionName::KeepAlive => SocketOption::KeepAlive(socket.keepalive()?),
+        OptionName::ReuseAddr => SocketOption::ReuseAddr(socket.reuse_address()?),
+        OptionName::ReusePort => SocketOption::ReusePort(reuse_port(socket)?),
+        OptionName::OnlyV6 => SocketOption::OnlyV6(socket.only_v6()?),
+        OptionName::RecvBufferSize => SocketOption::RecvBufferSize(socket.recv_buffer_size()?),
+        OptionName::SendBufferSize => SocketOption::SendBufferSize(socket.send_buffer_size()?),
+        OptionName::Linger => SocketOption::Linger(socket.linger()?),
+        OptionName::Ttl => SocketOption::Ttl(socket.ttl_v4()?),
+        OptionName::Broadcast => SocketOption::Broadcast(socket.broadcast()?),
+    })
+}
+
+#[cfg(unix)]
+fn set_reuse_port(socket: &Socket, on: bool) -> io::Result<()> {
+    socket.set_reuse_port(on)
+}
+
+#[cfg(unix)]
+fn reuse_port(socket: &Socket) -> io::Result<bool> {
+    socket.reuse_port()
+}
+
+#[cfg(not(unix))]
+fn set_reuse_port(_socket: &Socket, _on: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(unix))]
+fn reuse_port(_socket: &Socket) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}

@@ -1,0 +1,142 @@
+//! Sockets on Unix: through `rustix` where bytes move (its calls take plain slices), through `socket2` elsewhere.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags,
+};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::socket::{Ancillary, Received, RecvMsg, SendMsg};
+
+/// A descriptor, borrowed.
+pub type BorrowedDescriptor<'a> = BorrowedFd<'a>;
+/// A descriptor, owned.
+pub type OwnedDescriptor = OwnedFd;
+
+/// How many descriptors one message may bring: Linux's `SCM_MAX_FD`.
+const RIGHTS_MAX: usize = 253;
+
+pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
+    socket.as_fd()
+}
+
+pub(crate) fn new_socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
+    // Closed on exec: socket2 does that. Non-blocking in the same call where the system can.
+    Socket::new(domain, ty.nonblocking(), protocol)
+}
+
+pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
+    let is_stream = socket.r#type().is_ok_and(|ty| ty == Type::STREAM);
+    is_stream && socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6())
+}
+
+/// Accepts with `accept4`: non-blocking and closed on exec in one system call.
+pub(crate) fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (accepted, addr) = rustix::net::acceptfrom_with(socket, flags)?;
+    // A Unix peer that is bound to nothing may come without any address.
+    let addr = addr.map_or_else(|| SockAddr::unix(""), to_sock_addr)?;
+    Ok((Socket::from(accepted), addr))
+}
+
+pub(crate) fn connect(socket: &Socket, addr: &SockAddr) -> io::Result<()> {
+    socket.connect(addr)
+}
+
+/// `EINTR` too: POSIX lets an interrupted connect go on in the background.
+pub(crate) fn is_connect_pending(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    errno.is_some_and(|errno| [rustix::io::Errno::INPROGRESS, rustix::io::Errno::INTR].contains(&errno))
+}
+
+#[inline]
+pub(crate) fn recv(socket: &Socket, message: &mut RecvMsg<'_, '_>) -> io::Result<Received> {
+    let flags = if message.peek { RecvFlags::PEEK } else { RecvFlags::empty() };
+    match (&mut *message.bufs, &message.addr, &message.ancillary) {
+        ([buf], None, None) => {
+            let (n, _) = rustix::net::recv(socket, &mut **buf, flags)?;
+            Ok(Received::new(n))
+        }
+        _ => recv_msg(socket, message, flags),
+    }
+}
+
+fn recv_msg(socket: &Socket, message: &mut RecvMsg<'_, '_>, flags: RecvFlags) -> io::Result<Received> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RIGHTS_MAX))];
+    let mut control = match message.ancillary {
+        Some(_) => RecvAncillaryBuffer::new(&mut space),
+        None => RecvAncillaryBuffer::default(),
+    };
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let result = rustix::net::recvmsg(socket, message.bufs, &mut control, flags)?;
+    if let Some(ancillary) = &mut message.ancillary {
+        collect_rights(&mut control, ancillary);
+    }
+    if let Some(addr) = &mut message.addr {
+        **addr = result.address.map(to_sock_addr).transpose()?;
+    }
+    Ok(Received {
+        n: result.bytes,
+        is_truncated: result.flags.contains(ReturnFlags::TRUNC),
+        is_ancillary_truncated: result.flags.contains(ReturnFlags::CTRUNC),
+    })
+}
+
+fn collect_rights(control: &mut RecvAncillaryBuffer<'_>, ancillary: &mut Ancillary) {
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            ancillary.rights.extend(rights);
+        }
+    }
+}
+
+#[inline]
+pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
+    match (message.bufs, message.addr, message.rights) {
+        ([buf], None, []) => Ok(rustix::net::send(socket, buf, SendFlags::NOSIGNAL)?),
+        _ => send_msg(socket, message),
+    }
+}
+
+fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RIGHTS_MAX))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !message.rights.is_empty() && !control.push(SendAncillaryMessage::ScmRights(message.rights)) {
+        let error = "more descriptors than one message can carry: 253";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
+    let flags = SendFlags::NOSIGNAL;
+    Ok(match message.addr {
+        None => rustix::net::sendmsg(socket, message.bufs, &mut control, flags)?,
+        Some(addr) => {
+            rustix::net::sendmsg_addr(socket, &from_sock_addr(addr)?, message.bufs, &mut control, flags)?
+        }
+    })
+}
+
+fn to_sock_addr(addr: SocketAddrAny) -> io::Result<SockAddr> {
+    if let Ok(addr) = std::net::SocketAddr::try_from(addr.clone()) {
+        return Ok(addr.into());
+    }
+    let addr = SocketAddrUnix::try_from(addr)?;
+    let path = addr.path_bytes().unwrap_or_default();
+    SockAddr::unix(std::ffi::OsStr::from_bytes(path))
+}
+
+fn from_sock_addr(addr: &SockAddr) -> io::Result<SocketAddrAny> {
+    if let Some(addr) = addr.as_socket() {
+        return Ok(addr.into());
+    }
+    let path = addr.as_pathname().ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            "sending to an address that is neither an IP address nor a path",
+        )
+    })?;
+    Ok(SocketAddrUnix::new(path)?.into())
+}

@@ -1,0 +1,134 @@
+//! One turn of the loop.
+//!
+//! - L1: order is strictly first in, first out. Events are looked at when nothing is ready, or after [`POLLS_MAX`] polls or
+//!   [`BUSY_MAX`] of them, so that a busy loop still sees its sockets and timers.
+//! - L2: before it waits the loop has found nothing ready. A wake from another thread after that finds the reactor waiting or
+//!   about to (its signal is sticky), so it is not lost.
+//! - L3: closing goes from the top down: futures first, in place, while timers and reactor still stand; then timers; then the reactor.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use asyncio_base::shim::Arc;
+use asyncio_executor::{LocalExecutor, Stopped};
+use asyncio_reactor::Reactor;
+use asyncio_timers::{Idle, Timers};
+
+use crate::event_loop::{Entered, EventLoop};
+
+/// After so many polls the loop looks at its events: tokio's number. A look that finds nothing costs 84 ns, 1.4 ns a poll.
+const POLLS_MAX: usize = 61;
+/// After so long a stretch of polls it does so too.
+const BUSY_MAX: Duration = Duration::from_micros(100);
+/// The clock is read after so many polls, not after each: a reading costs 16 ns.
+const POLLS_PER_CLOCK: usize = 16;
+
+pub(crate) struct Core {
+    pub(crate) executor: LocalExecutor,
+    pub(crate) timers: Timers,
+    pub(crate) reactor: Arc<dyn Reactor>,
+    pub(crate) event_loop: EventLoop,
+}
+
+/// While it lives, everything that is spawned, sleeps or opens sockets on this thread does so on this loop.
+pub(crate) struct EnterGuard {
+    _executor: asyncio_executor::EnterGuard,
+    _timers: asyncio_timers::EnterGuard,
+    _reactor: asyncio_reactor::EnterGuard,
+    _running: Entered,
+}
+
+/// What came of a stretch of polls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Busy {
+    /// Nothing is ready.
+    Idle,
+    /// It is time to look at the events.
+    Ready,
+    /// It is the main future's turn.
+    Main,
+}
+
+impl Core {
+    #[track_caller]
+    pub(crate) fn enter(&self) -> EnterGuard {
+        EnterGuard {
+            _running: self.event_loop.enter(),
+            _reactor: asyncio_reactor::enter(self.reactor.clone()),
+            _timers: self.timers.enter(),
+            _executor: self.executor.enter(),
+        }
+    }
+
+    /// Polls what is ready, for one stretch (L1).
+    #[inline]
+    pub(crate) fn run_ready(&self, stretch: &mut Stretch) -> Busy {
+        loop {
+            let limit = POLLS_PER_CLOCK.min(POLLS_MAX.saturating_sub(stretch.polls));
+            let ran = self.executor.run_up_to(limit);
+            stretch.polls += ran.polls;
+            match ran.stopped {
+                Stopped::Idle => return Busy::Idle,
+                Stopped::Main => {
+                    stretch.polls += 1;
+                    return Busy::Main;
+                }
+                _ if stretch.is_over() => return Busy::Ready,
+                _ => {}
+            }
+        }
+    }
+
+    /// Looks at the events, and waits for them if nothing is ready, at most for `limit`; then fires the timers. Returns whether
+    /// anything happened.
+    pub(crate) fn look_at_events(&self, busy: Busy, limit: Option<Duration>) -> io::Result<bool> {
+        let idle = match busy {
+            Busy::Idle => self.timers.idle(),
+            Busy::Ready | Busy::Main => Idle::For(Duration::ZERO),
+        };
+        let wait = match idle {
+            Idle::For(wait) => Some(limit.map_or(wait, |limit| wait.min(limit))),
+            Idle::Jump => Some(Duration::ZERO),
+            // `Forever`, and whatever a later clock may say: an event ends it.
+            _ => limit,
+        };
+        let events = self.reactor.turn(wait)?;
+        if idle == Idle::Jump && events == 0 && !self.executor.is_ready() {
+            self.timers.jump();
+        }
+        let fired = self.timers.fire_due();
+        Ok(events + fired > 0)
+    }
+
+    /// Ends everything (L3).
+    pub(crate) fn close(&mut self) {
+        if self.event_loop.is_closed() {
+            return;
+        }
+        self.event_loop.set_closed();
+        {
+            let _timers = self.timers.enter();
+            let _reactor = asyncio_reactor::enter(self.reactor.clone());
+            self.executor.close();
+        }
+        self.timers.close();
+        self.reactor.close();
+    }
+}
+
+/// How long the loop has been polling without a look at its events.
+#[derive(Default)]
+pub(crate) struct Stretch {
+    polls: usize,
+    clock_first_read: Option<Instant>,
+}
+
+impl Stretch {
+    fn is_over(&mut self) -> bool {
+        if self.polls >= POLLS_MAX {
+            return true;
+        }
+        let now = Instant::now();
+        now.duration_since(*self.clock_first_read.get_or_insert(now)) >= BUSY_MAX
+    }
+}

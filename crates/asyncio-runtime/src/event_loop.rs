@@ -1,0 +1,139 @@
+//! [`EventLoop`]: the handle to a loop, and which loop runs on this thread.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::task::{Wake, Waker};
+use std::time::Instant;
+
+use asyncio_base::shim::{Arc, AtomicBool, Ordering};
+use asyncio_reactor::Reactor;
+use asyncio_timers::Timers;
+
+/// The handle to a loop: cheap to clone, and usable from any thread.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_runtime::EventLoop;
+///
+/// assert!(EventLoop::current().is_err(), "no loop runs here");
+/// let start = asyncio_runtime::run(async { EventLoop::current().unwrap().time() });
+/// assert!(start <= std::time::Instant::now());
+/// ```
+#[derive(Clone)]
+pub struct EventLoop {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    reactor: Arc<dyn Reactor>,
+    timers: Timers,
+    is_closed: AtomicBool,
+}
+
+thread_local! {
+    static RUNNING: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
+}
+
+impl EventLoop {
+    pub(crate) fn new(reactor: Arc<dyn Reactor>, timers: Timers) -> Self {
+        Self { shared: Arc::new(Shared { reactor, timers, is_closed: AtomicBool::new(false) }) }
+    }
+
+    /// Returns the loop that runs on this thread. asyncio's `get_running_loop`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`NoEventLoop`] where none runs.
+    pub fn current() -> Result<Self, NoEventLoop> {
+        RUNNING.try_with(|running| running.borrow().clone()).ok().flatten().ok_or(NoEventLoop(()))
+    }
+
+    /// Returns the present, by the clock of this loop.
+    pub fn time(&self) -> Instant {
+        self.shared.timers.now()
+    }
+
+    /// Says whether the loop is closed.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_closed(&self) {
+        self.shared.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Makes this the loop that runs on this thread.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one runs already.
+    #[track_caller]
+    pub(crate) fn enter(&self) -> Entered {
+        RUNNING.with(|running| {
+            let mut running = running.borrow_mut();
+            assert!(
+                running.is_none(),
+                "an event loop runs on this thread already: await the future instead, start it with `spawn_local`, move \
+                 blocking code away with `to_thread`, or make a `Runner` on another thread"
+            );
+            *running = Some(self.clone());
+        });
+        Entered(())
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("reactor", &self.shared.reactor)
+            .field("timers", &self.shared.timers)
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// Takes the loop off its thread when dropped.
+pub(crate) struct Entered(());
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // The thread-local may be gone at the end of the thread; then there is nothing to leave.
+        let _ = RUNNING.try_with(|running| running.replace(None));
+    }
+}
+
+/// Wakes a loop that waits for events.
+pub(crate) fn unpark(reactor: &Arc<dyn Reactor>) -> Waker {
+    Waker::from(Arc::new(Unpark(reactor.clone())))
+}
+
+struct Unpark(Arc<dyn Reactor>);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+/// No event loop runs on this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoEventLoop(());
+
+impl fmt::Display for NoEventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no event loop runs on this thread: call this inside of `run`, or of a `Runner`")
+    }
+}
+
+impl std::error::Error for NoEventLoop {}
+
+impl From<NoEventLoop> for std::io::Error {
+    fn from(error: NoEventLoop) -> Self {
+        Self::other(error)
+    }
+}

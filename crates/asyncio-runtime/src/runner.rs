@@ -1,0 +1,208 @@
+//! [`run`] and [`Runner`]: a loop, and the future it runs.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::builder::Builder;
+use crate::core::{Busy, Core, Stretch};
+use crate::event_loop::EventLoop;
+
+/// Runs a future to its end on a new loop, and closes the loop.
+///
+/// asyncio's `run`. The future may borrow from the caller and need not be `Send`. When it is done every task that is left is dropped.
+///
+/// # Panics
+///
+/// Panics if a loop runs on this thread already, and if the loop cannot be made because the system is out of descriptors;
+/// [`Runner::new`] gives that as an error. A panic of the future goes on, after the loop is closed.
+///
+/// # Examples
+///
+/// ```
+/// let text = String::from("main may borrow");
+/// assert_eq!(asyncio_runtime::run(async { text.len() }), 15);
+/// ```
+#[track_caller]
+pub fn run<F: Future>(future: F) -> F::Output {
+    match Runner::new() {
+        Ok(mut runner) => runner.run(future),
+        Err(error) => panic!("the event loop could not be made: {error}"),
+    }
+}
+
+/// A loop that runs one future after the other, or is driven from outside.
+///
+/// asyncio's `Runner`. Dropping it closes the loop.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let mut runner = asyncio_runtime::Runner::new()?;
+/// let task = runner.run(async { asyncio_tasks::spawn_local(async { 2 }) });
+/// let two = runner.run(task).unwrap(); // the same loop again
+/// assert_eq!(two, 2);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Runner {
+    core: Core,
+}
+
+impl Runner {
+    /// Makes a loop with the defaults.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the process or the system is out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Makes a loop to measure.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn on(core: Core) -> Self {
+        Self { core }
+    }
+
+    /// Runs a future to its end. Tasks that are left stay on the loop, for the next run.
+    ///
+    /// The future is polled in place, in its turn among the tasks, and is dropped before this returns, also when it panics.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a loop runs on this thread already, if this one is closed, and if the reactor cannot wait any more. A panic of the
+    /// future goes on.
+    #[track_caller]
+    pub fn run<F: Future>(&mut self, future: F) -> F::Output {
+        assert!(!self.core.event_loop.is_closed(), "the event loop is closed: make a new `Runner`");
+        let core = &self.core;
+        let _entered = core.enter();
+        let mut future = pin!(future);
+        let waker = core.executor.main_waker();
+        let mut cx = Context::from_waker(&waker);
+        waker.wake_by_ref();
+        let mut stretch = Stretch::default();
+        loop {
+            let busy = core.run_ready(&mut stretch);
+            if busy == Busy::Main {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    return output;
+                }
+                continue;
+            }
+            stretch = Stretch::default();
+            if let Err(error) = core.look_at_events(busy, None) {
+                panic!("the event loop cannot wait for events any more: {error}");
+            }
+        }
+    }
+
+    /// Returns a handle to the loop.
+    pub fn event_loop(&self) -> EventLoop {
+        self.core.event_loop.clone()
+    }
+
+    /// Runs one turn of the loop, inside of a loop of somebody else's (a GUI, a game's frame, a C host): *guest mode*.
+    ///
+    /// Polls what is ready; if nothing is, waits for events, at most for `timeout` (`None` is for as long as it takes, zero not at
+    /// all); fires what is due; polls what that made ready. Returns whether anything happened.
+    ///
+    /// Between turns the host waits until [`as_fd`](std::os::fd::AsFd::as_fd) is readable or [`next_deadline`](Self::next_deadline) has come,
+    /// whichever is first. Wakes from other threads make the descriptor readable.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the reactor cannot wait, and with `LoopClosed` after [`close`](Self::close).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a loop runs on this thread already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut runner = asyncio_runtime::Runner::new()?;
+    /// assert!(!runner.turn(Some(Duration::ZERO))?, "nothing to do");
+    /// assert_eq!(runner.next_deadline(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        if self.core.event_loop.is_closed() {
+            return Err(asyncio_base::LoopClosed::new().into());
+        }
+        let core = &self.core;
+        let _entered = core.enter();
+        let polled = run_stretch(core);
+        let busy = if polled || core.executor.is_ready() { Busy::Ready } else { Busy::Idle };
+        let happened = core.look_at_events(busy, timeout)?;
+        let polled_again = run_stretch(core);
+        core.reactor.prepare_foreign_wait();
+        Ok(polled || happened || polled_again)
+    }
+
+    /// Returns when the next [`turn`](Self::turn) must come at the latest, for hosts: now, if something is ready; `None`, if only events
+    /// can make something happen.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.core.executor.is_ready() {
+            return Some(self.core.timers.now());
+        }
+        self.core.timers.next_deadline()
+    }
+
+    /// Closes the loop: every future that is left is dropped, in place, on this thread. Whatever outlives the loop says
+    /// `LoopClosed` from now on.
+    pub fn close(&mut self) {
+        self.core.close();
+    }
+}
+
+/// Polls what is ready for one stretch; says whether anything was.
+fn run_stretch(core: &Core) -> bool {
+    let was_ready = core.executor.is_ready();
+    let mut stretch = Stretch::default();
+    // An entry of a main future is left from an earlier run, whose future is gone.
+    while core.run_ready(&mut stretch) == Busy::Main {}
+    was_ready
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.core.close();
+    }
+}
+
+/// For hosts that wait on descriptors.
+///
+/// # Panics
+///
+/// `as_fd` panics if the reactor has no descriptor: a user's own may lack one.
+#[cfg(unix)]
+impl std::os::fd::AsFd for Runner {
+    #[track_caller]
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        let descriptor = self.core.reactor.descriptor();
+        descriptor.expect("this reactor has no descriptor to wait on; drive it with `turn` and a timeout")
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("event_loop", &self.core.event_loop)
+            .field("executor", &self.core.executor)
+            .finish()
+    }
+}

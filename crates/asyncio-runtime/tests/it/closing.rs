@@ -1,0 +1,90 @@
+//! The end of a loop: everything is dropped in place, in order, and what outlives it says so.
+
+use asyncio_reactor::{Domain, Socket, Type, Waiter, socket};
+use asyncio_runtime::{EventLoop, Runner, run};
+use asyncio_tasks::spawn_local;
+use asyncio_timers::{Sleep, sleep};
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn what_is_left_is_dropped_before_run_returns() {
+    struct Flag(Rc<Cell<u32>>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let dropped = Rc::new(Cell::new(0));
+    run(async {
+        for _ in 0..10 {
+            let flag = Flag(dropped.clone());
+            spawn_local(async move {
+                let _flag = flag;
+                sleep(Duration::from_secs(3600)).await;
+            })
+            .detach();
+        }
+    });
+    assert_eq!(dropped.get(), 10);
+}
+
+#[test]
+fn a_socket_that_outlives_its_loop_says_so() {
+    let listener = run(async {
+        let listener: Arc<dyn Socket> = socket(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(1).unwrap();
+        let accepting = listener.clone();
+        spawn_local(async move { accepting.accept().await.map(drop) }).detach();
+        asyncio_tasks::yield_now().await;
+        listener
+    });
+    let error = asyncio_executor::block_on(listener.accept()).unwrap_err();
+    assert!(asyncio_base::is_loop_closed(&error), "{error}");
+    let mut waiter = Waiter::new();
+    let again = asyncio_executor::block_on(poll_fn(|cx| listener.poll_accept(cx, &mut waiter)));
+    assert!(again.is_err());
+}
+
+#[test]
+fn a_sleep_that_outlives_its_loop_goes_on_elsewhere() {
+    let mut runner = Runner::new().unwrap();
+    let mut nap: Sleep = sleep(Duration::from_millis(2));
+    runner.run(async {
+        poll_fn(|cx| {
+            let _ = std::pin::Pin::new(&mut nap).poll(cx);
+            std::task::Poll::Ready(())
+        })
+        .await
+    });
+    drop(runner);
+    asyncio_executor::block_on(nap);
+}
+
+#[test]
+fn handles_know_that_the_loop_is_closed() {
+    let mut runner = Runner::new().unwrap();
+    let event_loop: EventLoop = runner.event_loop();
+    assert!(!event_loop.is_closed());
+    let task = runner.run(async { spawn_local(pending::<()>()) });
+    runner.close();
+    runner.close();
+    assert!(event_loop.is_closed());
+    assert!(asyncio_executor::block_on(task).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn a_thousand_loops_leave_nothing_behind() {
+    let descriptors = || std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or(0);
+    let before = descriptors();
+    for _ in 0..1000 {
+        run(async { sleep(Duration::ZERO).await });
+    }
+    // Other tests of this process open and close some meanwhile.
+    assert!(descriptors() < before + 100);
+}

@@ -1,0 +1,70 @@
+//! Nobody starves: timers and other threads are seen by a loop that is never idle.
+
+use asyncio_runtime::run;
+use asyncio_tasks::{spawn_local, yield_now};
+use asyncio_timers::sleep;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+#[test]
+fn timers_fire_while_tasks_never_stop() {
+    run(async {
+        let stop = Rc::new(Cell::new(false));
+        for _ in 0..3 {
+            let stop = stop.clone();
+            spawn_local(async move {
+                while !stop.get() {
+                    yield_now().await;
+                }
+            })
+            .detach();
+        }
+        sleep(Duration::from_millis(5)).await;
+        stop.set(true);
+    });
+}
+
+#[test]
+fn a_main_that_wakes_itself_does_not_starve_the_tasks() {
+    // monoio: three million wakes of the root ran none of its tasks.
+    run(async {
+        let task = spawn_local(async {
+            for _ in 0..100 {
+                yield_now().await;
+            }
+        });
+        let mut polls = 0;
+        while !task.is_finished() {
+            polls += 1;
+            assert!(polls < 1000, "main starves its task");
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_wake_from_another_thread_is_seen_by_a_busy_loop_and_by_an_idle_one() {
+    for busy in [true, false] {
+        run(async move {
+            let (sender, receiver) = futures::channel::oneshot::channel();
+            let done = Rc::new(Cell::new(false));
+            if busy {
+                let done = done.clone();
+                spawn_local(async move {
+                    while !done.get() {
+                        yield_now().await;
+                    }
+                })
+                .detach();
+            }
+            let thread = std::thread::spawn(move || {
+                std::thread::park_timeout(Duration::from_millis(2));
+                sender.send(7).unwrap();
+            });
+            assert_eq!(receiver.await, Ok(7));
+            done.set(true);
+            thread.join().unwrap();
+        });
+    }
+}

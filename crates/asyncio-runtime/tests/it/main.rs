@@ -1,0 +1,11 @@
+//! What users of `asyncio-runtime` may rely on.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(clippy::async_yields_async, reason = "a task is what these futures are to give")]
+
+mod bounds;
+mod closing;
+mod fairness;
+mod guest;
+mod run;
+mod time;

@@ -1,0 +1,71 @@
+//! What a task knows about itself.
+
+use std::panic::Location;
+
+use asyncio_executor::{Header, TaskId, current_header};
+
+/// What is known of a task: a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskInfo {
+    id: TaskId,
+    name: Option<Box<str>>,
+    parent: Option<TaskId>,
+    spawned_at: &'static Location<'static>,
+    polls: u32,
+}
+
+/// Returns what is known of the task that is being polled on this thread.
+///
+/// asyncio's `current_task`. `None` in the main future of a loop, which is polled in place and is not a task, and outside of loops.
+///
+/// # Examples
+///
+/// ```
+/// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+/// # let _entered = executor.enter();
+/// let task = asyncio_tasks::spawn_local(async { asyncio_tasks::current_task() });
+/// let id = task.id();
+/// executor.run_round();
+/// assert_eq!(asyncio_executor::block_on(task).unwrap().map(|me| me.id()), Some(id));
+/// assert!(asyncio_tasks::current_task().is_none());
+/// ```
+pub fn current_task() -> Option<TaskInfo> {
+    current_header(TaskInfo::of)
+}
+
+impl TaskInfo {
+    fn of(header: &Header) -> Self {
+        Self {
+            id: header.id(),
+            name: header.name().map(Into::into),
+            parent: header.parent(),
+            spawned_at: header.spawned_at(),
+            polls: header.polls(),
+        }
+    }
+
+    /// Returns the id, unique in the process.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Returns the name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the task that spawned it; `None` if it was not spawned by a task.
+    pub fn parent(&self) -> Option<TaskId> {
+        self.parent
+    }
+
+    /// Returns where it was spawned.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.spawned_at
+    }
+
+    /// Returns how often it has been polled.
+    pub fn polls(&self) -> u32 {
+        self.polls
+    }
+}

@@ -1,0 +1,48 @@
+//! Futures → structure: [`Task`], [`timeout`], [`yield_now`], and what a task knows about itself.
+//!
+//! A task runs on the executor that is entered on this thread: that of the loop, or your own [`LocalExecutor`]. It is never
+//! lost: dropping its handle detaches it, and it ends with its executor at the latest.
+//!
+//! When to use it: with a runtime of your own, built from the layers. When not: in an application, where `asyncio` has all of
+//! this under the same names.
+//!
+//! Cancel scopes, task groups and asynchronous clean-up come into this crate next.
+//!
+//! # Examples
+//!
+//! ```
+//! use asyncio_executor::{LocalExecutor, block_on};
+//! use std::task::Waker;
+//!
+//! let executor = LocalExecutor::new(Waker::noop().clone());
+//! let _entered = executor.enter();
+//! let task = asyncio_tasks::spawn_local(async {
+//!     asyncio_tasks::yield_now().await;
+//!     6 * 7
+//! });
+//! while executor.run_round() > 0 {}
+//! assert_eq!(block_on(task).unwrap(), 42);
+//! ```
+//!
+//! [`LocalExecutor`]: asyncio_executor::LocalExecutor
+
+#![forbid(unsafe_code)]
+
+mod spawn;
+mod task;
+
+mod error;
+mod info;
+
+mod timeout;
+mod yield_now;
+
+#[doc(inline)]
+pub use asyncio_executor::{Runnable, Spawn, TaskId};
+
+pub use error::TaskError;
+pub use info::{TaskInfo, current_task};
+pub use spawn::{Builder, spawn, spawn_local, spawn_on};
+pub use task::Task;
+pub use timeout::{Timeout, timeout, timeout_at};
+pub use yield_now::{YieldNow, yield_now};

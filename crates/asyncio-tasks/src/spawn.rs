@@ -1,0 +1,148 @@
+//! Starting tasks: [`spawn`], [`spawn_local`], [`Builder`], and [`spawn_on`] for executors of others.
+
+use std::future::Future;
+
+use asyncio_base::shim::Arc;
+use asyncio_executor::{Spawn, TaskOptions};
+
+use crate::task::Task;
+
+/// Starts a task on any worker of this runtime.
+///
+/// asyncio's `create_task`. It begins in the next round, first in, first out. With one worker, that is this thread.
+///
+/// # Panics
+///
+/// Panics where no loop runs on this thread.
+///
+/// # Examples
+///
+/// ```
+/// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+/// # let _entered = executor.enter();
+/// let task = asyncio_tasks::spawn(async { 1 });
+/// executor.run_round();
+/// assert_eq!(asyncio_executor::block_on(task).unwrap(), 1);
+/// ```
+#[track_caller]
+#[inline]
+pub fn spawn<F>(future: F) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    Builder::new().spawn(future)
+}
+
+/// Starts a task on this worker's thread; its future need not be `Send`.
+///
+/// It begins in the next round, first in, first out.
+///
+/// # Panics
+///
+/// Panics where no loop runs on this thread.
+///
+/// # Examples
+///
+/// ```
+/// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+/// # let _entered = executor.enter();
+/// use std::rc::Rc;
+///
+/// let shared = Rc::new(5);
+/// let task = asyncio_tasks::spawn_local({
+///     let shared = shared.clone();
+///     async move { *shared + 1 }
+/// });
+/// executor.run_round();
+/// assert_eq!(asyncio_executor::block_on(task).unwrap(), 6);
+/// ```
+#[track_caller]
+#[inline]
+pub fn spawn_local<F>(future: F) -> Task<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    Builder::new().spawn_local(future)
+}
+
+/// Starts a task on an executor of somebody else's: whatever can take a [`Runnable`](asyncio_executor::Runnable).
+#[track_caller]
+pub fn spawn_on<F>(home: Arc<dyn Spawn>, future: F) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    Task::new(asyncio_executor::spawn_on(home, TaskOptions::here(), future))
+}
+
+/// Starts a task with a name.
+///
+/// # Examples
+///
+/// ```
+/// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+/// # let _entered = executor.enter();
+/// use asyncio_tasks::{Builder, current_task};
+///
+/// let task = Builder::new().name("worker").spawn_local(async {
+///     current_task().and_then(|task| task.name().map(str::to_owned))
+/// });
+/// executor.run_round();
+/// assert_eq!(asyncio_executor::block_on(task).unwrap().as_deref(), Some("worker"));
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it spawns"]
+pub struct Builder {
+    options: TaskOptions,
+}
+
+impl Builder {
+    /// Makes a builder whose tasks say that they were spawned here.
+    #[track_caller]
+    #[expect(clippy::new_without_default, reason = "a default would not know where it was called")]
+    pub const fn new() -> Self {
+        Self { options: TaskOptions::here() }
+    }
+
+    /// Gives the task a name, which costs it an allocation.
+    pub fn name(self, name: &str) -> Self {
+        Self { options: self.options.name(name) }
+    }
+
+    /// Starts the task as [`spawn`](fn@spawn) does.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    #[track_caller]
+    #[inline]
+    pub fn spawn<F>(self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_local(future)
+    }
+
+    /// Starts the task as [`spawn_local`] does.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    #[track_caller]
+    #[inline]
+    pub fn spawn_local<F>(self, future: F) -> Task<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        match asyncio_executor::spawn_local(self.options, future) {
+            Ok(handle) => Task::new(handle),
+            Err(_) => panic!(
+                "a task was spawned where no event loop runs: do it inside of `asyncio::run`, or enter an executor first"
+            ),
+        }
+    }
+}

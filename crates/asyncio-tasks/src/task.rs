@@ -1,0 +1,85 @@
+//! [`Task`]: the handle to a task.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use asyncio_base::wait_point;
+use asyncio_executor::{Handle, TaskId};
+
+use crate::error::TaskError;
+
+/// The handle to a task, and a future of its result.
+///
+/// Dropping it **detaches**: the task goes on, and its output is dropped when it ends. Awaiting it gives the output, or says that the
+/// task panicked, or that it was ended with its loop.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping a borrow of it: the result waits for the next await. Once it has given its result it must not be
+/// awaited again.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_executor::{LocalExecutor, block_on};
+/// use std::task::Waker;
+///
+/// let executor = LocalExecutor::new(Waker::noop().clone());
+/// let _entered = executor.enter();
+/// let task = asyncio_tasks::spawn_local(async { panic!("a bug") });
+/// executor.run_round();
+/// assert!(task.is_finished());
+/// let error = block_on(task).unwrap_err();
+/// assert!(error.is_panic());
+/// ```
+#[must_use = "dropping a task's handle detaches it; say so with `detach`, or await it"]
+pub struct Task<T> {
+    handle: Handle<T>,
+}
+
+impl<T> Task<T> {
+    #[inline]
+    pub(crate) fn new(handle: Handle<T>) -> Self {
+        Self { handle }
+    }
+
+    /// Returns the id of the task, unique in the process.
+    pub fn id(&self) -> TaskId {
+        self.handle.id()
+    }
+
+    /// Says whether the task has ended, in whichever way.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Lets the task go on by itself, as dropping the handle does.
+    pub fn detach(self) {}
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, TaskError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // The handle goes on with the panic of its task; here that becomes an error again.
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.handle).poll(cx))) {
+            Ok(Poll::Ready(Some(output))) => Poll::Ready(Ok(output)),
+            Ok(Poll::Ready(None)) => Poll::Ready(Err(TaskError::cancelled())),
+            Ok(Poll::Pending) => {
+                wait_point::here("task");
+                Poll::Pending
+            }
+            Err(panic) => Poll::Ready(Err(TaskError::panicked(panic))),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("id", &self.id()).field("is_finished", &self.is_finished()).finish()
+    }
+}

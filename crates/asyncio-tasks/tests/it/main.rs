@@ -1,0 +1,6 @@
+//! What users of `asyncio-tasks` may rely on.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod task;
+mod timeout;

@@ -1,0 +1,107 @@
+//! Timeouts: who wins, when the clock starts, and what is dropped.
+
+use asyncio_tasks::{Timeout, timeout, timeout_at, yield_now};
+use asyncio_timers::{Clock, DEFAULT_TICK, ManualClock, Timers};
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use std::future::{Future, pending, poll_fn, ready};
+use std::marker::PhantomPinned;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+assert_impl_all!(Timeout<std::future::Ready<u8>>: Send, Unpin);
+assert_not_impl_any!(Timeout<PhantomPinned>: Unpin);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn it_starts_at_the_first_wait_and_touches_no_timer_before() {
+    let clock = ManualClock::new();
+    let timers = Timers::new(clock.clone(), Waker::noop().clone());
+    let _entered = timers.enter();
+    let mut cx = Context::from_waker(Waker::noop());
+    {
+        let mut waiting = pin!(timeout(SECOND, pending::<()>()));
+        clock.advance(10 * SECOND);
+        assert!(waiting.as_mut().poll(&mut cx).is_pending(), "the clock starts at the first wait");
+        assert_eq!(timers.len(), 1);
+        clock.advance(SECOND + DEFAULT_TICK);
+        timers.fire_due();
+        assert!(matches!(waiting.as_mut().poll(&mut cx), Poll::Ready(Err(_))));
+    }
+    assert_eq!(
+        pin!(timeout(Duration::ZERO, ready(1))).poll(&mut cx),
+        Poll::Ready(Ok(1)),
+        "a ready value wins"
+    );
+    assert!(timers.is_empty());
+}
+
+#[test]
+fn a_value_that_is_ready_at_the_deadline_wins() {
+    let clock = ManualClock::new();
+    let timers = Timers::new(clock.clone(), Waker::noop().clone());
+    let _entered = timers.enter();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut polls = 0;
+    let second_time = poll_fn(|_| {
+        polls += 1;
+        if polls == 2 { Poll::Ready(polls) } else { Poll::Pending }
+    });
+    let mut both = pin!(timeout_at(clock.now() + SECOND, second_time));
+    assert!(both.as_mut().poll(&mut cx).is_pending());
+    clock.advance(2 * SECOND);
+    timers.fire_due();
+    assert_eq!(both.as_mut().poll(&mut cx), Poll::Ready(Ok(2)));
+}
+
+#[test]
+fn the_future_is_dropped_before_it_returns() {
+    struct Flag<'a>(&'a std::cell::Cell<bool>);
+    impl Drop for Flag<'_> {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+    let dropped = std::cell::Cell::new(false);
+    asyncio_executor::block_on(async {
+        let flag = Flag(&dropped);
+        let result = timeout(Duration::from_millis(1), async {
+            let _flag = flag;
+            pending::<()>().await;
+        });
+        let mut result = pin!(result);
+        assert!(result.as_mut().await.is_err());
+        assert!(dropped.get());
+    });
+}
+
+#[test]
+fn one_that_spends_every_budget_still_times_out() {
+    use asyncio_base::budget;
+    let clock = ManualClock::new();
+    let timers = Timers::new(clock.clone(), Waker::noop().clone());
+    let _entered = timers.enter();
+    let mut cx = Context::from_waker(Waker::noop());
+    let greedy = poll_fn(|cx| -> Poll<()> {
+        loop {
+            std::task::ready!(budget::poll_proceed(cx));
+            budget::spend();
+        }
+    });
+    let mut greedy = pin!(timeout(SECOND, greedy));
+    budget::with_budget(10, || assert!(greedy.as_mut().poll(&mut cx).is_pending()));
+    clock.advance(2 * SECOND);
+    timers.fire_due();
+    budget::with_budget(10, || assert!(greedy.as_mut().poll(&mut cx).is_ready()));
+}
+
+#[test]
+fn under_local_pool_and_tokio() {
+    let program = || async {
+        assert_eq!(timeout(SECOND, async { yield_now().await }).await, Ok(()));
+        assert!(timeout(Duration::from_millis(2), pending::<()>()).await.is_err());
+    };
+    futures::executor::LocalPool::new().run_until(program());
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(program());
+}

@@ -1,0 +1,67 @@
+//! The fallback: one background thread that fires timers where no loop is entered.
+//!
+//! It is started by the first sleep that needs it, is named "asyncio-timers", and parks until the next deadline. It
+//! never ends; a process that ends does not wait for it. Programs on a loop of ours never start it.
+
+use std::sync::OnceLock;
+use std::task::{Wake, Waker};
+
+use asyncio_base::report;
+use asyncio_base::shim::{Arc, thread};
+
+use crate::clock::{Idle, MonotonicClock};
+use crate::home::Timers;
+
+static TIMERS: OnceLock<Timers> = OnceLock::new();
+
+/// Returns the fallback's timers and starts its thread if need be.
+pub(crate) fn timers() -> &'static Timers {
+    TIMERS.get_or_init(|| {
+        let (sender, receiver) = std::sync::mpsc::channel::<Timers>();
+        let run = move || {
+            if let Ok(timers) = receiver.recv() {
+                drive(&timers);
+            }
+        };
+        let thread = thread::Builder::new().name("asyncio-timers".into()).spawn(run);
+        let unpark = match thread {
+            Ok(handle) => Waker::from(Arc::new(Unpark(handle.thread().clone()))),
+            Err(error) => {
+                report::report("timers", format_args!("no thread for sleeps outside of a loop: {error}"));
+                Waker::noop().clone()
+            }
+        };
+        let timers = Timers::new(MonotonicClock, unpark);
+        // If the thread could not be started its end of the channel is gone, which was reported above.
+        let _ = sender.send(timers.clone());
+        timers
+    })
+}
+
+fn drive(timers: &Timers) {
+    loop {
+        // A waker that panics must not take all other sleeps with it.
+        let mut panic = None;
+        asyncio_base::panic::catch_and_store(&mut panic, || timers.fire_due());
+        if let Some(panic) = panic {
+            let message = asyncio_base::panic::message(&*panic);
+            report::report("timers", format_args!("a waker panicked: {message}"));
+        }
+        match timers.idle() {
+            Idle::For(wait) => thread::park_timeout(wait),
+            Idle::Forever | Idle::Jump => thread::park(),
+        }
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}

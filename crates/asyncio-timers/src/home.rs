@@ -1,0 +1,313 @@
+//! [`Timers`]: a wheel of wakers with its clock, the home of the sleeps of one loop.
+//!
+//! A [`Sleep`](crate::Sleep) registers at its first pending poll with the home that is entered on that thread, and
+//! where none is, with the fallback driver's. The wheel stands behind one mutex, which nobody but the loop's own thread
+//! takes, except when a sleep has moved to another thread.
+//!
+//! 1. H1: wakers are woken, cloned and dropped outside of the lock.
+//! 2. H2: an insertion from another thread that becomes the next deadline unparks the home.
+//! 3. H3: closing wakes all that wait; their sleeps find another home at their next poll. No sleep is lost.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use asyncio_base::panic::{Payload, catch_and_store};
+use asyncio_base::shim::{Arc, Mutex};
+
+use crate::clock::{Clock, Idle};
+use crate::driver;
+use crate::wheel::{DEFAULT_TICK, Key, Wheel};
+
+/// The timers of one loop: a cheap handle, which the loop fires and sleeps register with.
+///
+/// For those who write a loop of their own. It asks [`next_deadline`](Self::next_deadline) before it waits and calls
+/// [`fire_due`](Self::fire_due) after it has.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_timers::{Clock, ManualClock, Timers, sleep};
+/// use std::{future::Future, pin::Pin, task::{Context, Poll, Waker}, time::Duration};
+///
+/// let clock = ManualClock::new();
+/// let timers = Timers::new(clock.clone(), Waker::noop().clone());
+/// let _entered = timers.enter();
+///
+/// let mut nap = sleep(Duration::from_secs(60));
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(Pin::new(&mut nap).poll(&mut cx).is_pending());
+/// assert!(timers.next_deadline().is_some());
+///
+/// clock.advance(Duration::from_secs(61));
+/// assert_eq!(timers.fire_due(), 1);
+/// assert_eq!(Pin::new(&mut nap).poll(&mut cx), Poll::Ready(()));
+/// ```
+#[derive(Clone)]
+pub struct Timers {
+    home: Arc<Home>,
+}
+
+struct Home {
+    clock: Arc<dyn Clock>,
+    /// Nanosecond 0 of the wheel.
+    origin: Instant,
+    /// Wakes whoever waits for `next_deadline` (H2).
+    unpark: Waker,
+    state: Mutex<State>,
+}
+
+struct State {
+    wheel: Wheel<Waker>,
+    /// Wakers on their way out, kept so that firing does not allocate.
+    due: Vec<Waker>,
+    closed: bool,
+}
+
+/// What became of a registration.
+pub(crate) enum Registered {
+    /// It waits.
+    Waiting(Key),
+    /// The deadline has passed.
+    Due,
+    /// The home is closed.
+    Closed,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Timers>> = const { RefCell::new(None) };
+}
+
+impl Timers {
+    /// Makes timers on `clock`, with the [default tick](DEFAULT_TICK). `unpark` is woken when a sleep on another
+    /// thread needs the loop to wait less long.
+    pub fn new(clock: impl Clock, unpark: Waker) -> Self {
+        Self::with_tick(Arc::new(clock), unpark, DEFAULT_TICK)
+    }
+
+    /// Makes timers with another tick, rounded down to a power of two of nanoseconds.
+    pub fn with_tick(clock: Arc<dyn Clock>, unpark: Waker, tick: Duration) -> Self {
+        let origin = clock.now();
+        Self::with_origin(clock, unpark, tick, origin)
+    }
+
+    /// Makes timers whose wheel counts from `origin`, which may lie far in the past: what a process of that age sees.
+    pub fn with_origin(clock: Arc<dyn Clock>, unpark: Waker, tick: Duration, origin: Instant) -> Self {
+        let mut wheel = Wheel::new(tick);
+        wheel.advance(nanos_since(origin, clock.now()), &mut Vec::new());
+        clock.subscribe(&unpark);
+        let state = Mutex::new(State { wheel, due: Vec::new(), closed: false });
+        Self { home: Arc::new(Home { clock, origin, unpark, state }) }
+    }
+
+    /// Makes this the home of the sleeps that are first polled on this thread, until the guard is dropped.
+    #[must_use = "the home is left when the guard is dropped"]
+    pub fn enter(&self) -> EnterGuard {
+        EnterGuard { former: CURRENT.replace(Some(self.clone())) }
+    }
+
+    /// Returns the home that is entered on this thread, or the fallback driver's, which is started if need be.
+    pub fn current() -> Self {
+        Self::entered().unwrap_or_else(Self::fallback)
+    }
+
+    /// Returns the home of the fallback driver, which is started if need be and never closed.
+    pub(crate) fn fallback() -> Self {
+        driver::timers().clone()
+    }
+
+    fn entered() -> Option<Self> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+
+    /// Returns the present by this home's clock.
+    pub fn now(&self) -> Instant {
+        self.home.clock.now()
+    }
+
+    /// Wakes what is due and returns how much it was.
+    ///
+    /// # Panics
+    ///
+    /// Goes on with the first panic of a waker, after all others have been woken.
+    pub fn fire_due(&self) -> usize {
+        let mut state = self.home.state.lock();
+        if state.wheel.is_empty() {
+            return 0;
+        }
+        let mut due = std::mem::take(&mut state.due);
+        state.wheel.advance(self.nanos(self.now()), &mut due);
+        if due.is_empty() {
+            state.due = due;
+            return 0;
+        }
+        drop(state);
+        let count = due.len();
+        let panic = wake_all(&mut due);
+        self.home.state.lock().due = due;
+        if let Some(panic) = panic {
+            std::panic::resume_unwind(panic);
+        }
+        count
+    }
+
+    /// Returns when [`fire_due`](Self::fire_due) must be called next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let nanos = self.home.state.lock().wheel.next_deadline()?;
+        self.home.origin.checked_add(Duration::from_nanos(nanos))
+    }
+
+    /// Asks the clock how to idle until the next deadline.
+    pub fn idle(&self) -> Idle {
+        self.home.clock.idle(self.next_deadline())
+    }
+
+    /// Moves a jumping clock to the next deadline, after [`idle`](Self::idle) said [`Idle::Jump`].
+    pub fn jump(&self) {
+        if let Some(deadline) = self.next_deadline() {
+            self.home.clock.jump(deadline);
+        }
+    }
+
+    /// Returns how many sleeps wait here.
+    pub fn len(&self) -> usize {
+        self.home.state.lock().wheel.len()
+    }
+
+    /// Says whether no sleep waits here.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Closes the home: all that wait here are woken, and find another home (H3).
+    pub fn close(&self) {
+        let mut state = self.home.state.lock();
+        state.closed = true;
+        let mut waiting = state.wheel.drain();
+        drop(state);
+        self.home.clock.unsubscribe(&self.home.unpark);
+        if let Some(panic) = wake_all(&mut waiting) {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    pub(crate) fn insert(&self, deadline: Instant, waker: &Waker) -> Registered {
+        let nanos = self.nanos(deadline);
+        let foreign = !self.is_entered();
+        let waker = waker.clone();
+        let mut state = self.home.state.lock();
+        if state.closed {
+            drop(state);
+            drop(waker);
+            return Registered::Closed;
+        }
+        let former = if foreign { state.wheel.next_deadline() } else { None };
+        let inserted = state.wheel.insert(nanos, waker);
+        let unpark = foreign && inserted.is_ok() && state.wheel.next_deadline() < former.or(Some(u64::MAX));
+        drop(state);
+        if unpark {
+            self.home.unpark.wake_by_ref();
+        }
+        match inserted {
+            Ok(key) => Registered::Waiting(key),
+            Err(waker) => {
+                drop(waker);
+                Registered::Due
+            }
+        }
+    }
+
+    /// Says whether `key` still waits, and if so, makes it wake `waker`.
+    #[inline]
+    pub(crate) fn update(&self, key: Key, waker: &Waker) -> bool {
+        let mut state = self.home.state.lock();
+        match state.wheel.get_mut(key) {
+            Some(present) if present.will_wake(waker) => true,
+            Some(_) => {
+                drop(state);
+                self.replace(key, waker.clone())
+            }
+            None => false,
+        }
+    }
+
+    fn replace(&self, key: Key, waker: Waker) -> bool {
+        let mut state = self.home.state.lock();
+        let former = match state.wheel.get_mut(key) {
+            Some(present) => Ok(std::mem::replace(present, waker)),
+            None => Err(waker),
+        };
+        drop(state);
+        former.is_ok()
+    }
+
+    #[inline]
+    pub(crate) fn remove(&self, key: Key) {
+        let mut state = self.home.state.lock();
+        let waker = state.wheel.remove(key);
+        drop(state);
+        drop(waker);
+    }
+
+    fn is_entered(&self) -> bool {
+        CURRENT
+            .try_with(|current| {
+                current.borrow().as_ref().is_some_and(|timers| Arc::ptr_eq(&timers.home, &self.home))
+            })
+            .unwrap_or(false)
+    }
+
+    #[inline]
+    fn nanos(&self, instant: Instant) -> u64 {
+        nanos_since(self.home.origin, instant)
+    }
+}
+
+impl fmt::Debug for Timers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Timers");
+        debug.field("clock", &self.home.clock);
+        match self.home.state.try_lock() {
+            Some(state) => debug.field("wheel", &state.wheel).field("closed", &state.closed).finish(),
+            None => debug.finish_non_exhaustive(),
+        }
+    }
+}
+
+/// Leaves the home that [`Timers::enter`] entered; the former one comes back.
+#[derive(Debug)]
+pub struct EnterGuard {
+    former: Option<Timers>,
+}
+
+impl Drop for EnterGuard {
+    fn drop(&mut self) {
+        // The thread-local may be gone at the end of the thread; then there is nothing to leave.
+        let _ = CURRENT.try_with(|current| current.replace(self.former.take()));
+    }
+}
+
+/// Returns the present by the clock of this thread's loop, or by the system's where no loop is entered.
+pub fn now() -> Instant {
+    CURRENT
+        .try_with(|current| current.borrow().as_ref().map(Timers::now))
+        .ok()
+        .flatten()
+        .unwrap_or_else(Instant::now)
+}
+
+/// Wakes all in order, empties the list, and returns the first panic.
+fn wake_all(wakers: &mut Vec<Waker>) -> Option<Payload> {
+    let mut first_panic = None;
+    for waker in wakers.drain(..) {
+        catch_and_store(&mut first_panic, || waker.wake());
+    }
+    first_panic
+}
+
+#[inline]
+fn nanos_since(origin: Instant, instant: Instant) -> u64 {
+    let since = instant.saturating_duration_since(origin);
+    since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
+}

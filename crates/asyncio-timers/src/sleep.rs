@@ -1,0 +1,199 @@
+//! [`Sleep`]: a future that is ready at a deadline.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use asyncio_base::{budget, wait_point};
+
+use crate::home::{Registered, Timers, now};
+use crate::wheel::Key;
+
+/// Sleeps for `duration`, counted from this call.
+///
+/// asyncio's `sleep`. It never ends early. `Duration::MAX`, and whatever else reaches past the end of time, is for ever.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// futures::executor::block_on(async {
+///     let start = Instant::now();
+///     asyncio_timers::sleep(Duration::from_millis(1)).await;
+///     assert!(start.elapsed() >= Duration::from_millis(1));
+/// });
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep::at(now().checked_add(duration), !duration.is_zero())
+}
+
+/// Sleeps until `deadline`.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping it.
+///
+/// # Examples
+///
+/// ```
+/// let past = std::time::Instant::now();
+/// futures::executor::block_on(asyncio_timers::sleep_until(past));
+/// assert!(std::time::Instant::now() >= past);
+/// ```
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep::at(Some(deadline), false)
+}
+
+/// A future that is ready at a deadline. Made by [`sleep`] and [`sleep_until`].
+///
+/// It allocates nothing, is `Unpin + Send`, and may be moved between polls, also to another thread: its home is the
+/// loop of its first poll.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping it, and it leaves nothing behind.
+#[must_use = "a sleep does nothing unless it is awaited"]
+pub struct Sleep {
+    /// `None` is never.
+    deadline: Option<Instant>,
+    /// The deadline was ahead of the clock when it was set, so the first poll need not read the clock again.
+    was_ahead: bool,
+    /// Where it is registered since its first pending poll, and stays.
+    home: Option<Timers>,
+    timer: Option<Timer>,
+}
+
+struct Timer {
+    key: Key,
+    /// When the home will fire: never later than the deadline.
+    fires_at: Instant,
+}
+
+impl Sleep {
+    fn at(deadline: Option<Instant>, was_ahead: bool) -> Self {
+        Self { deadline, was_ahead, home: None, timer: None }
+    }
+
+    /// Makes a sleep that never ends.
+    pub fn never() -> Self {
+        Self::at(None, true)
+    }
+
+    /// Moves the deadline.
+    ///
+    /// A later deadline is only stored: the timer stays where it is, and goes on when it fires. So pushing an idle
+    /// timeout along with each message costs nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let mut sleep = asyncio_timers::sleep(Duration::from_secs(3600));
+    /// sleep.reset(Instant::now());
+    /// assert!(sleep.is_elapsed());
+    /// futures::executor::block_on(sleep);
+    /// ```
+    pub fn reset(&mut self, deadline: Instant) {
+        self.set_deadline(Some(deadline));
+    }
+
+    /// Moves the deadline to `duration` from now.
+    pub fn reset_after(&mut self, duration: Duration) {
+        self.set_deadline(now().checked_add(duration));
+    }
+
+    fn set_deadline(&mut self, deadline: Option<Instant>) {
+        let fires_at = self.timer.as_ref().map(|timer| timer.fires_at);
+        if fires_at.zip(deadline).is_some_and(|(fires_at, deadline)| deadline < fires_at) {
+            self.deregister();
+        }
+        self.deadline = deadline;
+        self.was_ahead = false;
+    }
+
+    /// Returns the deadline, or `None` for never.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Says whether the deadline has passed.
+    pub fn is_elapsed(&self) -> bool {
+        let now = self.home.as_ref().map_or_else(now, Timers::now);
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let (Some(timer), Some(home)) = (&self.timer, &self.home) {
+            if home.update(timer.key, cx.waker()) {
+                return Poll::Pending;
+            }
+            // It fired, perhaps for a deadline that was moved since, or its home was closed.
+            self.timer = None;
+            self.was_ahead = false;
+        }
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        if !self.was_ahead && self.is_elapsed() {
+            return Poll::Ready(());
+        }
+        self.was_ahead = false;
+        let entered = self.home.take().unwrap_or_else(Timers::current);
+        // A home is closed while its loop ends; then time goes on in the fallback.
+        let homes = std::iter::once(entered).chain(std::iter::once_with(Timers::fallback));
+        for home in homes {
+            match home.insert(deadline, cx.waker()) {
+                Registered::Waiting(key) => {
+                    self.home = Some(home);
+                    self.timer = Some(Timer { key, fires_at: deadline });
+                    return Poll::Pending;
+                }
+                Registered::Due => return Poll::Ready(()),
+                Registered::Closed => {}
+            }
+        }
+        unreachable!("the fallback's home is never closed");
+    }
+
+    #[inline]
+    fn deregister(&mut self) {
+        if let (Some(timer), Some(home)) = (self.timer.take(), &self.home) {
+            home.remove(timer.key);
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(budget::poll_proceed(cx));
+        let poll = self.poll_deadline(cx);
+        match poll {
+            Poll::Ready(()) => budget::spend(),
+            Poll::Pending => wait_point::here("sleep"),
+        }
+        poll
+    }
+}
+
+impl Drop for Sleep {
+    #[inline]
+    fn drop(&mut self) {
+        self.deregister();
+    }
+}
+
+impl std::fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.deadline)
+            .field("is_registered", &self.timer.is_some())
+            .finish()
+    }
+}

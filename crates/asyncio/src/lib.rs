@@ -1,0 +1,88 @@
+//! Python's asyncio for Rust: an event loop that owns time, I/O and tasks, and that you can take apart and swap.
+//!
+//! This crate is the facade: it re-exports the layers and holds no code of its own. Each layer is useful alone, under any executor:
+//! [`executor`], [`reactor`], [`timers`], [`net`].
+//!
+//! When to use it: for programs that wait for many things at once, most of all for sockets. When not: for work that keeps a processor
+//! busy; a thread pool does that better.
+//!
+//! # Examples
+//!
+//! ```
+//! use asyncio::net::{TcpListener, TcpStream};
+//! use futures_lite::{AsyncReadExt, AsyncWriteExt};
+//! use std::time::Duration;
+//!
+//! #[asyncio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let addr = listener.local_addr()?;
+//!     let server = asyncio::spawn(async move {
+//!         let (mut stream, _) = listener.accept().await?;
+//!         let mut buf = [0; 4];
+//!         stream.read_exact(&mut buf).await?;
+//!         stream.write_all(&buf).await
+//!     });
+//!
+//!     let mut stream = TcpStream::connect(addr).await?;
+//!     stream.write_all(b"ping").await?;
+//!     let mut echo = [0; 4];
+//!     asyncio::timeout(Duration::from_secs(5), stream.read_exact(&mut echo)).await??;
+//!     assert_eq!(&echo, b"ping");
+//!     server.await?
+//! }
+//! ```
+//!
+//! # Features
+//!
+//! - `macros` (default): the attributes `#[asyncio::main]` and `#[asyncio::test]`.
+//! - `net` (default): sockets, streams and names: [`net`].
+//! - `tracing`: sends the log lines of every layer to `tracing`.
+//! - `conformance`: the conformance suites, which any implementation of a seam can run: `asyncio::reactor::conformance`.
+
+#![forbid(unsafe_code)]
+
+#[doc(inline)]
+pub use asyncio_runtime::{Builder as RunnerBuilder, EventLoop, NoEventLoop, Runner, run};
+
+#[doc(inline)]
+pub use asyncio_tasks::{
+    Task, TaskError, TaskId, TaskInfo, Timeout, YieldNow, current_task, spawn, spawn_local, timeout,
+    timeout_at, yield_now,
+};
+#[doc(inline)]
+pub use asyncio_timers::{Interval, MissedTick, Sleep, TimedOut, interval, sleep, sleep_until};
+
+#[doc(inline)]
+pub use asyncio_base::{LoopClosed, is_loop_closed};
+
+#[cfg(feature = "macros")]
+#[doc(inline)]
+pub use asyncio_macros::{main, test};
+
+/// Tasks: names, and executors of others.
+pub mod task {
+    #[doc(inline)]
+    pub use asyncio_tasks::{Builder, Runnable, Spawn, spawn_on};
+}
+
+#[cfg(feature = "net")]
+#[doc(inline)]
+pub use asyncio_net as net;
+
+#[doc(inline)]
+pub use asyncio_base as base;
+#[doc(inline)]
+pub use asyncio_executor as executor;
+#[doc(inline)]
+pub use asyncio_reactor as reactor;
+#[doc(inline)]
+pub use asyncio_timers as timers;
+
+/// The pages of `docs/`, so that their links and examples are tested.
+pub mod _docs {
+    #[doc = include_str!("../../../docs/architecture.md")]
+    pub mod architecture {}
+    #[doc = include_str!("../../../docs/glossary.md")]
+    pub mod glossary {}
+}

@@ -1,0 +1,79 @@
+//! What a submission must pass, and the README's test command.
+
+use anyhow::Result;
+
+use crate::shell::{self, cargo, cargo_program, command};
+use crate::{floor, layers, loom, tidy};
+
+/// How much to check.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What every submission must pass.
+    Submission,
+    /// What takes longer, too.
+    Full,
+}
+
+fn run_step(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    let start = std::time::Instant::now();
+    eprintln!("\n=== {name}");
+    step()?;
+    eprintln!("=== {name}: {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+pub(crate) fn run(extent: Extent) -> Result<()> {
+    run_step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
+    run_step("tidy", tidy::run)?;
+    run_step("layers", layers::run)?;
+    // `--all-targets` leaves out doc tests, which `test` runs.
+    run_step("clippy", || {
+        cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+    })?;
+    run_step("doc", doc)?;
+    run_step("test", test)?;
+    run_step("examples", examples)?;
+    run_step("floor", floor::run)?;
+    run_step("loom", || loom::run(loom::Extent::Short))?;
+    if extent == Extent::Full {
+        run_step("loom, three preemptions", || loom::run(loom::Extent::Full))?;
+        run_step("address sanitizer", || sanitizer("address", &[]))?;
+        // Debian's std is not instrumented; the flag lets it be linked all the same.
+        run_step("thread sanitizer", || sanitizer("thread", &["-Cunsafe-allow-abi-mismatch=sanitizer"]))?;
+    }
+    Ok(())
+}
+
+/// Every test of the workspace. `benches/` is a workspace of its own and is not built.
+pub(crate) fn test() -> Result<()> {
+    cargo(&["test", "--workspace", "--all-features"])
+}
+
+fn doc() -> Result<()> {
+    let mut doc = command(&cargo_program(), &["doc", "--workspace", "--no-deps", "--all-features"]);
+    shell::run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
+}
+
+/// Runs every example; each ends in assertions.
+pub(crate) fn examples() -> Result<()> {
+    cargo(&["build", "--release", "--package", "examples", "--examples"])?;
+    for example in ["echo", "chat", "custom_reactor", "own_runtime", "guest_mode", "crawler"] {
+        cargo(&["run", "--quiet", "--release", "--package", "examples", "--example", example])?;
+    }
+    for package in ["executor_only", "reactor_only"] {
+        cargo(&["run", "--quiet", "--release", "--package", package])?;
+    }
+    Ok(())
+}
+
+/// The tests of the crates with unsafe code or threads, under a sanitizer, on nightly.
+fn sanitizer(name: &str, more: &[&str]) -> Result<()> {
+    let mut test = command("cargo", &["+nightly", "test", "--target", "x86_64-unknown-linux-gnu", "--tests"]);
+    for package in ["asyncio-executor", "asyncio-reactor", "asyncio-timers", "asyncio-runtime", "asyncio-net"]
+    {
+        test.args(["--package", package]);
+    }
+    let flags = [&[format!("-Zsanitizer={name}").as_str()], more].concat().join(" ");
+    test.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", format!("target/{name}-sanitizer"));
+    shell::run(&mut test)
+}

@@ -1,0 +1,38 @@
+//! The loom models: `cfg(loom)` in a target folder of their own.
+
+use anyhow::Result;
+
+use crate::shell::{self, cargo_program, command};
+
+/// How many preemptions a model may have.
+#[derive(Clone, Copy)]
+pub(crate) enum Extent {
+    /// Two: what finds nearly everything (Musuvathi and Qadeer, "Iterative Context Bounding", 2007).
+    Short,
+    /// Three.
+    Full,
+}
+
+/// The packages that have models.
+const PACKAGES: [&str; 2] = ["asyncio-reactor", "asyncio-executor"];
+
+fn run_models(packages: &[&str], preemptions: &str) -> Result<()> {
+    // `--lib`, since the models are of private parts; `--release`, since they run many times.
+    let mut test = command(&cargo_program(), &["test", "--release", "--lib"]);
+    for package in packages {
+        test.args(["--package", package]);
+    }
+    test.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", "target/loom");
+    test.env("LOOM_MAX_PREEMPTIONS", preemptions);
+    shell::run(&mut test)
+}
+
+pub(crate) fn run(extent: Extent) -> Result<()> {
+    run_models(
+        &PACKAGES,
+        match extent {
+            Extent::Short => "2",
+            Extent::Full => "3",
+        },
+    )
+}
