@@ -44,9 +44,10 @@ struct Waiters {
 
 /// Places of one direction. The first needs no allocation, since there is hardly ever a second.
 #[derive(Default)]
+#[expect(clippy::box_collection, reason = "a pointer, not three words: every connection has two, and uses neither")]
 struct List {
     first: Slot,
-    more: Vec<Slot>,
+    more: Option<Box<Vec<Slot>>>,
 }
 
 #[derive(Default)]
@@ -218,21 +219,22 @@ impl Waiters {
 
 impl List {
     fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
-        std::iter::once(&mut self.first).chain(&mut self.more)
+        std::iter::once(&mut self.first).chain(self.more.iter_mut().flat_map(|more| more.iter_mut()))
     }
 
     fn slot(&mut self, index: u32) -> &mut Slot {
         match index.checked_sub(1) {
             None => &mut self.first,
-            Some(index) => &mut self.more[index as usize],
+            Some(index) => &mut self.more.get_or_insert_default()[index as usize],
         }
     }
 
     fn take_place(&mut self) -> u32 {
         let free = self.slots().position(|slot| !slot.is_taken);
         let index = free.unwrap_or_else(|| {
-            self.more.push(Slot::default());
-            self.more.len()
+            let more = self.more.get_or_insert_default();
+            more.push(Slot::default());
+            more.len()
         });
         let index = u32::try_from(index).expect("fewer than 2^32 waiters fit into memory");
         self.slot(index).is_taken = true;

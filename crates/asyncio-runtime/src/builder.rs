@@ -78,7 +78,7 @@ impl Builder {
     }
 
     /// Sets the tick of the timers, rounded down to a power of two of nanoseconds: how late a sleep may end. The default is
-    /// [`DEFAULT_TICK`], 65.5 µs; a finer one costs more turns where many timers fire.
+    /// [`DEFAULT_TICK`], 16 µs; a finer one costs more turns where many timers fire.
     pub fn timer_tick(mut self, tick: Duration) -> Self {
         self.tick = tick;
         self

@@ -53,6 +53,8 @@ struct Home {
     clock: Arc<dyn Clock>,
     /// Nanosecond 0 of the wheel.
     origin: Instant,
+    /// How long after something fired the next look comes at the earliest, in nanoseconds.
+    coalescing: u64,
     /// Wakes whoever waits for `next_deadline` (H2).
     unpark: Waker,
     state: Mutex<State>,
@@ -60,9 +62,27 @@ struct Home {
 
 struct State {
     wheel: Wheel<Waker>,
+    /// When something fired last.
+    fired_at: u64,
     /// Wakers on their way out, kept so that firing does not allocate.
     due: Vec<Waker>,
     closed: bool,
+}
+
+/// What [`Timers::update`] found.
+pub(crate) enum Updated {
+    /// It waits.
+    Waiting,
+    /// It has fired: its deadline has passed.
+    Fired,
+    /// The home is closed.
+    Closed,
+}
+
+impl State {
+    fn gone(&self) -> Updated {
+        if self.closed { Updated::Closed } else { Updated::Fired }
+    }
 }
 
 /// What became of a registration.
@@ -74,6 +94,10 @@ pub(crate) enum Registered {
     /// The home is closed.
     Closed,
 }
+
+/// See [`Timers::idle`]. With the default tick, 115 µs; set by `timer_cpu_each` and `timer_lateness_p50`, which pull in opposite
+/// directions.
+const TICKS_COALESCED: u128 = 7;
 
 thread_local! {
     static CURRENT: RefCell<Option<Timers>> = const { RefCell::new(None) };
@@ -97,8 +121,9 @@ impl Timers {
         let mut wheel = Wheel::new(tick);
         wheel.advance(nanos_since(origin, clock.now()), &mut Vec::new());
         clock.subscribe(&unpark);
-        let state = Mutex::new(State { wheel, due: Vec::new(), closed: false });
-        Self { home: Arc::new(Home { clock, origin, unpark, state }) }
+        let coalescing = u64::try_from(tick.as_nanos() * TICKS_COALESCED).unwrap_or(0);
+        let state = Mutex::new(State { wheel, fired_at: 0, due: Vec::new(), closed: false });
+        Self { home: Arc::new(Home { clock, origin, coalescing, unpark, state }) }
     }
 
     /// Makes this the home of the sleeps that are first polled on this thread, until the guard is dropped.
@@ -137,11 +162,13 @@ impl Timers {
             return 0;
         }
         let mut due = std::mem::take(&mut state.due);
-        state.wheel.advance(self.nanos(self.now()), &mut due);
+        let now = self.nanos(self.now());
+        state.wheel.advance(now, &mut due);
         if due.is_empty() {
             state.due = due;
             return 0;
         }
+        state.fired_at = now;
         drop(state);
         let count = due.len();
         let panic = wake_all(&mut due);
@@ -154,13 +181,21 @@ impl Timers {
 
     /// Returns when [`fire_due`](Self::fire_due) must be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let nanos = self.home.state.lock().wheel.next_deadline()?;
-        self.home.origin.checked_add(Duration::from_nanos(nanos))
+        let next = self.home.state.lock().wheel.next_deadline()?;
+        self.instant(next)
     }
 
     /// Asks the clock how to idle until the next deadline.
+    ///
+    /// A lone sleep is waited for to the tick. Where timers have fired a moment ago, the next look comes no sooner than seven ticks
+    /// after: a wake-up of the system costs ten times what a timer does, and a busy loop should fire several in one.
     pub fn idle(&self) -> Idle {
-        self.home.clock.idle(self.next_deadline())
+        let state = self.home.state.lock();
+        let next = state.wheel.next_deadline();
+        let not_before = state.fired_at.saturating_add(self.home.coalescing);
+        drop(state);
+        let deadline = next.and_then(|next| self.instant(next.max(not_before)));
+        self.home.clock.idle(deadline)
     }
 
     /// Moves a jumping clock to the next deadline, after [`idle`](Self::idle) said [`Idle::Jump`].
@@ -220,26 +255,28 @@ impl Timers {
 
     /// Says whether `key` still waits, and if so, makes it wake `waker`.
     #[inline]
-    pub(crate) fn update(&self, key: Key, waker: &Waker) -> bool {
+    pub(crate) fn update(&self, key: Key, waker: &Waker) -> Updated {
         let mut state = self.home.state.lock();
         match state.wheel.get_mut(key) {
-            Some(present) if present.will_wake(waker) => true,
+            Some(present) if present.will_wake(waker) => Updated::Waiting,
             Some(_) => {
                 drop(state);
                 self.replace(key, waker.clone())
             }
-            None => false,
+            None => state.gone(),
         }
     }
 
-    fn replace(&self, key: Key, waker: Waker) -> bool {
+    fn replace(&self, key: Key, waker: Waker) -> Updated {
         let mut state = self.home.state.lock();
-        let former = match state.wheel.get_mut(key) {
-            Some(present) => Ok(std::mem::replace(present, waker)),
-            None => Err(waker),
+        // The waker that is not needed is dropped after the lock (H1).
+        let (updated, surplus) = match state.wheel.get_mut(key) {
+            Some(present) => (Updated::Waiting, std::mem::replace(present, waker)),
+            None => (state.gone(), waker),
         };
         drop(state);
-        former.is_ok()
+        drop(surplus);
+        updated
     }
 
     #[inline]
@@ -256,6 +293,10 @@ impl Timers {
                 current.borrow().as_ref().is_some_and(|timers| Arc::ptr_eq(&timers.home, &self.home))
             })
             .unwrap_or(false)
+    }
+
+    fn instant(&self, nanos: u64) -> Option<Instant> {
+        self.home.origin.checked_add(Duration::from_nanos(nanos))
     }
 
     #[inline]

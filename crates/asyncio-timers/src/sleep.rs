@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use asyncio_base::{budget, wait_point};
 
-use crate::home::{Registered, Timers, now};
+use crate::home::{Registered, Timers, Updated, now};
 use crate::wheel::Key;
 
 /// Sleeps for `duration`, counted from this call.
@@ -131,10 +131,12 @@ impl Sleep {
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let (Some(timer), Some(home)) = (&self.timer, &self.home) {
-            if home.update(timer.key, cx.waker()) {
-                return Poll::Pending;
+            match home.update(timer.key, cx.waker()) {
+                Updated::Waiting => return Poll::Pending,
+                // It fires at its deadline, never before; so the clock need not be read, unless the deadline was moved since.
+                Updated::Fired if self.deadline == Some(timer.fires_at) => return Poll::Ready(()),
+                Updated::Fired | Updated::Closed => {}
             }
-            // It fired, perhaps for a deadline that was moved since, or its home was closed.
             self.timer = None;
             self.was_ahead = false;
         }

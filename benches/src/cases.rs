@@ -1,0 +1,117 @@
+//! The cases: what is measured, in which unit, how often, and on whom.
+
+use anyhow::{Context, Result};
+
+use crate::echo::buffer_for;
+use crate::generator::Seen;
+use crate::memory;
+use crate::process::{self, Server};
+use crate::subject::Subject;
+use crate::subjects::{asyncio_local::AsyncioLocal, raw_epoll, smol_local::SmolLocal, tokio_ct::TokioCt};
+
+pub const RUNTIMES: [&str; 3] = [AsyncioLocal::NAME, TokioCt::NAME, SmolLocal::NAME];
+pub const SERVERS: [&str; 4] = [AsyncioLocal::NAME, raw_epoll::NAME, TokioCt::NAME, SmolLocal::NAME];
+
+/// One row of the report for each subject, before it is measured.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: String,
+    pub unit: &'static str,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Echo {
+        connections: usize,
+        size: usize,
+        what: Echo,
+    },
+    /// A number that `measure` prints.
+    InProcess,
+    MemConnection,
+    /// A number that the program with a counting allocator prints.
+    Allocations,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Echo {
+    /// Server and generator on one processor: server's time over generator's.
+    SameCpu,
+    TwoCpuThroughput,
+    TwoCpuP99,
+}
+
+impl Case {
+    pub fn subjects(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Echo { .. } => &SERVERS,
+            _ => &RUNTIMES,
+        }
+    }
+}
+
+pub fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (connections, size) in [(1, 64), (64, 64), (1000, 64), (64, 4096), (64, 65_536)] {
+        let name = format!("echo_{connections}x{size}_samecpu");
+        cases.push(Case { name, unit: "ratio", kind: Kind::Echo { connections, size, what: Echo::SameCpu } });
+    }
+    for connections in [64, 1000] {
+        let echo = |what| Kind::Echo { connections, size: 64, what };
+        let name = |what| format!("echo_{connections}x64_twocpu_{what}");
+        cases.push(Case { name: name("throughput"), unit: "1/s", kind: echo(Echo::TwoCpuThroughput) });
+        cases.push(Case { name: name("p99"), unit: "us", kind: echo(Echo::TwoCpuP99) });
+    }
+    let in_process = [
+        ("spawn_join", "ns"),
+        ("spawn_many", "ns"),
+        ("yield", "ns"),
+        ("ping_pong", "ns"),
+        ("cross_thread_wake", "ns"),
+        ("block_on_ready", "ns"),
+        ("timer_insert_drop", "ns"),
+        ("timer_live_100k", "ns"),
+        ("timer_reset", "ns"),
+        ("timer_lateness_p50", "us"),
+        ("timer_cpu_each", "us"),
+        ("timeout_ready", "ns"),
+        ("mem_task", "bytes"),
+    ];
+    cases.extend(in_process.map(|(name, unit)| Case { name: name.into(), unit, kind: Kind::InProcess }));
+    cases.push(Case { name: "mem_connection".into(), unit: "bytes", kind: Kind::MemConnection });
+    cases.push(Case { name: "allocs_spawn".into(), unit: "count", kind: Kind::Allocations });
+    cases
+}
+
+/// Measures once. `milliseconds` is how long an echo runs.
+pub fn measure(case: &Case, subject: &str, milliseconds: u64) -> Result<f64> {
+    match &case.kind {
+        Kind::Echo { connections, size, what } => {
+            let seen = echo(subject, *connections, *size, *what, milliseconds)?;
+            Ok(match what {
+                Echo::SameCpu => seen.server_cpu_ns as f64 / seen.cpu_ns as f64,
+                Echo::TwoCpuThroughput => seen.messages as f64 / seen.seconds,
+                Echo::TwoCpuP99 => seen.p99_us,
+            })
+        }
+        Kind::InProcess => Ok(process::output_of(&["measure", &case.name, subject])?.parse()?),
+        Kind::MemConnection => memory::connection(subject),
+        Kind::Allocations => {
+            let program = std::env::current_exe()?.with_file_name("allocs");
+            let output = std::process::Command::new(program).arg(subject).output()?;
+            Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+        }
+    }
+}
+
+fn echo(subject: &str, connections: usize, size: usize, what: Echo, milliseconds: u64) -> Result<Seen> {
+    let server = Server::start(subject, buffer_for(size), 0)?;
+    let cpu = if what == Echo::SameCpu { "0" } else { "1" };
+    let port = server.port.to_string();
+    let (connections, size) = (connections.to_string(), size.to_string());
+    let arguments = ["generate", &port, &connections, &size, cpu, &milliseconds.to_string()];
+    let output = process::again(&arguments)?.env("BENCH_SERVER_PID", server.pid().to_string()).output()?;
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("the generator said: {}", String::from_utf8_lossy(&output.stderr)))
+}

@@ -1,0 +1,31 @@
+//! The echo servers, in a process of their own.
+
+use std::io::Write;
+use std::net::TcpListener;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+use crate::subject::Subject;
+use crate::subjects::{asyncio_local::AsyncioLocal, raw_epoll, smol_local::SmolLocal, tokio_ct::TokioCt};
+
+/// Serves until it is killed; prints its port first. The buffers are `size` bytes, on processor `cpu`.
+pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
+    process::pin_to(cpu)?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?.port());
+    std::io::stdout().flush()?;
+    match subject {
+        raw_epoll::NAME => raw_epoll::serve(&listener, size)?,
+        AsyncioLocal::NAME => AsyncioLocal::run(AsyncioLocal::echo(listener, size))?,
+        TokioCt::NAME => TokioCt::run(TokioCt::echo(listener, size))?,
+        SmolLocal::NAME => SmolLocal::run(SmolLocal::echo(listener, size))?,
+        _ => bail!("no such subject: {subject}"),
+    }
+    Ok(())
+}
+
+/// The servers' buffer for messages of `size`: larger by some, so that a whole message is a short read.
+pub fn buffer_for(size: usize) -> usize {
+    size + 512
+}

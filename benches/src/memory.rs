@@ -1,0 +1,68 @@
+//! What a runtime keeps for each task and each connection, in resident bytes.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::process::{self, Server};
+use crate::subject::Subject;
+
+/// Bytes a pending task with 64 bytes of state.
+pub fn task<S: Subject>() -> Result<f64> {
+    const COUNT: usize = 500_000;
+    let me = std::process::id();
+    S::run(async {
+        let before = process::resident(me)?;
+        for n in 0..COUNT {
+            let state = [n; 8];
+            drop(S::spawn(async move {
+                std::future::pending::<()>().await;
+                std::hint::black_box(state);
+            }));
+        }
+        // Every task has been polled once when this one comes back.
+        for _ in 0..3 {
+            crate::micro::WakeSelf::default().await;
+        }
+        S::sleep(Duration::from_millis(50)).await;
+        Ok((process::resident(me)? - before) as f64 / COUNT as f64)
+    })
+}
+
+/// Bytes a parked connection, without its buffer of 1 KiB.
+pub fn connection(subject: &str) -> Result<f64> {
+    const COUNT: usize = 9000;
+    const BUFFER: usize = 1024;
+    let server = Server::start(subject, BUFFER, 0)?;
+    // The first connections pay for what is made once.
+    let _warm = Parked::start(server.port, 100)?;
+    let before = process::resident(server.pid())?;
+    let _parked = Parked::start(server.port, COUNT)?;
+    let after = process::resident(server.pid())?;
+    Ok((after - before) as f64 / COUNT as f64 - BUFFER as f64)
+}
+
+/// Clients that do nothing, in a process of their own; killed when dropped.
+struct Parked(std::process::Child);
+
+impl Parked {
+    fn start(port: u16, count: usize) -> Result<Self> {
+        let arguments = ["park", &port.to_string(), &count.to_string()];
+        let mut child = process::again(&arguments)?.stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("its output is a pipe")?).read_line(&mut line)?;
+        // Connected is not yet accepted.
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

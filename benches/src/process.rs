@@ -1,0 +1,78 @@
+//! This process and its children: processors, time on them, memory.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// Stays on one processor.
+pub fn pin_to(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).context("staying on one processor")
+}
+
+/// Time on processors of all threads of a process, from the scheduler's own nanoseconds.
+pub fn cpu_time(pid: u32) -> Result<Duration> {
+    let mut total = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        total += text.split(' ').next().unwrap_or("0").parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(total))
+}
+
+/// Resident memory of a process, in bytes.
+pub fn resident(pid: u32) -> Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = text.lines().find(|line| line.starts_with("Rss:")).context("no Rss in smaps_rollup")?;
+    let kib: u64 = line.split_whitespace().nth(1).context("no number in Rss")?.parse()?;
+    Ok(kib * 1024)
+}
+
+/// This program, with other arguments.
+pub fn again(arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments);
+    Ok(command)
+}
+
+/// Runs this program again and returns what it printed.
+pub fn output_of(arguments: &[&str]) -> Result<String> {
+    let output = again(arguments)?.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        bail!("`{}` failed: {}", arguments.join(" "), output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// A server in a process of its own; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Server {
+    pub fn start(subject: &str, buffer: usize, cpu: usize) -> Result<Self> {
+        let arguments = ["serve", subject, &buffer.to_string(), &cpu.to_string()];
+        let mut child = again(&arguments)?.stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().context("its output is a pipe")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        Ok(Self { child, port: line.trim().parse().context("the server's port")? })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

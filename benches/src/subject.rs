@@ -1,0 +1,33 @@
+//! [`Subject`]: what a workload needs of a runtime.
+
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+/// A runtime that is measured.
+pub trait Subject: 'static {
+    const NAME: &'static str;
+    type Runtime;
+    type Task<T: Send + 'static>: Future<Output = T> + Unpin;
+    type Sleep: Future<Output = ()> + Send;
+
+    fn runtime() -> Self::Runtime;
+    /// Runs a future to its end on a runtime that exists.
+    fn block_on<F: Future>(runtime: &mut Self::Runtime, future: F) -> F::Output;
+    /// Starts a task, from inside of `block_on`. Dropping the handle must not end it.
+    fn spawn<F>(future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+    fn sleep(duration: Duration) -> Self::Sleep;
+    fn reset(sleep: Pin<&mut Self::Sleep>, deadline: Instant);
+    fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output = Option<F::Output>>;
+    /// Accepts for ever, and echoes on each connection, with a buffer of `buffer` bytes for each.
+    fn echo(listener: TcpListener, buffer: usize) -> impl Future<Output = io::Result<()>>;
+
+    fn run<F: Future>(future: F) -> F::Output {
+        Self::block_on(&mut Self::runtime(), future)
+    }
+}

@@ -1,0 +1,6 @@
+//! The subjects, one file each.
+
+pub mod asyncio_local;
+pub mod raw_epoll;
+pub mod smol_local;
+pub mod tokio_ct;
