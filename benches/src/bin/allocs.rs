@@ -1,4 +1,5 @@
 //! Prints how many allocations a task costs, by subject: the same as `bench`, but with an allocator that counts.
+#![expect(unsafe_code, reason = "an allocator is unsafe to write")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

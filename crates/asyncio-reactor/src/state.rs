@@ -44,7 +44,10 @@ struct Waiters {
 
 /// Places of one direction. The first needs no allocation, since there is hardly ever a second.
 #[derive(Default)]
-#[expect(clippy::box_collection, reason = "a pointer, not three words: every connection has two, and uses neither")]
+#[expect(
+    clippy::box_collection,
+    reason = "a pointer, not three words: every connection has two, and uses neither"
+)]
 struct List {
     first: Slot,
     more: Option<Box<Vec<Slot>>>,

@@ -1,3 +1,10 @@
-//! What users of `asyncio-net` may rely on.
+//! What users of `asyncio-net` may rely on. Everything that moves bytes runs on each selector.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod cancel;
+mod foreign;
+mod listener;
+mod names;
+mod stream;
+mod worlds;

@@ -7,5 +7,7 @@ mod bounds;
 mod closing;
 mod fairness;
 mod guest;
+mod idle;
+mod old_clock;
 mod run;
 mod time;

@@ -1,0 +1,70 @@
+//! A process out of descriptors: accepting pauses, says so once, and goes on. A process of its own, since the limit is the process's.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::rc::Rc;
+use std::time::Duration;
+
+use asyncio_base::report;
+use asyncio_net::{TcpListener, TcpStream};
+use asyncio_runtime::{Runner, run};
+use asyncio_tasks::{spawn_local, timeout};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Opens what there is to open.
+fn exhaust() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
+#[test]
+fn accepting_pauses_with_one_warning_and_goes_on() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(128), maximum: limit.maximum }).unwrap();
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let sink = lines.clone();
+    report::with_handler(Rc::new(move |line| sink.borrow_mut().push(line.to_string())), || {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            // One connection that lives already, and three that wait to be accepted.
+            let mut old = TcpStream::connect(addr).await.unwrap();
+            let (mut old_server, _) = listener.accept().await.unwrap();
+            let mut waiting = Vec::new();
+            for _ in 0..3 {
+                waiting.push(TcpStream::connect(addr).await.unwrap());
+            }
+            let filling = exhaust();
+            let accepting = spawn_local(async move {
+                let mut accepted = Vec::new();
+                for _ in 0..3 {
+                    accepted.push(listener.accept().await.unwrap());
+                }
+                accepted.len()
+            });
+            // While accepting pauses, everything else goes on.
+            for _ in 0..5 {
+                old.write_all(b"x").await.unwrap();
+                old_server.read_exact(&mut [0; 1]).await.unwrap();
+                assert!(timeout(20 * MS, std::future::pending::<()>()).await.is_err());
+            }
+            assert!(!accepting.is_finished());
+            drop(filling);
+            assert_eq!(timeout(Duration::from_secs(20), accepting).await.unwrap().unwrap(), 3);
+        });
+    });
+    let lines = lines.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("accepting pauses"), "{lines:?}");
+
+    let filling = exhaust();
+    let error = Runner::new().unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(24), "EMFILE: {error}");
+    drop(filling);
+    Runner::new().unwrap();
+}

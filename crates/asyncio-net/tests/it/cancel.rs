@@ -1,0 +1,102 @@
+//! Each async operation dropped at every poll: nothing is lost, and the next one goes on.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use asyncio_net::{TcpListener, TcpStream, lookup_host};
+use asyncio_tasks::yield_now;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+
+use crate::worlds::{on_each_selector, pair};
+
+/// Polls a future at most `polls` times, when it is woken, and drops it. Gives its output if it had one by then.
+async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+#[test]
+fn reads_and_peeks() {
+    on_each_selector(async || {
+        for polls in 0..4 {
+            let (mut client, mut server) = pair().await;
+            let mut buf = [0; 4];
+            assert!(polled(server.read(&mut buf), polls.min(1)).await.is_none());
+            assert!(polled(server.peek(&mut buf), polls.min(1)).await.is_none());
+            client.write_all(b"data").await.unwrap();
+            let seen = polled(server.peek(&mut buf), polls).await;
+            assert!(seen.is_none_or(|n| n.unwrap() > 0));
+            server.read_exact(&mut buf).await.unwrap();
+            assert_eq!(&buf, b"data", "dropped after {polls} polls");
+        }
+    });
+}
+
+#[test]
+fn writes() {
+    on_each_selector(async || {
+        let (mut client, mut server) = pair().await;
+        let chunk = vec![7; 65_536];
+        let mut sent = 0;
+        // Until the socket is full: then a write waits, and is dropped.
+        while let Some(n) = polled(client.write(&chunk), 1).await {
+            sent += n.unwrap();
+        }
+        for polls in 1..3 {
+            if let Some(n) = polled(client.write(&chunk), polls.min(1)).await {
+                sent += n.unwrap();
+            }
+        }
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received.len(), sent, "what was returned was sent, once");
+    });
+}
+
+#[test]
+fn accepts_and_connects() {
+    on_each_selector(async || {
+        for polls in 0..4 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            assert!(polled(listener.accept(), polls.min(1)).await.is_none());
+            drop(polled(TcpStream::connect(addr), polls).await);
+            let mut good = TcpStream::connect(addr).await.unwrap();
+            good.write_all(b"x").await.unwrap();
+            let local = good.local_addr().unwrap();
+            loop {
+                // A dropped connect may have come through; it is passed over.
+                if let Some(accepted) = polled(listener.accept(), polls + 1).await {
+                    if accepted.unwrap().1 == local {
+                        break;
+                    }
+                }
+                yield_now().await;
+            }
+        }
+    });
+}
+
+#[test]
+fn look_ups() {
+    on_each_selector(async || {
+        for polls in 0..3 {
+            drop(polled(lookup_host("localhost:1"), polls).await);
+            assert!(!lookup_host("localhost:1").await.unwrap().is_empty());
+        }
+    });
+}

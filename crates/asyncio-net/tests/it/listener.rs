@@ -1,0 +1,79 @@
+//! `TcpListener`: many clients, clients that are gone, listeners that are not tied to a loop.
+
+use std::time::Duration;
+
+use asyncio_net::{TcpListener, TcpStream};
+use asyncio_runtime::run;
+use asyncio_tasks::{spawn_local, timeout};
+use futures::StreamExt;
+use futures_lite::AsyncReadExt;
+
+use crate::worlds::on_each_selector;
+
+#[test]
+fn many_tasks_accept_from_one_listener() {
+    on_each_selector(async || {
+        let listener = std::rc::Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let addr = listener.local_addr().unwrap();
+        let accepting: Vec<_> = (0..10)
+            .map(|_| {
+                let listener = listener.clone();
+                spawn_local(async move { listener.accept().await.unwrap() })
+            })
+            .collect();
+        let mut clients = Vec::new();
+        for _ in 0..10 {
+            clients.push(TcpStream::connect(addr).await.unwrap());
+        }
+        for task in accepting {
+            timeout(Duration::from_secs(20), task).await.unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn clients_that_are_gone_do_not_stop_it() {
+    on_each_selector(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        for _ in 0..5 {
+            let client = TcpStream::connect(addr).await.unwrap();
+            client.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client); // a reset, while it waits to be accepted
+        }
+        let mut good = TcpStream::connect(addr).await.unwrap();
+        let local = good.local_addr().unwrap();
+        let mut incoming = listener.incoming();
+        loop {
+            let stream = timeout(Duration::from_secs(20), incoming.next()).await.unwrap().unwrap().unwrap();
+            if stream.peer_addr().is_ok_and(|addr| addr == local) {
+                break;
+            }
+        }
+        assert_eq!(good.read(&mut [0; 1]).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn one_that_was_bound_before_the_loop_belongs_to_the_loop() {
+    let listener = asyncio_executor::block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let addr = listener.local_addr().unwrap();
+    run(async {
+        let accepting = spawn_local(async move { listener.accept().await.map(|_| listener) });
+        TcpStream::connect(addr).await.unwrap();
+        accepting.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_taken_address_is_named() {
+    on_each_selector(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let error = TcpListener::bind(addr).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&addr.to_string()), "{error}");
+        let back = TcpListener::from_std(listener.into_std().unwrap()).unwrap();
+        assert_eq!(back.local_addr().unwrap(), addr);
+    });
+}

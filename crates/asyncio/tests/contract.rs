@@ -1,0 +1,77 @@
+//! The part of the contract that is built, word for word: the public face of `asyncio`, with the types that a user sees.
+//!
+//! Nothing here needs to be run; that it compiles is the test.
+#![allow(dead_code, unused_variables, unused_mut, clippy::all)]
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+const MS: Duration = Duration::from_millis(1);
+
+// ------------------------------------------------------------------ core: running
+
+fn running() -> io::Result<()> {
+    let text = String::from("main may borrow");
+    let length: usize = asyncio::run(async { text.len() });
+
+    let mut runner: asyncio::Runner = asyncio::Runner::new()?;
+    let one: u32 = runner.run(async { 1 });
+    let two: u32 = runner.run(async { 2 }); // the same loop again
+    let event_loop: asyncio::EventLoop = runner.event_loop();
+    let woke: bool = runner.turn(Some(Duration::ZERO))?; // guest mode
+    let deadline: Option<Instant> = runner.next_deadline();
+    #[cfg(unix)]
+    let fd: std::os::fd::BorrowedFd<'_> = std::os::fd::AsFd::as_fd(&runner);
+    runner.close();
+    Ok(())
+}
+
+fn swapping() -> io::Result<()> {
+    use asyncio::reactor::{PollingSelector, SelectorReactor};
+    let clock = asyncio::timers::ManualClock::new();
+    let mut runner = asyncio::Runner::builder()
+        .reactor(|worker: usize| SelectorReactor::new(PollingSelector::new()?)) // one a worker
+        .clock(clock.clone())
+        .schedule(asyncio::executor::SeededRandom::new(42))
+        .build()?;
+    clock.advance(Duration::from_secs(3600));
+    runner.run(async {});
+    Ok(())
+}
+
+async fn core() -> Result<(), BoxError> {
+    let local: asyncio::Task<Rc<u32>> = asyncio::spawn_local(async { Rc::new(1) });
+    let anywhere: asyncio::Task<u32> = asyncio::spawn(async { 2 });
+    let two: Result<u32, asyncio::TaskError> = anywhere.await;
+    asyncio::yield_now().await;
+    asyncio::sleep(MS).await;
+    asyncio::sleep_until(Instant::now() + MS).await;
+    let mut ticks: asyncio::Interval = asyncio::interval(MS);
+    ticks.set_missed_tick(asyncio::MissedTick::Skip);
+    let at: Instant = ticks.tick().await;
+    let value: Result<u32, asyncio::TimedOut> = asyncio::timeout(MS, async { 3 }).await;
+    let value = asyncio::timeout_at(Instant::now() + MS, async { 3 }).await;
+    drop(local); // detaches: the task goes on
+
+    let listener = asyncio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let addr: SocketAddr = listener.local_addr()?;
+    let mut stream = asyncio::net::TcpStream::connect(addr).await?;
+    let (mut peer, from): (asyncio::net::TcpStream, SocketAddr) = listener.accept().await?;
+    stream.write_all(b"ping").await?; // futures_io traits
+    let mut buf = [0; 4];
+    peer.read_exact(&mut buf).await?;
+    let (mut reader, mut writer) = peer.into_split(); // owned halves
+    let addrs: Vec<SocketAddr> = asyncio::net::lookup_host("localhost:80").await?;
+    Ok(())
+}
+
+#[asyncio::test]
+async fn a_test() -> Result<(), BoxError> {
+    Ok(())
+}
