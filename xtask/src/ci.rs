@@ -38,7 +38,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     if extent == Extent::Full {
         run_step("loom, three preemptions", || loom::run(loom::Extent::Full))?;
         run_step("address sanitizer", || sanitizer("address", &[]))?;
-        // Debian's std is not instrumented; the flag lets it be linked all the same.
+        // The toolchain's std is not instrumented; the flag lets it be linked all the same.
         run_step("thread sanitizer", || sanitizer("thread", &["-Cunsafe-allow-abi-mismatch=sanitizer"]))?;
     }
     Ok(())

@@ -57,7 +57,7 @@ impl Entry {
     }
 }
 
-/// What [`Owner::run_up_to`] did.
+/// What [`LocalExecutor::run_up_to`](crate::LocalExecutor::run_up_to) did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ran {
