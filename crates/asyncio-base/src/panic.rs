@@ -23,7 +23,7 @@ pub fn abort_on_panic<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Runs `f`; a panic in it is kept in `first` if that is empty, and dropped otherwise.
+/// Runs `f`; a panic in it is kept in `first` if that is empty, and forgotten otherwise.
 ///
 /// # Examples
 ///
@@ -37,7 +37,11 @@ pub fn catch_and_store<R>(first: &mut Option<Payload>, f: impl FnOnce() -> R) ->
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(value) => Some(value),
         Err(payload) => {
-            first.get_or_insert(payload);
+            match first {
+                None => *first = Some(payload),
+                // Not dropped: its own `Drop` may panic, and must not pass either.
+                Some(_) => std::mem::forget(payload),
+            }
             None
         }
     }

@@ -8,8 +8,10 @@
 //! 2. A waker that panics does not keep the others from being woken; the first panic goes on afterwards.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::task::Waker;
+
+use crate::panic::catch_and_store;
 
 /// Collects wakers under a lock, to be woken after it.
 ///
@@ -71,9 +73,7 @@ impl WakeList {
         let len = std::mem::take(&mut self.len);
         let mut first_panic = None;
         for waker in self.wakers[..len].iter_mut().filter_map(Option::take) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                first_panic.get_or_insert(panic);
-            }
+            catch_and_store(&mut first_panic, || waker.wake());
         }
         if let Some(panic) = first_panic {
             resume_unwind(panic);

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use asyncio_base::budget;
 use parking::Parker;
 
 thread_local! {
@@ -43,7 +44,8 @@ fn run<F: Future>(parker: &Parker, waker: &Waker, future: F) -> F::Output {
     let mut future = pin!(future);
     let mut cx = Context::from_waker(waker);
     loop {
-        match future.as_mut().poll(&mut cx) {
+        // Without the budget of a task that this may be called from: nobody else could run meanwhile.
+        match budget::unlimited(|| future.as_mut().poll(&mut cx)) {
             Poll::Ready(output) => return output,
             Poll::Pending => parker.park(),
         }

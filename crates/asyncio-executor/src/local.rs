@@ -61,9 +61,14 @@ impl LocalExecutor {
     }
 
     /// Sets how many ready leaf operations a task may do in one poll: [`budget::DEFAULT`](asyncio_base::budget::DEFAULT) if
-    /// nobody says otherwise.
+    /// nobody says otherwise. Zero counts as one, since a task that may do nothing would never end.
     pub fn set_budget(&self, units: u32) {
         self.owner.set_budget(units);
+    }
+
+    /// Returns how many ready leaf operations a task may do in one poll.
+    pub fn budget(&self) -> u32 {
+        self.owner.budget()
     }
 
     /// Makes this the executor that [`spawn_local`] and local wakes on this thread reach, until the guard is dropped.

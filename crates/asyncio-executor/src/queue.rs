@@ -102,8 +102,10 @@ unsafe impl<T> Send for Owned<T> {}
 unsafe impl<T> Sync for Owned<T> {}
 
 thread_local! {
-    /// The queue that is entered on this thread. Set by `Entered` alone, which keeps the queue alive.
+    /// The queue that is entered on this thread: always that of the last owner in `ENTERED`, which keeps it alive, or null.
     static CURRENT: Cell<*const Queue> = const { Cell::new(ptr::null()) };
+    /// Everything that is entered on this thread. Guards may be dropped in any order, or never.
+    static ENTERED: RefCell<EnteredStack> = const { RefCell::new(EnteredStack(Vec::new())) };
     /// The task that is being polled on this thread.
     static POLLED: Cell<*const Header> = const { Cell::new(ptr::null()) };
 }
@@ -127,23 +129,25 @@ impl Queue {
         }
     }
 
-    /// Makes a task ready, from any thread.
+    /// Makes an entry ready, if this is the owner's thread and the queue is entered; else gives it back.
     #[inline]
-    pub(crate) fn push(this: &Arc<Self>, entry: Entry) {
+    pub(crate) fn push_local(this: &Arc<Self>, entry: Entry) -> Result<(), Entry> {
         if CURRENT.try_with(|current| ptr::eq(current.get(), Arc::as_ptr(this))).unwrap_or(false) {
             // SAFETY: E1: `CURRENT` is this queue only on its owner's thread.
             let local = unsafe { this.owner_side() };
             // E2: it is borrowed only where a user's schedule wakes from inside a choice.
             if let Ok(mut local) = local.try_borrow_mut() {
-                return local.ready.push_back(entry);
+                local.ready.push_back(entry);
+                return Ok(());
             }
         }
-        Self::push_remote(this.clone(), entry);
+        Err(entry)
     }
 
+    /// Makes an entry ready, from any thread.
     #[cold]
-    fn push_remote(this: Arc<Self>, entry: Entry) {
-        // E4: `this` was taken before; the task may be gone as soon as the push is seen.
+    pub(crate) fn push_remote(this: Arc<Self>, entry: Entry) {
+        // E4: `this` is a count of its own; the task may be gone as soon as the push is seen.
         match this.remote.push(entry) {
             Ok(()) => this.unpark.wake_by_ref(),
             // Closed: an empty shell (E3), which any thread may drop.
@@ -181,7 +185,7 @@ impl Owner {
     #[inline]
     pub(crate) fn current() -> Option<Self> {
         let queue = CURRENT.try_with(Cell::get).ok().filter(|queue| !queue.is_null())?;
-        // SAFETY: `Entered` set the pointer from an `Arc` that it holds, so the count is at least one.
+        // SAFETY: `ENTERED` holds an `Arc` of the queue that `CURRENT` points to, so the count is at least one.
         unsafe { Arc::increment_strong_count(queue) };
         // SAFETY: the count that was just added is this one's.
         let queue = unsafe { Arc::from_raw(queue) };
@@ -200,7 +204,10 @@ impl Owner {
 
     /// Makes this the queue that local wakes on this thread reach without an atomic.
     pub(crate) fn enter(&self) -> Entered {
-        Entered { former: CURRENT.replace(Arc::as_ptr(&self.queue)), _owner: self.clone() }
+        let id = NEXT_ENTRY.replace(NEXT_ENTRY.get() + 1);
+        // At the end of the thread the stack may be gone. Then wakes take the remote side, which is slower and as good.
+        let _ = ENTERED.try_with(|entered| entered.borrow_mut().push(id, self.clone()));
+        Entered { id, _not_send: std::marker::PhantomData }
     }
 
     /// Makes a task ready that this thread has just made.
@@ -227,7 +234,7 @@ impl Owner {
     /// Polls at most `limit` ready tasks, in the order of the schedule, until it is the main future's turn.
     pub(crate) fn run_up_to(&self, limit: usize) -> Ran {
         self.take_remote();
-        let units = self.local().borrow().budget;
+        let units = self.budget();
         for polls in 0..limit {
             match self.pop() {
                 Some(Entry::Task(runnable)) => budget::with_budget(units, || runnable.run()),
@@ -269,8 +276,12 @@ impl Owner {
         self.local().borrow().tasks.len()
     }
 
+    pub(crate) fn budget(&self) -> u32 {
+        self.local().borrow().budget
+    }
+
     pub(crate) fn set_budget(&self, units: u32) {
-        self.local().borrow_mut().budget = units;
+        self.local().borrow_mut().budget = units.max(1);
     }
 
     /// Drops every future in place, here, and then closes the queue (E3).
@@ -352,7 +363,9 @@ impl Wake for MainWaker {
     #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
-            Queue::push(&self.queue, Entry::Main);
+            if let Err(entry) = Queue::push_local(&self.queue, Entry::Main) {
+                Queue::push_remote(self.queue.clone(), entry);
+            }
         }
     }
 }
@@ -379,17 +392,50 @@ pub(crate) unsafe fn unregister(queue: &Queue, slot: u32) {
     drop(waker);
 }
 
-/// While it lives, its queue is the current one of this thread.
+thread_local! {
+    static NEXT_ENTRY: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What is entered on this thread, the innermost last.
+struct EnteredStack(Vec<(u64, Owner)>);
+
+impl EnteredStack {
+    fn push(&mut self, id: u64, owner: Owner) {
+        self.0.push((id, owner));
+        self.publish();
+    }
+
+    /// Takes an entry out, wherever it stands; the caller drops it outside of the borrow.
+    fn remove(&mut self, id: u64) -> Option<Owner> {
+        let place = self.0.iter().rposition(|(entry, _)| *entry == id)?;
+        let (_, owner) = self.0.remove(place);
+        self.publish();
+        Some(owner)
+    }
+
+    fn publish(&self) {
+        CURRENT.set(self.0.last().map_or(ptr::null(), |(_, owner)| Arc::as_ptr(&owner.queue)));
+    }
+}
+
+impl Drop for EnteredStack {
+    fn drop(&mut self) {
+        // The thread ends, with guards that were forgotten: before their queues go, nothing may point to them any more.
+        CURRENT.set(ptr::null());
+    }
+}
+
+/// While it lives, its queue is entered on this thread.
 pub(crate) struct Entered {
-    former: *const Queue,
-    /// Keeps the queue alive for as long as `CURRENT` points to it, also when this guard is forgotten.
-    _owner: Owner,
+    id: u64,
+    _not_send: std::marker::PhantomData<*mut ()>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // The thread-local may be gone at the end of the thread; then nothing points to the queue any more.
-        let _ = CURRENT.try_with(|current| current.set(self.former));
+        // At the end of the thread the stack may be gone, and everything with it.
+        let owner = ENTERED.try_with(|entered| entered.borrow_mut().remove(self.id));
+        drop(owner);
     }
 }
 

@@ -3,7 +3,8 @@
 //! - T1: a task of a [`Queue`](crate::queue::Queue) is registered before its future can be polled, and taken out of the list when its future
 //!   is dropped, on the owner's thread (E3 there).
 //! - T2: a panic in a poll ends the task and is kept for whoever awaits it; a panic in the `Drop` of its future is reported. Neither
-//!   takes the executor down.
+//!   takes the executor down. (A panic in the `Drop` of an *output* that nobody takes, or in the waker of whoever awaits, ends the
+//!   process: async-task aborts there.)
 //!
 //! `FallibleTask` stands underneath, and its `cancel` is never called: cancelling is the business of upper layers.
 
@@ -227,9 +228,16 @@ fn schedule(runnable: async_task::Runnable<Header>) {
         Home::Foreign(home) => home.clone().schedule(Runnable { inner: runnable }),
         Home::Queue(queue) => {
             let queue: *const Arc<Queue> = queue;
-            // SAFETY: `queue` points into the header, which `runnable` keeps alive; `push` reads the reference before it publishes the
-            // runnable, and does not touch it afterwards (E4).
-            Queue::push(unsafe { &*queue }, Entry::Task(Runnable { inner: runnable }));
+            let entry = Entry::Task(Runnable { inner: runnable });
+            // SAFETY: `queue` points into the header, which the runnable keeps alive: `push_local` either gives it back or leaves it in
+            // the queue of this very thread, where nobody runs it before this returns.
+            let pushed = Queue::push_local(unsafe { &*queue }, entry);
+            if let Err(entry) = pushed {
+                // SAFETY: as above: the runnable is in `entry`.
+                let queue = unsafe { &*queue }.clone();
+                // From here on the header is not touched (E4).
+                Queue::push_remote(queue, entry);
+            }
         }
     }
 }

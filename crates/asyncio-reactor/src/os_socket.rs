@@ -44,7 +44,10 @@ impl OsSocket {
     /// Fails with what the system says.
     pub fn new(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Self> {
         let socket = sys::new_socket(domain, ty, protocol)?;
-        let is_tcp_stream = ty == Type::STREAM && (domain == Domain::IPV4 || domain == Domain::IPV6);
+        // Not SCTP, which gives one message a call.
+        let is_tcp = protocol.is_none_or(|protocol| protocol == Protocol::TCP);
+        let is_tcp_stream =
+            ty == Type::STREAM && is_tcp && (domain == Domain::IPV4 || domain == Domain::IPV6);
         Ok(Self::from_parts(socket, is_tcp_stream))
     }
 
@@ -146,6 +149,11 @@ impl OsSocket {
         if !self.is_connecting.swap(true, Ordering::Relaxed) {
             return match sys::connect(&self.socket, addr) {
                 Err(error) if sys::is_connect_pending(&error) => Err(io::ErrorKind::WouldBlock.into()),
+                // A Unix socket whose peer's backlog is full: nothing is pending, and no event will come.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    "the peer's queue of connections is full",
+                )),
                 result => result,
             };
         }

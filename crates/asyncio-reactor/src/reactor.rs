@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::fmt::{self, Debug};
 use std::io;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use asyncio_base::shim::Arc;
@@ -96,12 +97,16 @@ thread_local! {
 /// For those who write a loop.
 #[must_use = "the reactor is left when the guard is dropped"]
 pub fn enter(reactor: Arc<dyn Reactor>) -> EnterGuard {
-    EnterGuard { former: CURRENT.replace(Some(reactor)) }
+    // At the end of the thread the thread-local may be gone; then nothing can be entered, or looked up.
+    let former = CURRENT.try_with(|current| current.replace(Some(reactor))).ok().flatten();
+    EnterGuard { former, _not_send: PhantomData }
 }
 
 /// Leaves the reactor that [`enter`] entered; the former one comes back.
 pub struct EnterGuard {
     former: Option<Arc<dyn Reactor>>,
+    /// It belongs to its thread.
+    _not_send: PhantomData<*mut ()>,
 }
 
 impl Drop for EnterGuard {

@@ -242,11 +242,9 @@ impl<S: Selector> Readiness for SelectorReadiness<S> {
     }
 
     fn deregister(self: Box<Self>, source: BorrowedDescriptor<'_>) -> io::Result<()> {
-        match self.core.registry.lock().remove(self.key) {
-            Some(_) => self.core.selector.delete(source),
-            // The reactor was closed; its selector goes with it.
-            None => Ok(()),
-        }
+        // Also after the reactor was closed: its selector lives as long as this, and the descriptor may be given to another one.
+        drop(self.core.registry.lock().remove(self.key));
+        self.core.selector.delete(source)
     }
 }
 

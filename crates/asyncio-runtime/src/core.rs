@@ -5,10 +5,13 @@
 //! - L2: before it waits the loop has found nothing ready. A wake from another thread after that finds the reactor waiting or
 //!   about to (its signal is sticky), so it is not lost.
 //! - L3: closing goes from the top down: futures first, in place, while timers and reactor still stand; then timers; then the reactor.
+//! - L4: a panic in a waker of somebody else's is reported, and does not end the loop.
 
 use std::io;
 use std::time::{Duration, Instant};
 
+use asyncio_base::panic::{catch_and_store, message};
+use asyncio_base::report;
 use asyncio_base::shim::Arc;
 use asyncio_executor::{LocalExecutor, Stopped};
 use asyncio_reactor::Reactor;
@@ -92,11 +95,11 @@ impl Core {
             // `Forever`, and whatever a later clock may say: an event ends it.
             _ => limit,
         };
-        let events = self.reactor.turn(wait)?;
+        let events = survive(|| self.reactor.turn(wait)).transpose()?.unwrap_or(1);
         if idle == Idle::Jump && events == 0 && !self.executor.is_ready() {
             self.timers.jump();
         }
-        let fired = self.timers.fire_due();
+        let fired = survive(|| self.timers.fire_due()).unwrap_or(1);
         Ok(events + fired > 0)
     }
 
@@ -106,14 +109,24 @@ impl Core {
             return;
         }
         self.event_loop.set_closed();
-        {
+        survive(|| {
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
             self.executor.close();
-        }
-        self.timers.close();
-        self.reactor.close();
+        });
+        survive(|| self.timers.close());
+        survive(|| self.reactor.close());
     }
+}
+
+/// Runs a step that wakes wakers of others. One that panics is reported: it is nobody's here, and the loop goes on (L4).
+fn survive<R>(step: impl FnOnce() -> R) -> Option<R> {
+    let mut panic = None;
+    let result = catch_and_store(&mut panic, step);
+    if let Some(panic) = panic {
+        report::report("runtime", format_args!("a waker panicked: {}", message(&*panic)));
+    }
+    result
 }
 
 /// How long the loop has been polling without a look at its events.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
-use asyncio_base::shim::{Arc, AtomicBool, Ordering};
+use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
 use asyncio_reactor::Reactor;
 use asyncio_timers::Timers;
 
@@ -105,18 +105,21 @@ impl Drop for Entered {
 
 /// Wakes a loop that waits for events.
 pub(crate) fn unpark(reactor: &Arc<dyn Reactor>) -> Waker {
-    Waker::from(Arc::new(Unpark(reactor.clone())))
+    Waker::from(Arc::new(Unpark(Arc::downgrade(reactor))))
 }
 
-struct Unpark(Arc<dyn Reactor>);
+/// Weak: a waker or a task's handle that outlives the loop must not keep its descriptors open.
+struct Unpark(Weak<dyn Reactor>);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.notify();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.notify();
+        if let Some(reactor) = self.0.upgrade() {
+            reactor.notify();
+        }
     }
 }
 

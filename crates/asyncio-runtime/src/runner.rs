@@ -7,6 +7,8 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use asyncio_base::budget;
+
 use crate::builder::Builder;
 use crate::core::{Busy, Core, Stretch};
 use crate::event_loop::EventLoop;
@@ -93,7 +95,8 @@ impl Runner {
         loop {
             let busy = core.run_ready(&mut stretch);
             if busy == Busy::Main {
-                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                let units = core.executor.budget();
+                if let Poll::Ready(output) = budget::with_budget(units, || future.as_mut().poll(&mut cx)) {
                     return output;
                 }
                 continue;

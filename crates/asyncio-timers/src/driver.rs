@@ -13,29 +13,37 @@ use crate::clock::{Idle, MonotonicClock};
 use crate::home::Timers;
 
 static TIMERS: OnceLock<Timers> = OnceLock::new();
+/// Whether a failure has been reported, so that a sleep that polls again and again says it once.
+static HAS_FAILED: OnceLock<()> = OnceLock::new();
 
-/// Returns the fallback's timers and starts its thread if need be.
-pub(crate) fn timers() -> &'static Timers {
-    TIMERS.get_or_init(|| {
-        let (sender, receiver) = std::sync::mpsc::channel::<Timers>();
-        let run = move || {
-            if let Ok(timers) = receiver.recv() {
-                drive(&timers);
-            }
-        };
-        let thread = thread::Builder::new().name("asyncio-timers".into()).spawn(run);
-        let unpark = match thread {
-            Ok(handle) => Waker::from(Arc::new(Unpark(handle.thread().clone()))),
-            Err(error) => {
+/// Returns the fallback's timers and starts its thread if need be. A failure is not kept: the next call tries again.
+pub(crate) fn timers() -> Option<Timers> {
+    if let Some(timers) = TIMERS.get() {
+        return Some(timers.clone());
+    }
+    let (sender, receiver) = std::sync::mpsc::channel::<Timers>();
+    let run = move || {
+        // Another thread may have been faster: then nobody sends, and this one ends.
+        if let Ok(timers) = receiver.recv() {
+            drive(&timers);
+        }
+    };
+    let thread = match thread::Builder::new().name("asyncio-timers".into()).spawn(run) {
+        Ok(handle) => handle.thread().clone(),
+        Err(error) => {
+            if HAS_FAILED.set(()).is_ok() {
                 report::report("timers", format_args!("no thread for sleeps outside of a loop: {error}"));
-                Waker::noop().clone()
             }
-        };
-        let timers = Timers::new(MonotonicClock, unpark);
-        // If the thread could not be started its end of the channel is gone, which was reported above.
+            return None;
+        }
+    };
+    let timers = TIMERS.get_or_init(|| {
+        let timers = Timers::new(MonotonicClock, Waker::from(Arc::new(Unpark(thread))));
+        // Its other end is in the thread that was just started.
         let _ = sender.send(timers.clone());
         timers
-    })
+    });
+    Some(timers.clone())
 }
 
 fn drive(timers: &Timers) {

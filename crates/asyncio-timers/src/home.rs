@@ -10,6 +10,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,8 @@ struct Home {
 
 struct State {
     wheel: Wheel<Waker>,
+    /// The thread that turns this home: the last that asked when to fire, or fired.
+    driven_by: usize,
     /// When something fired last.
     fired_at: u64,
     /// Wakers on their way out, kept so that firing does not allocate.
@@ -97,7 +100,9 @@ pub(crate) enum Registered {
 
 /// See [`Timers::idle`]. With the default tick, 115 µs; set by `timer_cpu_each` and `timer_lateness_p50`, which pull in opposite
 /// directions.
-const TICKS_COALESCED: u128 = 7;
+const TICKS_COALESCED: u64 = 7;
+/// A coarser tick than the default is coarse enough by itself.
+const COALESCED_MAX: u64 = 115_000;
 
 thread_local! {
     static CURRENT: RefCell<Option<Timers>> = const { RefCell::new(None) };
@@ -121,28 +126,28 @@ impl Timers {
         let mut wheel = Wheel::new(tick);
         wheel.advance(nanos_since(origin, clock.now()), &mut Vec::new());
         clock.subscribe(&unpark);
-        let coalescing = u64::try_from(tick.as_nanos() * TICKS_COALESCED).unwrap_or(0);
-        let state = Mutex::new(State { wheel, fired_at: 0, due: Vec::new(), closed: false });
+        let coalescing = u64::try_from(tick.as_nanos())
+            .unwrap_or(u64::MAX)
+            .saturating_mul(TICKS_COALESCED)
+            .min(COALESCED_MAX);
+        let state = Mutex::new(State { wheel, driven_by: 0, fired_at: 0, due: Vec::new(), closed: false });
         Self { home: Arc::new(Home { clock, origin, coalescing, unpark, state }) }
     }
 
     /// Makes this the home of the sleeps that are first polled on this thread, until the guard is dropped.
     #[must_use = "the home is left when the guard is dropped"]
     pub fn enter(&self) -> EnterGuard {
-        EnterGuard { former: CURRENT.replace(Some(self.clone())) }
-    }
-
-    /// Returns the home that is entered on this thread, or the fallback driver's, which is started if need be.
-    pub fn current() -> Self {
-        Self::entered().unwrap_or_else(Self::fallback)
+        // At the end of the thread the thread-local may be gone; then nothing can be entered, or looked up.
+        let former = CURRENT.try_with(|current| current.replace(Some(self.clone()))).ok().flatten();
+        EnterGuard { former, _not_send: PhantomData }
     }
 
     /// Returns the home of the fallback driver, which is started if need be and never closed.
-    pub(crate) fn fallback() -> Self {
-        driver::timers().clone()
+    pub(crate) fn fallback() -> Option<Self> {
+        driver::timers()
     }
 
-    fn entered() -> Option<Self> {
+    pub(crate) fn entered() -> Option<Self> {
         CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
     }
 
@@ -158,6 +163,7 @@ impl Timers {
     /// Goes on with the first panic of a waker, after all others have been woken.
     pub fn fire_due(&self) -> usize {
         let mut state = self.home.state.lock();
+        state.driven_by = this_thread();
         if state.wheel.is_empty() {
             return 0;
         }
@@ -181,7 +187,10 @@ impl Timers {
 
     /// Returns when [`fire_due`](Self::fire_due) must be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let next = self.home.state.lock().wheel.next_deadline()?;
+        let mut state = self.home.state.lock();
+        state.driven_by = this_thread();
+        let next = state.wheel.next_deadline()?;
+        drop(state);
         self.instant(next)
     }
 
@@ -190,7 +199,8 @@ impl Timers {
     /// A lone sleep is waited for to the tick. Where timers have fired a moment ago, the next look comes no sooner than seven ticks
     /// after: a wake-up of the system costs ten times what a timer does, and a busy loop should fire several in one.
     pub fn idle(&self) -> Idle {
-        let state = self.home.state.lock();
+        let mut state = self.home.state.lock();
+        state.driven_by = this_thread();
         let next = state.wheel.next_deadline();
         let not_before = state.fired_at.saturating_add(self.home.coalescing);
         drop(state);
@@ -229,7 +239,6 @@ impl Timers {
 
     pub(crate) fn insert(&self, deadline: Instant, waker: &Waker) -> Registered {
         let nanos = self.nanos(deadline);
-        let foreign = !self.is_entered();
         let waker = waker.clone();
         let mut state = self.home.state.lock();
         if state.closed {
@@ -237,6 +246,7 @@ impl Timers {
             drop(waker);
             return Registered::Closed;
         }
+        let foreign = state.driven_by != this_thread();
         let former = if foreign { state.wheel.next_deadline() } else { None };
         let inserted = state.wheel.insert(nanos, waker);
         let unpark = foreign && inserted.is_ok() && state.wheel.next_deadline() < former.or(Some(u64::MAX));
@@ -287,14 +297,6 @@ impl Timers {
         drop(waker);
     }
 
-    fn is_entered(&self) -> bool {
-        CURRENT
-            .try_with(|current| {
-                current.borrow().as_ref().is_some_and(|timers| Arc::ptr_eq(&timers.home, &self.home))
-            })
-            .unwrap_or(false)
-    }
-
     fn instant(&self, nanos: u64) -> Option<Instant> {
         self.home.origin.checked_add(Duration::from_nanos(nanos))
     }
@@ -320,6 +322,8 @@ impl fmt::Debug for Timers {
 #[derive(Debug)]
 pub struct EnterGuard {
     former: Option<Timers>,
+    /// It belongs to its thread.
+    _not_send: PhantomData<*mut ()>,
 }
 
 impl Drop for EnterGuard {
@@ -336,6 +340,13 @@ pub fn now() -> Instant {
         .ok()
         .flatten()
         .unwrap_or_else(Instant::now)
+}
+
+/// A number that no two living threads share: the address of a thread-local. Cheaper than `ThreadId`, which counts references.
+#[inline]
+fn this_thread() -> usize {
+    thread_local!(static MARK: u8 = const { 0 });
+    MARK.with(|mark| std::ptr::from_ref(mark).addr())
 }
 
 /// Wakes all in order, empties the list, and returns the first panic.

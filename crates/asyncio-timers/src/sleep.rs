@@ -145,9 +145,9 @@ impl Sleep {
             return Poll::Ready(());
         }
         self.was_ahead = false;
-        let entered = self.home.take().unwrap_or_else(Timers::current);
         // A home is closed while its loop ends; then time goes on in the fallback.
-        let homes = std::iter::once(entered).chain(std::iter::once_with(Timers::fallback));
+        let entered = self.home.take().or_else(Timers::entered);
+        let homes = entered.into_iter().chain(std::iter::once_with(Timers::fallback).flatten());
         for home in homes {
             match home.insert(deadline, cx.waker()) {
                 Registered::Waiting(key) => {
@@ -159,7 +159,9 @@ impl Sleep {
                 Registered::Closed => {}
             }
         }
-        unreachable!("the fallback's home is never closed");
+        // No thread for the fallback is to be had, which was reported. Polling again and again is all that is left, and loses nothing.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     #[inline]

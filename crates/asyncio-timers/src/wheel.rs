@@ -102,6 +102,8 @@ const SLOTS: usize = 256;
 const BITS: u32 = 8;
 const WORDS: usize = SLOTS / 64;
 const NONE: u32 = u32::MAX;
+/// An empty slot keeps at most room for so many items: 6 KiB.
+const KEPT_MAX: usize = 256;
 /// A slot with fewer dead items than this is not worth a sweep.
 const DEAD_MIN: usize = 64;
 
@@ -245,7 +247,7 @@ impl<T> Wheel<T> {
         let place = &mut self.levels[level].slots[slot];
         place.live -= 1;
         if place.live == 0 {
-            place.items.clear();
+            place.items = kept(std::mem::take(&mut place.items));
             self.clear_occupied(level, slot);
         } else if place.items.len() - place.live > place.live.max(DEAD_MIN) {
             let entries = &self.entries;
@@ -278,7 +280,7 @@ impl<T> Wheel<T> {
                 self.link(item);
             }
         }
-        self.levels[level].slots[slot].items = items;
+        self.levels[level].slots[slot].items = kept(items);
     }
 
     #[inline]
@@ -303,6 +305,15 @@ impl<T> Wheel<T> {
         self.len -= 1;
         entry.value.take()
     }
+}
+
+/// Empties an array for its slot to use again, unless a burst has made it large (W5).
+fn kept(mut items: Vec<Item>) -> Vec<Item> {
+    if items.capacity() > KEPT_MAX {
+        return Vec::new();
+    }
+    items.clear();
+    items
 }
 
 impl<T> Entry<T> {

@@ -120,3 +120,27 @@ fn under_local_pool_and_tokio() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(drive), Some(9));
 }
+
+#[test]
+fn guards_may_be_dropped_in_any_order_or_never() {
+    use asyncio_executor::{TaskOptions, spawn_local};
+    std::thread::spawn(|| {
+        let (a, _) = parking_executor();
+        let (b, _) = parking_executor();
+        let guards = vec![a.enter(), b.enter(), a.enter()];
+        drop(guards); // first in, first out: not the order of a stack
+        drop(a);
+        assert!(spawn_local(TaskOptions::here(), async {}).is_err(), "nothing is entered any more");
+        std::mem::forget(b.enter());
+        drop(b);
+        let late = spawn_local(TaskOptions::here(), async { 1 }).unwrap();
+        assert_eq!(asyncio_executor::block_on(late), None, "entered for ever, but closed");
+        let (c, _) = parking_executor();
+        let _entered = c.enter();
+        let task = spawn_local(TaskOptions::here(), async { 2 }).unwrap();
+        assert_eq!(c.run_round(), 1);
+        assert_eq!(asyncio_executor::block_on(task), Some(2));
+    })
+    .join()
+    .unwrap();
+}

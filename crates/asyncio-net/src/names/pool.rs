@@ -119,7 +119,13 @@ impl Pool {
         loop {
             if let Some(question) = state.questions.pop_front() {
                 drop(state);
-                question();
+                // It wakes a waker of somebody else's, which may panic; the thread is counted on.
+                let mut panic = None;
+                asyncio_base::panic::catch_and_store(&mut panic, question);
+                if let Some(panic) = panic {
+                    let message = asyncio_base::panic::message(&*panic);
+                    asyncio_base::report::report("net", format_args!("a waker panicked: {message}"));
+                }
                 state = self.lock();
                 continue;
             }

@@ -22,12 +22,17 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The last is short enough for a client's patience.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// After so many passing errors in a row it pauses: some systems give them for ever (a seccomp filter's `EPERM`).
+const PASSED_OVER_MAX: u32 = 100;
+
 /// One party's place at a listener, with the pause it makes.
 #[derive(Debug, Default)]
 pub(crate) struct Accepting {
     waiter: Waiter,
     pause: Option<Sleep>,
     next_pause: Duration,
+    /// How many errors in a row were passed over.
+    passed_over: u32,
 }
 
 /// What an error of `accept` means.
@@ -52,11 +57,12 @@ impl Accepting {
             match ready!(socket.poll_accept(cx, &mut self.waiter)) {
                 Ok(accepted) => {
                     self.next_pause = Duration::ZERO;
+                    self.passed_over = 0;
                     return Poll::Ready(Ok(accepted));
                 }
                 Err(error) => match failure(&error) {
-                    Failure::Passing => {}
-                    Failure::Exhausted => self.begin_pause(&error),
+                    Failure::Passing if self.passed_over < PASSED_OVER_MAX => self.passed_over += 1,
+                    Failure::Passing | Failure::Exhausted => self.begin_pause(&error),
                     Failure::Fatal => return Poll::Ready(Err(error)),
                 },
             }
@@ -65,7 +71,7 @@ impl Accepting {
 
     fn begin_pause(&mut self, error: &io::Error) {
         if self.next_pause.is_zero() {
-            report::report("net", format_args!("accepting pauses until something is closed: {error}"));
+            report::report("net", format_args!("accepting pauses, and will be tried again: {error}"));
         }
         self.next_pause = (self.next_pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         self.pause = Some(sleep(self.next_pause));

@@ -65,3 +65,24 @@ fn more_questions_than_threads_are_all_answered() {
         assert!(threads_for_names() <= 4);
     });
 }
+
+#[test]
+fn panicking_wakers_do_not_use_the_threads_up() {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker panics on purpose");
+        }
+    }
+    for _ in 0..20 {
+        let mut asked = pin!(lookup_host("localhost:1"));
+        let panics = Waker::from(Arc::new(Panics));
+        let _ = asked.as_mut().poll(&mut Context::from_waker(&panics));
+        // Kept until its answer is there, so that the waker is woken.
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+    }
+    assert!(!asyncio_executor::block_on(lookup_host("localhost:1")).unwrap().is_empty());
+}

@@ -20,6 +20,8 @@ pub type OwnedDescriptor = OwnedFd;
 
 /// How many descriptors one message may bring: Linux's `SCM_MAX_FD`.
 const RIGHTS_MAX: usize = 253;
+/// How many slices one call takes: Linux's `IOV_MAX`. More of them are a short read or write, not an error.
+const SLICES_MAX: usize = 1024;
 
 pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
     socket.as_fd()
@@ -31,8 +33,19 @@ pub(crate) fn new_socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -
 }
 
 pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
-    let is_stream = socket.r#type().is_ok_and(|ty| ty == Type::STREAM);
+    let is_stream = socket.r#type().is_ok_and(|ty| ty == Type::STREAM) && is_tcp(socket);
     is_stream && socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6())
+}
+
+/// SCTP has stream sockets too, which give one message a call.
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn is_tcp(socket: &Socket) -> bool {
+    socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::TCP))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+fn is_tcp(_socket: &Socket) -> bool {
+    true
 }
 
 /// Accepts with `accept4`: non-blocking and closed on exec in one system call.
@@ -73,7 +86,8 @@ fn recv_msg(socket: &Socket, message: &mut RecvMsg<'_, '_>, flags: RecvFlags) ->
         None => RecvAncillaryBuffer::default(),
     };
     let flags = flags | RecvFlags::CMSG_CLOEXEC;
-    let result = rustix::net::recvmsg(socket, message.bufs, &mut control, flags)?;
+    let count = message.bufs.len().min(SLICES_MAX);
+    let result = rustix::net::recvmsg(socket, &mut message.bufs[..count], &mut control, flags)?;
     if let Some(ancillary) = &mut message.ancillary {
         collect_rights(&mut control, ancillary);
     }
@@ -111,11 +125,10 @@ fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
     }
     let flags = SendFlags::NOSIGNAL;
+    let bufs = &message.bufs[..message.bufs.len().min(SLICES_MAX)];
     Ok(match message.addr {
-        None => rustix::net::sendmsg(socket, message.bufs, &mut control, flags)?,
-        Some(addr) => {
-            rustix::net::sendmsg_addr(socket, &from_sock_addr(addr)?, message.bufs, &mut control, flags)?
-        }
+        None => rustix::net::sendmsg(socket, bufs, &mut control, flags)?,
+        Some(addr) => rustix::net::sendmsg_addr(socket, &from_sock_addr(addr)?, bufs, &mut control, flags)?,
     })
 }
 

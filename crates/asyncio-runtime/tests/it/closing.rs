@@ -88,3 +88,50 @@ fn a_thousand_loops_leave_nothing_behind() {
     // Other tests of this process open and close some meanwhile.
     assert!(descriptors() < before + 100);
 }
+
+#[test]
+fn a_runner_in_a_thread_local_ends_with_its_thread() {
+    use std::cell::RefCell;
+    thread_local!(static RUNNER: RefCell<Option<Runner>> = const { RefCell::new(None) });
+    std::thread::spawn(|| {
+        RUNNER.with(|place| {
+            let mut runner = Runner::new().unwrap();
+            runner.run(async { spawn_local(sleep(Duration::from_secs(3600))).detach() });
+            *place.borrow_mut() = Some(runner);
+        });
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_task_handle_does_not_keep_the_loops_descriptors_open() {
+    let reactors: Vec<_> = (0..50)
+        .map(|_| {
+            let mut runner = Runner::new().unwrap();
+            runner.run(async { spawn_local(pending::<()>()) })
+        })
+        .collect();
+    let open = std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or(0);
+    assert_eq!(reactors.len(), 50);
+    // Two a loop; other tests of this process have some open, too.
+    assert!(open < 90, "{open} descriptors are open");
+}
+
+#[test]
+fn a_panicking_waker_of_somebody_else_does_not_end_the_loop() {
+    use std::task::{Context, Wake, Waker};
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker panics on purpose");
+        }
+    }
+    run(async {
+        let panics = Waker::from(Arc::new(Panics));
+        let mut nap = sleep(Duration::from_millis(1));
+        assert!(std::pin::Pin::new(&mut nap).poll(&mut Context::from_waker(&panics)).is_pending());
+        sleep(Duration::from_millis(5)).await;
+        nap.await;
+    });
+}

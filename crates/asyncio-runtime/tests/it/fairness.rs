@@ -68,3 +68,27 @@ fn a_wake_from_another_thread_is_seen_by_a_busy_loop_and_by_an_idle_one() {
         });
     }
 }
+
+#[test]
+fn a_main_that_is_always_ready_does_not_starve_the_tasks() {
+    use asyncio_base::budget;
+    use std::future::poll_fn;
+    use std::task::{Poll, ready};
+    run(async {
+        let task = spawn_local(async {});
+        // A socket that always has bytes looks like this to the budget.
+        let mut operations = 0;
+        poll_fn(|cx| {
+            loop {
+                ready!(budget::poll_proceed(cx));
+                budget::spend();
+                operations += 1;
+                if task.is_finished() {
+                    return Poll::Ready(());
+                }
+                assert!(operations < 1000, "main starves its task");
+            }
+        })
+        .await;
+    });
+}

@@ -185,9 +185,10 @@ fn an_earlier_deadline_from_another_thread_stays_at_home_and_unparks_it() {
     let mut nap = sleep(100 * SECOND);
     {
         let _entered = timers.enter();
+        assert!(timers.next_deadline().is_none());
         assert!(!is_ready(&mut nap, Waker::noop()));
     }
-    assert_eq!(count.get(), 0, "its own thread needs no unpark");
+    assert_eq!(count.get(), 0, "the thread that turns it needs no unpark");
     let poll_elsewhere = |mut nap: Sleep, seconds: u32| {
         nap.reset(clock.now() + seconds * SECOND);
         let poll = move || {
