@@ -7,6 +7,8 @@
 //! 1. H1: wakers are woken, cloned and dropped outside of the lock.
 //! 2. H2: an insertion from another thread that becomes the next deadline unparks the home.
 //! 3. H3: closing wakes all that wait; their sleeps find another home at their next poll. No sleep is lost.
+//! 4. H4: what waits is taken out by its own sleep, by firing, or by closing, and the latter two are counted. So a sleep that is polled
+//!    again by the same waker while the count stands need not take the lock.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -15,7 +17,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use asyncio_base::panic::{Payload, catch_and_store};
-use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::shim::{Arc, AtomicU64, Mutex, Ordering};
 
 use crate::clock::{Clock, Idle};
 use crate::driver;
@@ -56,6 +58,8 @@ struct Home {
     origin: Instant,
     /// How long after something fired the next look comes at the earliest, in nanoseconds.
     coalescing: u64,
+    /// Counts the times that something fired, and closing: while it stands, whatever was registered still waits (H4).
+    changes: AtomicU64,
     /// Wakes whoever waits for `next_deadline` (H2).
     unpark: Waker,
     state: Mutex<State>,
@@ -131,7 +135,7 @@ impl Timers {
             .saturating_mul(TICKS_COALESCED)
             .min(COALESCED_MAX);
         let state = Mutex::new(State { wheel, driven_by: 0, fired_at: 0, due: Vec::new(), closed: false });
-        Self { home: Arc::new(Home { clock, origin, coalescing, unpark, state }) }
+        Self { home: Arc::new(Home { clock, origin, coalescing, changes: AtomicU64::new(0), unpark, state }) }
     }
 
     /// Makes this the home of the sleeps that are first polled on this thread, until the guard is dropped.
@@ -175,6 +179,7 @@ impl Timers {
             return 0;
         }
         state.fired_at = now;
+        self.home.count_change();
         drop(state);
         let count = due.len();
         let panic = wake_all(&mut due);
@@ -229,6 +234,7 @@ impl Timers {
     pub fn close(&self) {
         let mut state = self.home.state.lock();
         state.closed = true;
+        self.home.count_change();
         let mut waiting = state.wheel.drain();
         drop(state);
         self.home.clock.unsubscribe(&self.home.unpark);
@@ -289,6 +295,13 @@ impl Timers {
         updated
     }
 
+    /// Returns the count of changes, which an [`update`](Self::update) may be spared by.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        // Acquire: pairs with the Release in `count_change`, so that a sleep that was woken sees that something fired.
+        self.home.changes.load(Ordering::Acquire)
+    }
+
     #[inline]
     pub(crate) fn remove(&self, key: Key) {
         let mut state = self.home.state.lock();
@@ -304,6 +317,13 @@ impl Timers {
     #[inline]
     fn nanos(&self, instant: Instant) -> u64 {
         nanos_since(self.home.origin, instant)
+    }
+}
+
+impl Home {
+    /// Before the wakers are woken, under the lock.
+    fn count_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 }
 

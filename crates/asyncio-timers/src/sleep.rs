@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use asyncio_base::{budget, wait_point};
@@ -73,6 +73,20 @@ struct Timer {
     key: Key,
     /// When the home will fire: never later than the deadline.
     fires_at: Instant,
+    /// The home's count of changes when it was last known to wait, and whom it wakes (H4 in `home.rs`).
+    changes: u64,
+    wakes: WakerId,
+}
+
+/// Tells wakers apart. The home holds a clone for as long as this is compared, so its address is not another's by then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct WakerId(usize, usize);
+
+impl WakerId {
+    #[inline]
+    fn of(waker: &Waker) -> Self {
+        Self(waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
+    }
 }
 
 impl Sleep {
@@ -130,9 +144,16 @@ impl Sleep {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let (Some(timer), Some(home)) = (&self.timer, &self.home) {
+        if let (Some(timer), Some(home)) = (&mut self.timer, &self.home) {
+            let (changes, wakes) = (home.changes(), WakerId::of(cx.waker()));
+            if timer.changes == changes && timer.wakes == wakes {
+                return Poll::Pending;
+            }
             match home.update(timer.key, cx.waker()) {
-                Updated::Waiting => return Poll::Pending,
+                Updated::Waiting => {
+                    (timer.changes, timer.wakes) = (changes, wakes);
+                    return Poll::Pending;
+                }
                 // It fires at its deadline, never before; so the clock need not be read, unless the deadline was moved since.
                 Updated::Fired if self.deadline == Some(timer.fires_at) => return Poll::Ready(()),
                 Updated::Fired | Updated::Closed => {}
@@ -149,10 +170,12 @@ impl Sleep {
         let entered = self.home.take().or_else(Timers::entered);
         let homes = entered.into_iter().chain(std::iter::once_with(Timers::fallback).flatten());
         for home in homes {
+            let changes = home.changes();
             match home.insert(deadline, cx.waker()) {
                 Registered::Waiting(key) => {
                     self.home = Some(home);
-                    self.timer = Some(Timer { key, fires_at: deadline });
+                    let wakes = WakerId::of(cx.waker());
+                    self.timer = Some(Timer { key, fires_at: deadline, changes, wakes });
                     return Poll::Pending;
                 }
                 Registered::Due => return Poll::Ready(()),
