@@ -81,9 +81,8 @@ async fn open(room: Room) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let addr = listener.local_addr()?;
     asyncio::spawn_local(async move {
-        let mut number = 0;
-        while let Ok((stream, _)) = listener.accept().await {
-            number += 1;
+        for number in 1.. {
+            let Ok((stream, _)) = listener.accept().await else { break };
             asyncio::spawn_local(attend(room.clone(), number, stream)).detach();
         }
     })

@@ -37,9 +37,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     run_step("loom", || loom::run(loom::Extent::Short))?;
     if extent == Extent::Full {
         run_step("loom, three preemptions", || loom::run(loom::Extent::Full))?;
-        run_step("address sanitizer", || sanitizer("address", &[]))?;
-        // The toolchain's std is not instrumented; the flag lets it be linked all the same.
-        run_step("thread sanitizer", || sanitizer("thread", &["-Cunsafe-allow-abi-mismatch=sanitizer"]))?;
+        run_step("address sanitizer", address_sanitizer)?;
     }
     Ok(())
 }
@@ -66,14 +64,16 @@ pub(crate) fn examples() -> Result<()> {
     Ok(())
 }
 
-/// The tests of the crates with unsafe code or threads, under a sanitizer, on nightly.
-fn sanitizer(name: &str, more: &[&str]) -> Result<()> {
+/// The tests of the crates with unsafe code or threads, under AddressSanitizer, on nightly.
+///
+/// Not under ThreadSanitizer: the toolchain's std is not instrumented and cannot be built here, so everything that stands behind a
+/// `std::sync::Mutex` is reported, in tokio too. The loom models take its place.
+fn address_sanitizer() -> Result<()> {
     let mut test = command("cargo", &["+nightly", "test", "--target", "x86_64-unknown-linux-gnu", "--tests"]);
     for package in ["asyncio-executor", "asyncio-reactor", "asyncio-timers", "asyncio-runtime", "asyncio-net"]
     {
         test.args(["--package", package]);
     }
-    let flags = [&[format!("-Zsanitizer={name}").as_str()], more].concat().join(" ");
-    test.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", format!("target/{name}-sanitizer"));
+    test.env("RUSTFLAGS", "-Zsanitizer=address").env("CARGO_TARGET_DIR", "target/address-sanitizer");
     shell::run(&mut test)
 }

@@ -85,4 +85,6 @@ pub mod _docs {
     pub mod architecture {}
     #[doc = include_str!("../../../docs/glossary.md")]
     pub mod glossary {}
+    #[doc = include_str!("../../../docs/performance.md")]
+    pub mod performance {}
 }
