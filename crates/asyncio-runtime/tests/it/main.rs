@@ -8,6 +8,7 @@ mod closing;
 mod fairness;
 mod guest;
 mod idle;
+mod injected;
 mod old_clock;
 mod run;
 mod time;
