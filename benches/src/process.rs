@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Stays on one processor.
@@ -12,6 +13,14 @@ pub fn pin_to(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu);
     sched_setaffinity(None, &set).context("staying on one processor")
+}
+
+/// Takes as many descriptors as the system lets this process and its children have, and returns how many.
+pub fn raise_descriptors() -> Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .context("raising the limit of descriptors")?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
 /// Time on processors of all threads of a process, from the scheduler's own nanoseconds.

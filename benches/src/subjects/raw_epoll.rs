@@ -42,7 +42,11 @@ pub fn serve(listener: &TcpListener, buffer: usize) -> io::Result<()> {
     }
 }
 
-fn accept(epoll: &OwnedFd, listener: &TcpListener, connections: &mut Vec<Option<Connection>>) -> io::Result<()> {
+fn accept(
+    epoll: &OwnedFd,
+    listener: &TcpListener,
+    connections: &mut Vec<Option<Connection>>,
+) -> io::Result<()> {
     while let Ok(socket) = rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
         rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
