@@ -105,7 +105,7 @@ fn instructions(case: &str, subject: &str) -> Result<f64> {
 /// Runs an echo server under strace for so many messages and counts its calls, less those of a shorter run.
 fn system_calls_a_message(connections: u32) -> Result<f64> {
     const FEW: u32 = 1000;
-    const MANY: u32 = 9000;
+    const MANY: u32 = 25_000;
     let few = server_calls(connections, FEW)?;
     let many = server_calls(connections, MANY)?;
     let of = |calls: &Calls, name: &str| calls.get(name).copied().unwrap_or(0) as f64;
