@@ -39,11 +39,18 @@ pub fn catch_and_store<R>(first: &mut Option<Payload>, f: impl FnOnce() -> R) ->
         Err(payload) => {
             match first {
                 None => *first = Some(payload),
-                // Not dropped: its own `Drop` may panic, and must not pass either.
-                Some(_) => std::mem::forget(payload),
+                Some(_) => discard(payload),
             }
             None
         }
+    }
+}
+
+/// Drops what a panic carried, whose own `Drop` may panic, and must not pass either.
+pub fn discard(payload: Payload) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // Enough: a payload whose payload panics is nobody's wish.
+        std::mem::forget(again);
     }
 }
 

@@ -9,8 +9,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+
+use crate::panic::{catch_and_store, discard};
 
 /// One thing that went wrong outside of every `Result`.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,12 @@ thread_local! {
 pub fn report(layer: &'static str, message: fmt::Arguments<'_>) {
     let report = Report { layer, message };
     let handler = HANDLER.try_with(|handler| handler.borrow().clone()).ok().flatten();
-    let handled = handler.is_some_and(|handler| catch_unwind(AssertUnwindSafe(|| handler(&report))).is_ok());
+    let handled = handler.is_some_and(|handler| {
+        let mut panic = None;
+        let handled = catch_and_store(&mut panic, || handler(&report)).is_some();
+        panic.into_iter().for_each(discard);
+        handled
+    });
     if !handled {
         to_stderr(&report);
     }

@@ -2,7 +2,6 @@
 //!
 //! | field | bytes | |
 //! |---|---|---|
-//! | home | 16 | where its `Runnable` goes |
 //! | id | 8 | unique in the process |
 //! | parent | 8 | the task that spawned it, or 0 |
 //! | spawned at | 8 | file and line |
@@ -15,10 +14,7 @@ use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::OnceLock;
 
-use asyncio_base::shim::{Arc, AtomicU32, Ordering};
-
-use crate::queue::Queue;
-use crate::spawn::Spawn;
+use asyncio_base::shim::{AtomicU32, Ordering};
 
 /// The id of a task, unique in the process and never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,19 +22,12 @@ pub struct TaskId(NonZeroU64);
 
 /// What every task carries besides its future.
 pub struct Header {
-    pub(crate) home: Home,
     pub(crate) id: TaskId,
     pub(crate) parent: Option<TaskId>,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) polls: AtomicU32,
     pub(crate) slot: u32,
     pub(crate) rare: Option<Box<Rare>>,
-}
-
-/// Where the `Runnable` of a task goes.
-pub(crate) enum Home {
-    Queue(Arc<Queue>),
-    Foreign(Arc<dyn Spawn>),
 }
 
 /// What few tasks have.

@@ -30,16 +30,23 @@
 //!
 //! # What a task costs
 //!
-//! One allocation: 32 bytes for the state of `async-task`, 72 for [`Header`], the future itself, and 16 in the list of live tasks.
+//! One allocation: 96 bytes that every task has (40 of them are [`Header`]), its future or its output, whichever is larger, and 8 that say
+//! which it is; besides, 16 bytes in the list of live tasks, and 8 in the queue while it is ready. A wake on its own thread, a clone of a
+//! waker and its drop take no atomic.
+//!
+//! Tasks that [`spawn_on`] makes for executors of others stand on the crate `async-task`.
 
 #![deny(unsafe_code)]
 
 mod header;
 mod schedule;
 mod spawn;
+mod task;
 
 mod local;
 mod queue;
+
+mod foreign;
 
 mod block_on;
 
@@ -47,8 +54,9 @@ mod block_on;
 mod loom_tests;
 
 pub use block_on::block_on;
+pub use foreign::{Runnable, Spawn, spawn_on};
 pub use header::{Header, TaskId};
 pub use local::{EnterGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
 pub use queue::{Ran, Stopped};
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};
-pub use spawn::{Handle, Runnable, Spawn, TaskOptions, spawn_on};
+pub use spawn::{Handle, TaskOptions};

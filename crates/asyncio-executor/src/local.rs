@@ -93,7 +93,7 @@ impl LocalExecutor {
         F: Future + 'static,
         F::Output: 'static,
     {
-        spawn::spawn_local(self.owner.clone(), options, future)
+        spawn::spawn_local(&self.owner, options, future)
     }
 
     /// Polls exactly the tasks that are ready now, and returns how many it was. What they make ready belongs to the next round.
@@ -190,7 +190,7 @@ where
     F::Output: 'static,
 {
     let owner = Owner::current().ok_or(NoExecutor(()))?;
-    Ok(spawn::spawn_local(owner, options, future))
+    Ok(spawn::spawn_local(&owner, options, future))
 }
 
 /// Runs `f` with the header of the task that is being polled, or whose future is being dropped, on this thread.

@@ -7,9 +7,9 @@
 //!   `LocalExecutor`, which is `!Send`, and through `CURRENT`, a thread-local that only the owner's `EnterGuard` sets.
 //! - E2: a borrow of the local side never spans user code. Where a user's `Schedule` wakes a task from inside a choice, the
 //!   borrow is seen and the wake takes the remote side.
-//! - E3: the future of a task of this queue is polled and dropped on the owner alone: its `Runnable` is run or dropped there,
-//!   and `close` does not return before every future is gone. What arrives later is an empty shell.
-//! - E4: the remote side publishes last: after the push only a reference that was taken before it is touched
+//! - E3: the future of a task of this queue is polled and dropped on the owner alone (K4 in `task/mod.rs`), and `close` does not return
+//!   before every future is gone. What arrives later is an empty shell.
+//! - E4: the remote side publishes last: after the push only a count of the queue that was taken before it is touched
 //!   (async-executor #163 was the bug).
 
 #![expect(unsafe_code, reason = "one thread's side of a queue that all threads hold")]
@@ -29,7 +29,7 @@ use slab::Slab;
 
 use crate::header::{Header, TaskId};
 use crate::schedule::{ReadyTasks, Schedule};
-use crate::spawn::Runnable;
+use crate::task::LocalTask;
 
 /// The ready queue of one thread.
 pub(crate) struct Queue {
@@ -43,7 +43,7 @@ pub(crate) struct Queue {
 
 /// What waits in the ready queue. There is one kind of place in it, so that the order is one.
 pub(crate) enum Entry {
-    Task(Runnable),
+    Task(LocalTask),
     /// The main future of a loop, which its owner polls in place.
     Main,
 }
@@ -51,7 +51,7 @@ pub(crate) enum Entry {
 impl Entry {
     pub(crate) fn id(&self) -> TaskId {
         match self {
-            Self::Task(runnable) => runnable.id(),
+            Self::Task(task) => task.header().id(),
             Self::Main => TaskId::MAIN,
         }
     }
@@ -83,8 +83,8 @@ struct Local {
     ready: VecDeque<Entry>,
     /// How many of `ready` belong to the present round.
     round_left: usize,
-    /// Live tasks: their wakers, by which `close` gets hold of their futures.
-    tasks: Slab<Waker>,
+    /// Live tasks, by which `close` gets hold of their futures.
+    tasks: Slab<LocalTask>,
     /// `None` is first in, first out.
     schedule: Option<Box<dyn Schedule>>,
     budget: u32,
@@ -101,9 +101,18 @@ unsafe impl<T> Send for Owned<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for Owned<T> {}
 
+#[cfg(not(loom))]
 thread_local! {
     /// The queue that is entered on this thread: always that of the last owner in `ENTERED`, which keeps it alive, or null.
     static CURRENT: Cell<*const Queue> = const { Cell::new(ptr::null()) };
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static CURRENT: Cell<*const Queue> = Cell::new(ptr::null());
+}
+
+thread_local! {
     /// Everything that is entered on this thread. Guards may be dropped in any order, or never.
     static ENTERED: RefCell<EnteredStack> = const { RefCell::new(EnteredStack(Vec::new())) };
     /// The task that is being polled on this thread.
@@ -129,25 +138,32 @@ impl Queue {
         }
     }
 
-    /// Makes an entry ready, if this is the owner's thread and the queue is entered; else gives it back.
+    /// Says whether this is the queue that is entered on this thread; then this is its owner's thread (E1).
     #[inline]
-    pub(crate) fn push_local(this: &Arc<Self>, entry: Entry) -> Result<(), Entry> {
-        if CURRENT.try_with(|current| ptr::eq(current.get(), Arc::as_ptr(this))).unwrap_or(false) {
-            // SAFETY: E1: `CURRENT` is this queue only on its owner's thread.
-            let local = unsafe { this.owner_side() };
-            // E2: it is borrowed only where a user's schedule wakes from inside a choice.
-            if let Ok(mut local) = local.try_borrow_mut() {
-                local.ready.push_back(entry);
-                return Ok(());
-            }
-        }
-        Err(entry)
+    pub(crate) fn is_entered(&self) -> bool {
+        CURRENT.try_with(|current| ptr::eq(current.get(), self)).unwrap_or(false)
     }
 
-    /// Makes an entry ready, from any thread.
+    /// Makes an entry ready; gives it back where a user's schedule is choosing (E2).
+    ///
+    /// # Safety
+    ///
+    /// - The caller is on the owner's thread (E1).
+    #[inline]
+    pub(crate) unsafe fn push_ready(&self, entry: Entry) -> Result<(), Entry> {
+        // SAFETY: the caller is on the owner's thread.
+        match unsafe { self.owner_side() }.try_borrow_mut() {
+            Ok(mut local) => {
+                local.ready.push_back(entry);
+                Ok(())
+            }
+            Err(_) => Err(entry),
+        }
+    }
+
+    /// Makes an entry ready, from any thread. `this` is a count of the caller's own (E4).
     #[cold]
-    pub(crate) fn push_remote(this: Arc<Self>, entry: Entry) {
-        // E4: `this` is a count of its own; the task may be gone as soon as the push is seen.
+    pub(crate) fn push_remote(this: &Arc<Self>, entry: Entry) {
         match this.remote.push(entry) {
             Ok(()) => this.unpark.wake_by_ref(),
             // Closed: an empty shell (E3), which any thread may drop.
@@ -212,8 +228,8 @@ impl Owner {
 
     /// Makes a task ready that this thread has just made.
     #[inline]
-    pub(crate) fn push_new(&self, runnable: Runnable) {
-        self.local().borrow_mut().ready.push_back(Entry::Task(runnable));
+    pub(crate) fn push_new(&self, task: LocalTask) {
+        self.local().borrow_mut().ready.push_back(Entry::Task(task));
     }
 
     /// Returns the slot that the next [`register`](Self::register) will take, and a fresh id.
@@ -226,9 +242,15 @@ impl Owner {
 
     /// Adds a live task at the slot that [`next_slot`](Self::next_slot) has just told.
     #[inline]
-    pub(crate) fn register(&self, slot: u32, waker: Waker) {
-        let taken = self.local().borrow_mut().tasks.insert(waker);
+    pub(crate) fn register(&self, slot: u32, task: LocalTask) {
+        let taken = self.local().borrow_mut().tasks.insert(task);
         debug_assert_eq!(taken, slot as usize, "nothing was registered in between");
+    }
+
+    /// Takes a task that ends out of the list of live tasks.
+    #[inline]
+    pub(crate) fn unregister(&self, slot: u32) -> LocalTask {
+        self.local().borrow_mut().tasks.remove(slot as usize)
     }
 
     /// Polls at most `limit` ready tasks, in the order of the schedule, until it is the main future's turn.
@@ -237,7 +259,7 @@ impl Owner {
         let units = self.budget();
         for polls in 0..limit {
             match self.pop() {
-                Some(Entry::Task(runnable)) => budget::with_budget(units, || runnable.run()),
+                Some(Entry::Task(task)) => budget::with_budget(units, || task.run(self)),
                 Some(Entry::Main) => return Ran { polls, stopped: Stopped::Main },
                 None => return Ran { polls, stopped: Stopped::Idle },
             };
@@ -262,8 +284,23 @@ impl Owner {
     #[inline]
     pub(crate) fn take_remote(&self) {
         if !self.queue.remote.is_empty() {
-            let mut local = self.local().borrow_mut();
-            local.ready.extend(self.queue.remote.try_iter());
+            self.take_remote_entries();
+        }
+    }
+
+    #[cold]
+    fn take_remote_entries(&self) {
+        if self.local().try_borrow_mut().is_err() {
+            // E2: a user's schedule looks around from inside a choice. They stay where they are.
+            return;
+        }
+        // No more than there are now: whoever wakes without end does not hold the owner here.
+        for _ in 0..self.queue.remote.len() {
+            let Ok(entry) = self.queue.remote.pop() else { break };
+            if matches!(&entry, Entry::Task(task) if !task.accept_remote()) {
+                continue;
+            }
+            self.local().borrow_mut().ready.push_back(entry);
         }
     }
 
@@ -288,30 +325,18 @@ impl Owner {
     pub(crate) fn close(&self) {
         self.queue.is_closing.store(true, Ordering::Release);
         let _entered = self.enter();
-        loop {
-            let wakers: Vec<Waker> =
-                self.local().borrow().tasks.iter().map(|(_, waker)| waker.clone()).collect();
-            // Whoever is not ready becomes so; dropping a `Runnable` drops its future.
-            wakers.iter().for_each(Waker::wake_by_ref);
-            drop(wakers);
-            self.drop_ready();
-            if self.task_count() == 0 {
-                break;
-            }
-            // Another thread is between making a task ready and pushing it: it comes in a moment.
-            asyncio_base::shim::thread::yield_now();
-        }
+        let tasks: Vec<LocalTask> =
+            self.local().borrow().tasks.iter().map(|(_, task)| task.clone()).collect();
+        // What they spawn meanwhile is dropped where it is spawned.
+        tasks.into_iter().for_each(|task| task.cancel(self));
+        debug_assert_eq!(self.task_count(), 0, "all have ended");
         self.queue.remote.close();
-        self.drop_ready();
-    }
-
-    fn drop_ready(&self) {
-        loop {
-            self.take_remote();
-            let Some(entry) = self.local().borrow_mut().ready.pop_front() else { break };
-            drop(entry);
-        }
-        self.local().borrow_mut().round_left = 0;
+        while self.queue.remote.pop().is_ok() {}
+        let mut local = self.local().borrow_mut();
+        local.round_left = 0;
+        let shells = std::mem::take(&mut local.ready);
+        drop(local);
+        drop(shells);
     }
 }
 
@@ -363,8 +388,11 @@ impl Wake for MainWaker {
     #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
-            if let Err(entry) = Queue::push_local(&self.queue, Entry::Main) {
-                Queue::push_remote(self.queue.clone(), entry);
+            let is_pushed = self.queue.is_entered()
+                // SAFETY: where the queue is entered is the owner's thread.
+                && unsafe { self.queue.push_ready(Entry::Main) }.is_ok();
+            if !is_pushed {
+                Queue::push_remote(&self.queue, Entry::Main);
             }
         }
     }
@@ -377,19 +405,6 @@ impl fmt::Debug for Queue {
             .field("is_closing", &self.is_closing())
             .finish_non_exhaustive()
     }
-}
-
-/// Takes the task that ends here out of the list of live tasks, on the owner's thread.
-///
-/// # Safety
-///
-/// - The caller is on the owner's thread of `queue` (E1).
-#[inline]
-pub(crate) unsafe fn unregister(queue: &Queue, slot: u32) {
-    // SAFETY: the caller is on the owner's thread.
-    let local = unsafe { queue.owner_side() };
-    let waker = local.borrow_mut().tasks.try_remove(slot as usize);
-    drop(waker);
 }
 
 thread_local! {
@@ -414,14 +429,17 @@ impl EnteredStack {
     }
 
     fn publish(&self) {
-        CURRENT.set(self.0.last().map_or(ptr::null(), |(_, owner)| Arc::as_ptr(&owner.queue)));
+        let current = self.0.last().map_or(ptr::null(), |(_, owner)| Arc::as_ptr(&owner.queue));
+        CURRENT.with(|place| place.set(current));
     }
 }
 
 impl Drop for EnteredStack {
     fn drop(&mut self) {
         // The thread ends, with guards that were forgotten: before their queues go, nothing may point to them any more.
-        CURRENT.set(ptr::null());
+        if !self.0.is_empty() {
+            CURRENT.with(|place| place.set(ptr::null()));
+        }
     }
 }
 
@@ -462,7 +480,7 @@ impl Drop for Polling<'_> {
 /// Runs `f` with the header of the task that is being polled on this thread.
 pub(crate) fn with_polled<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
     let header = POLLED.try_with(Cell::get).ok().filter(|header| !header.is_null())?;
-    // SAFETY: `Polling` set it and takes it back, and borrows the header meanwhile. It is private and lives on the frames of `spawn.rs`,
+    // SAFETY: `Polling` set it and takes it back, and borrows the header meanwhile. It is private and lives on the frames that poll,
     // so it cannot be forgotten.
     Some(f(unsafe { &*header }))
 }

@@ -10,7 +10,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use asyncio_base::panic::{catch_and_store, message};
+use asyncio_base::panic::{catch_and_store, discard, message};
 use asyncio_base::report;
 use asyncio_base::shim::Arc;
 use asyncio_executor::{LocalExecutor, Stopped};
@@ -68,16 +68,18 @@ impl Core {
     #[inline]
     pub(crate) fn run_ready(&self, stretch: &mut Stretch) -> Busy {
         loop {
-            let limit = POLLS_PER_CLOCK.min(POLLS_MAX.saturating_sub(stretch.polls));
-            let ran = self.executor.run_up_to(limit);
-            stretch.polls += ran.polls;
+            if stretch.until_clock == 0 && stretch.is_over() {
+                return Busy::Ready;
+            }
+            let ran = self.executor.run_up_to(stretch.until_clock);
+            stretch.until_clock -= ran.polls;
             match ran.stopped {
                 Stopped::Idle => return Busy::Idle,
                 Stopped::Main => {
-                    stretch.polls += 1;
+                    // Its poll counts as any other.
+                    stretch.until_clock -= 1;
                     return Busy::Main;
                 }
-                _ if stretch.is_over() => return Busy::Ready,
                 _ => {}
             }
         }
@@ -126,23 +128,35 @@ fn survive<R>(step: impl FnOnce() -> R) -> Option<R> {
     let result = catch_and_store(&mut panic, step);
     if let Some(panic) = panic {
         report::report("runtime", format_args!("a waker panicked: {}", message(&*panic)));
+        discard(panic);
     }
     result
 }
 
 /// How long the loop has been polling without a look at its events.
-#[derive(Default)]
 pub(crate) struct Stretch {
-    polls: usize,
-    clock_first_read: Option<Instant>,
+    /// How many polls until the clock is read.
+    until_clock: usize,
+    /// How often it has been.
+    readings: usize,
+    first_reading: Option<Instant>,
+}
+
+impl Default for Stretch {
+    fn default() -> Self {
+        Self { until_clock: POLLS_PER_CLOCK, readings: 0, first_reading: None }
+    }
 }
 
 impl Stretch {
+    /// Reads the clock, and says whether that was long enough.
     fn is_over(&mut self) -> bool {
-        if self.polls >= POLLS_MAX {
+        self.until_clock = POLLS_PER_CLOCK;
+        self.readings += 1;
+        if self.readings == POLLS_MAX / POLLS_PER_CLOCK {
             return true;
         }
         let now = Instant::now();
-        now.duration_since(*self.clock_first_read.get_or_insert(now)) >= BUSY_MAX
+        now.duration_since(*self.first_reading.get_or_insert(now)) >= BUSY_MAX
     }
 }

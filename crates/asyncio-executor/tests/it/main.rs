@@ -8,3 +8,4 @@ mod order;
 mod panics;
 mod remote;
 mod support;
+mod task;

@@ -17,7 +17,8 @@ use crate::support::{Yield, executor};
 assert_not_impl_any!(LocalExecutor: Send, Sync);
 assert_not_impl_any!(asyncio_executor::EnterGuard: Send, Sync);
 assert_impl_all!(asyncio_executor::Runnable: Send, Sync);
-assert_impl_all!(asyncio_executor::Handle<u8>: Send, Sync, Unpin);
+assert_impl_all!(asyncio_executor::Handle<std::cell::Cell<u8>>: Send, Sync, Unpin, std::panic::UnwindSafe);
+assert_not_impl_any!(asyncio_executor::Handle<std::rc::Rc<u8>>: Send);
 assert_impl_all!(asyncio_executor::Header: Send, Sync);
 
 /// Offers what it was asked to a log, and chooses the last.

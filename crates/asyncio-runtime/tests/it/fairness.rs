@@ -69,6 +69,25 @@ fn a_wake_from_another_thread_is_seen_by_a_busy_loop_and_by_an_idle_one() {
     }
 }
 
+/// A main future with long polls that always wakes itself is interrupted for the events after so much time as a task would be.
+#[test]
+fn timers_fire_while_a_slow_main_never_stops() {
+    use std::future::poll_fn;
+    use std::task::Poll;
+    run(async {
+        let timer = spawn_local(sleep(Duration::from_millis(2)));
+        let mut polls = 0;
+        poll_fn(|cx| {
+            polls += 1;
+            assert!(polls < 100, "no look at the timers in 100 ms");
+            std::thread::sleep(Duration::from_millis(1));
+            cx.waker().wake_by_ref();
+            if timer.is_finished() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    });
+}
+
 #[test]
 fn a_main_that_is_always_ready_does_not_starve_the_tasks() {
     use asyncio_base::budget;

@@ -1,0 +1,84 @@
+//! [`LocalHandle`]: the one who awaits a task.
+
+#![expect(unsafe_code, reason = "the output, by a pointer to its type")]
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::LocalTask;
+use super::stage::Outcome;
+use crate::header::Header;
+
+/// The handle to a task with output `T`. It may be on another thread than the task, if `T` may.
+pub(crate) struct LocalHandle<T> {
+    task: LocalTask,
+    is_taken: bool,
+    output: PhantomData<T>,
+}
+
+// Nothing in it is pinned.
+impl<T> Unpin for LocalHandle<T> {}
+
+// SAFETY: by `&` one learns the id and whether the task has ended. Neither output nor waker is within reach.
+unsafe impl<T> Sync for LocalHandle<T> {}
+
+// The output comes out by value, once; what a panic interrupted is not seen.
+impl<T> UnwindSafe for LocalHandle<T> {}
+impl<T> RefUnwindSafe for LocalHandle<T> {}
+
+impl<T> LocalHandle<T> {
+    /// For the one handle of a task.
+    pub(super) fn new(task: LocalTask) -> Self {
+        Self { task, is_taken: false, output: PhantomData }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.task.header()
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.task.core().join.has_ended()
+    }
+
+    /// The task has ended.
+    fn take_output(&mut self) -> Outcome<T> {
+        let mut output: Outcome<T> = None;
+        self.is_taken = true;
+        // SAFETY: the task has ended, and the output is the handle's (J2), which is of the type that the task was made with.
+        unsafe { (self.task.core().methods.take_output)(self.task.0, (&raw mut output).cast()) };
+        output
+    }
+}
+
+impl<T> Future for LocalHandle<T> {
+    type Output = Option<T>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        if self.is_taken {
+            return Poll::Ready(None);
+        }
+        // SAFETY: this is the handle, of which there is one, and it is not dropped yet.
+        if !unsafe { self.task.core().join.poll(cx) } {
+            return Poll::Pending;
+        }
+        match self.take_output() {
+            Some(Ok(value)) => Poll::Ready(Some(value)),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl<T> Drop for LocalHandle<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this is the handle, of which there is one, and it is dropped once.
+        if !self.is_taken && unsafe { self.task.core().join.detach() } {
+            drop(self.take_output());
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The part of a task that knows its future's type: its memory, and what is done with it.
+
+#![expect(unsafe_code, reason = "the memory of a future, and of its output after it")]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::task::{Context, Poll};
+
+use asyncio_base::panic::{Payload, catch_and_store};
+use asyncio_base::shim::{Arc, AtomicBool, UnsafeCell};
+
+use super::{Core, Counts, Join, LocalHandle, LocalTask, QUEUED, guard};
+use crate::header::Header;
+use crate::queue::Queue;
+
+/// What a task left: its value or its panic, or nothing if its future was dropped.
+pub(super) type Outcome<T> = Option<Result<T, Payload>>;
+
+/// What is done with a task by those who do not know its future.
+pub(super) struct Methods {
+    /// Polls the future; if that ends it, drops it, stores the output, and says `true`.
+    pub(super) poll: unsafe fn(NonNull<Core>, &mut Context<'_>) -> bool,
+    /// Drops the future in place; the output is that there is none.
+    pub(super) drop_future: unsafe fn(NonNull<Core>),
+    /// Moves the output to where the pointer points: an [`Outcome`] of its type.
+    pub(super) take_output: unsafe fn(NonNull<Core>, *mut ()),
+    pub(super) drop_output: unsafe fn(NonNull<Core>),
+    /// Gives the memory back.
+    pub(super) free: unsafe fn(NonNull<Core>),
+}
+
+/// A whole task. `repr(C)`, so that a pointer to it is one to its core.
+#[repr(C)]
+struct Whole<F: Future> {
+    core: Core,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+enum Stage<F: Future> {
+    Future(F),
+    Ended(Outcome<F::Output>),
+}
+
+/// Makes a task that is queued, with three references: for the list of live tasks, for the ready queue, for its handle.
+///
+/// The caller is on the owner's thread of `queue`.
+pub(crate) fn new<F>(
+    queue: Arc<Queue>,
+    header: Header,
+    future: F,
+) -> (LocalTask, LocalTask, LocalHandle<F::Output>)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let core = Core {
+        methods: &const {
+            Methods {
+                poll: poll::<F>,
+                drop_future: drop_future::<F>,
+                take_output: take_output::<F>,
+                drop_output: drop_output::<F>,
+                free: free::<F>,
+            }
+        },
+        queue,
+        counts: Counts::new(3),
+        flags: QUEUED.into(),
+        is_woken_remotely: AtomicBool::new(false),
+        join: Join::new(),
+        header,
+        #[cfg(loom)]
+        _track: loom::alloc::Track::new(()),
+    };
+    let whole = Box::new(Whole { core, stage: UnsafeCell::new(Stage::Future(future)) });
+    // The pointer may reach the whole, which a `&Core` may not.
+    let pointer = NonNull::from(Box::leak(whole)).cast::<Core>();
+    (LocalTask(pointer), LocalTask(pointer), LocalHandle::new(LocalTask(pointer)))
+}
+
+impl<F: Future> Whole<F> {
+    /// # Safety
+    ///
+    /// - `core` points to the core of a task made for `F`, and the caller has a reference to it.
+    /// - Nobody else is at its stage (K4): it is the owner until the end, and then whoever the output belongs to.
+    unsafe fn with_stage<R>(core: NonNull<Core>, f: impl FnOnce(&mut Stage<F>) -> R) -> R {
+        // SAFETY: as the caller says.
+        let whole = unsafe { core.cast::<Self>().as_ref() };
+        // SAFETY: as the caller says.
+        whole.stage.with_mut(|stage| f(unsafe { &mut *stage }))
+    }
+}
+
+/// # Safety
+///
+/// - As [`Whole::with_stage`]; the caller is the owner, and the task has not ended.
+unsafe fn poll<F: Future>(core: NonNull<Core>, cx: &mut Context<'_>) -> bool {
+    let mut panic = None;
+    let step = |stage: &mut Stage<F>| match stage {
+        Stage::Future(future) => {
+            // SAFETY: it stays where it is until `store_output` drops it there.
+            let future = unsafe { Pin::new_unchecked(future) };
+            catch_and_store(&mut panic, || future.poll(cx))
+        }
+        Stage::Ended(_) => unreachable!("a task that has ended is not polled"),
+    };
+    // SAFETY: as the caller says.
+    let poll = unsafe { Whole::<F>::with_stage(core, step) };
+    let output = match (poll, panic) {
+        (Some(Poll::Pending), _) => return false,
+        (Some(Poll::Ready(value)), _) => Some(Ok(value)),
+        (None, panic) => panic.map(Err),
+    };
+    // SAFETY: as the caller says.
+    unsafe { store_output::<F>(core, output) };
+    true
+}
+
+/// # Safety
+///
+/// - As [`Whole::with_stage`]; the caller is the owner, and the task has not ended.
+unsafe fn drop_future<F: Future>(core: NonNull<Core>) {
+    // SAFETY: as the caller says.
+    unsafe { store_output::<F>(core, None) };
+}
+
+/// Drops the future in place, and puts the output there.
+///
+/// # Safety
+///
+/// - As [`Whole::with_stage`]; the caller is the owner, and the task has not ended.
+unsafe fn store_output<F: Future>(core: NonNull<Core>, output: Outcome<F::Output>) {
+    // SAFETY: a reference is there.
+    let header = unsafe { &core.as_ref().header };
+    let step = |stage: &mut Stage<F>| {
+        let stage: *mut Stage<F> = stage;
+        guard((header.id, header.spawned_at), "dropping the future", || {
+            // SAFETY: dropped once, here: whether this ends by a panic or not, the output is written over it.
+            unsafe { ptr::drop_in_place(stage) };
+        });
+        // SAFETY: it comes from a `&mut`, and what was there is dropped.
+        unsafe { ptr::write(stage, Stage::Ended(output)) };
+    };
+    // SAFETY: as the caller says.
+    unsafe { Whole::<F>::with_stage(core, step) };
+}
+
+/// # Safety
+///
+/// - As [`Whole::with_stage`]; the task has ended, and the output is the caller's. `to` points to an [`Outcome`] of its type.
+unsafe fn take_output<F: Future>(core: NonNull<Core>, to: *mut ()) {
+    // SAFETY: as the caller says.
+    let to = unsafe { &mut *to.cast::<Outcome<F::Output>>() };
+    let step = |stage: &mut Stage<F>| {
+        if let Stage::Ended(output) = stage {
+            *to = output.take();
+        }
+    };
+    // SAFETY: as the caller says.
+    unsafe { Whole::<F>::with_stage(core, step) };
+}
+
+/// # Safety
+///
+/// - As [`take_output`].
+unsafe fn drop_output<F: Future>(core: NonNull<Core>) {
+    let mut output: Outcome<F::Output> = None;
+    // SAFETY: as the caller says.
+    unsafe { take_output::<F>(core, (&raw mut output).cast()) };
+    drop(output);
+}
+
+/// # Safety
+///
+/// - `core` points to the core of a task made for `F`, and the caller has given up the last reference to it.
+unsafe fn free<F: Future>(core: NonNull<Core>) {
+    // SAFETY: as the caller says. It does nothing; a model sees by it whether somebody may still be at the stage.
+    unsafe { Whole::<F>::with_stage(core, |_| ()) };
+    // SAFETY: it comes from a `Box` of this type, and nobody has it any more.
+    drop(unsafe { Box::from_raw(core.cast::<Whole<F>>().as_ptr()) });
+}
