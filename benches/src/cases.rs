@@ -5,12 +5,15 @@ use anyhow::{Context, Result};
 use crate::echo::buffer_for;
 use crate::generator::Seen;
 use crate::memory;
-use crate::process::{self, Server};
+use crate::process::{self, Server, Sharing};
 use crate::subject::Subject;
-use crate::subjects::{asyncio_local::AsyncioLocal, raw_epoll, smol_local::SmolLocal, tokio_ct::TokioCt};
+use crate::subjects::{
+    asyncio_local::AsyncioLocal, raw_epoll, raw_futures, smol_local::SmolLocal, tokio_ct::TokioCt,
+};
 
 pub const RUNTIMES: [&str; 3] = [AsyncioLocal::NAME, TokioCt::NAME, SmolLocal::NAME];
-pub const SERVERS: [&str; 4] = [AsyncioLocal::NAME, raw_epoll::NAME, TokioCt::NAME, SmolLocal::NAME];
+pub const SERVERS: [&str; 5] =
+    [AsyncioLocal::NAME, raw_epoll::NAME, raw_futures::NAME, TokioCt::NAME, SmolLocal::NAME];
 
 /// One row of the report for each subject, before it is measured.
 #[derive(Clone, Debug)]
@@ -106,12 +109,17 @@ pub fn measure(case: &Case, subject: &str, milliseconds: u64) -> Result<f64> {
 }
 
 fn echo(subject: &str, connections: usize, size: usize, what: Echo, milliseconds: u64) -> Result<Seen> {
-    let server = Server::start(subject, buffer_for(size), 0)?;
-    let cpu = if what == Echo::SameCpu { "0" } else { "1" };
+    let (cpu, sharing) = match what {
+        Echo::SameCpu => ("0", Sharing::InTurn),
+        Echo::TwoCpuThroughput | Echo::TwoCpuP99 => ("1", Sharing::Scheduled),
+    };
+    let server = Server::start(subject, buffer_for(size), 0, sharing)?;
     let port = server.port.to_string();
     let (connections, size) = (connections.to_string(), size.to_string());
     let arguments = ["generate", &port, &connections, &size, cpu, &milliseconds.to_string()];
-    let output = process::again(&arguments)?.env("BENCH_SERVER_PID", server.pid().to_string()).output()?;
+    let output = process::again_sharing(&arguments, sharing)?
+        .env("BENCH_SERVER_PID", server.pid().to_string())
+        .output()?;
     serde_json::from_slice(&output.stdout)
         .with_context(|| format!("the generator said: {}", String::from_utf8_lossy(&output.stderr)))
 }

@@ -7,7 +7,9 @@ use anyhow::{Result, bail};
 
 use crate::process;
 use crate::subject::Subject;
-use crate::subjects::{asyncio_local::AsyncioLocal, raw_epoll, smol_local::SmolLocal, tokio_ct::TokioCt};
+use crate::subjects::{
+    asyncio_local::AsyncioLocal, raw_epoll, raw_futures, smol_local::SmolLocal, tokio_ct::TokioCt,
+};
 
 /// Serves until it is killed; prints its port first. The buffers are `size` bytes, on processor `cpu`.
 pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
@@ -17,6 +19,7 @@ pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
     std::io::stdout().flush()?;
     match subject {
         raw_epoll::NAME => raw_epoll::serve(&listener, size)?,
+        raw_futures::NAME => raw_futures::serve(&listener, size)?,
         AsyncioLocal::NAME => AsyncioLocal::run(AsyncioLocal::echo(listener, size))?,
         TokioCt::NAME => TokioCt::run(TokioCt::echo(listener, size))?,
         SmolLocal::NAME => SmolLocal::run(SmolLocal::echo(listener, size))?,

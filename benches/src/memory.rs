@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::{self, Server};
+use crate::process::{self, Server, Sharing};
 use crate::subject::Subject;
 
 /// Bytes a pending task with 64 bytes of state.
@@ -36,7 +36,7 @@ pub fn connection(subject: &str) -> Result<f64> {
     const BUFFER: usize = 1024;
     // 9,000, or what the system lets one process have.
     let count = (process::raise_descriptors()? as usize).saturating_sub(200).min(9000);
-    let server = Server::start(subject, BUFFER, 0)?;
+    let server = Server::start(subject, BUFFER, 0, Sharing::Scheduled)?;
     // The first connections pay for what is made once.
     let _warm = Parked::start(server.port, 100)?;
     let before = process::resident(server.pid())?;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -48,6 +49,36 @@ pub fn again(arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// How two processes share a processor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sharing {
+    /// As the system's scheduler likes.
+    Scheduled,
+    /// Each runs until it waits (`SCHED_FIFO`). Under the usual scheduler the one that has used less time preempts the other: the
+    /// ratio of two that need about the same jumps by a tenth, at random. `docs/performance.md` has the figures.
+    InTurn,
+}
+
+/// This program, with other arguments, on a processor that it shares.
+pub fn again_sharing(arguments: &[&str], sharing: Sharing) -> Result<Command> {
+    if sharing == Sharing::Scheduled {
+        return again(arguments);
+    }
+    if !may_run_in_turn() {
+        bail!("`chrt --fifo` is refused: an echo on one processor needs root, or CAP_SYS_NICE");
+    }
+    let mut command = Command::new("chrt");
+    command.args(["--fifo", "1"]).arg(std::env::current_exe()?).args(arguments);
+    Ok(command)
+}
+
+fn may_run_in_turn() -> bool {
+    static MAY: LazyLock<bool> = LazyLock::new(|| {
+        Command::new("chrt").args(["--fifo", "1", "true"]).status().is_ok_and(|status| status.success())
+    });
+    *MAY
+}
+
 /// Runs this program again and returns what it printed.
 pub fn output_of(arguments: &[&str]) -> Result<String> {
     let output = again(arguments)?.stderr(Stdio::inherit()).output()?;
@@ -64,9 +95,9 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(subject: &str, buffer: usize, cpu: usize) -> Result<Self> {
+    pub fn start(subject: &str, buffer: usize, cpu: usize, sharing: Sharing) -> Result<Self> {
         let arguments = ["serve", subject, &buffer.to_string(), &cpu.to_string()];
-        let mut child = again(&arguments)?.stdout(Stdio::piped()).spawn()?;
+        let mut child = again_sharing(&arguments, sharing)?.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         let stdout = child.stdout.take().context("its output is a pipe")?;
         BufReader::new(stdout).read_line(&mut line)?;

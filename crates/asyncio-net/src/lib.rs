@@ -1,4 +1,4 @@
-//! Sockets → streams: [`TcpListener`], [`TcpStream`], names and addresses, on any reactor.
+//! Sockets → streams and datagrams: TCP, UDP, Unix sockets, names and addresses, and any descriptor, on any reactor.
 //!
 //! Everything stands on the [`Socket`] trait, so it runs unchanged on epoll, on `polling`, and on a reactor of your own. The streams
 //! have the traits that everybody shares, [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`].
@@ -28,14 +28,26 @@
 
 #![forbid(unsafe_code)]
 
+pub mod halves;
 pub mod tcp;
+#[cfg(unix)]
+pub mod unix;
 
 mod addr;
+mod datagram;
 mod names;
+#[cfg(unix)]
+mod readiness;
+mod udp;
 
 #[doc(inline)]
 pub use asyncio_reactor::Socket;
 
 pub use addr::ToSocketAddrs;
 pub use names::lookup_host;
+#[cfg(unix)]
+pub use readiness::Readiness;
 pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
+#[cfg(unix)]
+pub use unix::{UnixDatagram, UnixListener, UnixStream};

@@ -10,9 +10,8 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{OptionName, Socket, SocketOption, adopt};
 
 use crate::addr::ToSocketAddrs;
-use crate::tcp::half::{Half, impl_async_read, impl_async_write};
-use crate::tcp::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use crate::tcp::{connect, to_ip};
+use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
+use crate::tcp::{OwnedReadHalf, OwnedWriteHalf, connect, to_ip};
 
 /// A TCP connection, with [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`].
 ///

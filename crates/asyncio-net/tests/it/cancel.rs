@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use asyncio_net::{TcpListener, TcpStream, lookup_host};
+use asyncio_net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 use asyncio_tasks::yield_now;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
@@ -88,6 +88,64 @@ fn accepts_and_connects() {
                 yield_now().await;
             }
         }
+    });
+}
+
+#[test]
+fn datagrams() {
+    on_each_selector(async || {
+        for polls in 0..4 {
+            let one = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let to = other.local_addr().unwrap();
+            let mut buf = [0; 8];
+            assert!(polled(other.recv(&mut buf), polls.min(1)).await.is_none());
+            assert!(polled(other.recv_from(&mut buf), polls.min(1)).await.is_none());
+            assert!(polled(other.peek(&mut buf), polls.min(1)).await.is_none());
+            drop(polled(one.connect(to), polls).await);
+            one.connect(to).await.unwrap();
+            let sent = polled(one.send(b"first"), polls).await.is_some();
+            one.send(b"last").await.unwrap();
+            let peeked = polled(other.peek_from(&mut buf), polls).await;
+            assert!(peeked.is_none_or(|peeked| peeked.unwrap().0 > 0));
+            if sent {
+                assert_eq!(other.recv(&mut buf).await.unwrap(), 5, "sent whole, or not at all");
+            }
+            assert_eq!(other.recv(&mut buf).await.unwrap(), 4);
+        }
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn unix_connects_and_readiness() {
+    use asyncio_net::{Readiness, UnixListener, UnixStream};
+    use std::io::Write;
+    on_each_selector(async || {
+        let path = std::env::temp_dir().join(format!("asyncio-cancel-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        for polls in 0..3 {
+            assert!(polled(listener.accept(), polls.min(1)).await.is_none());
+            drop(polled(UnixStream::connect(&path), polls).await);
+        }
+        let mut good = UnixStream::connect(&path).await.unwrap();
+        good.write_all(b"x").await.unwrap();
+        loop {
+            let (mut accepted, _) = listener.accept().await.unwrap();
+            if accepted.read(&mut [0]).await.unwrap() == 1 {
+                break;
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+
+        let (one, mut other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let one = Readiness::new(one).unwrap();
+        for polls in 0..3 {
+            assert!(polled(one.readable(), polls.min(1)).await.is_none());
+        }
+        other.write_all(b"x").unwrap();
+        one.readable().await.unwrap();
+        one.readable().await.unwrap();
     });
 }
 

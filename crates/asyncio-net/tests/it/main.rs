@@ -7,4 +7,10 @@ mod foreign;
 mod listener;
 mod names;
 mod stream;
+mod udp;
 mod worlds;
+
+#[cfg(unix)]
+mod readiness;
+#[cfg(unix)]
+mod unix;

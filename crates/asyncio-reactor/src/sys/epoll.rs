@@ -39,6 +39,13 @@ pub struct EpollSelector {
     waiting: Mutex<Waiting>,
 }
 
+/// What every descriptor is watched for.
+const WATCHED: epoll::EventFlags = epoll::EventFlags::IN
+    .union(epoll::EventFlags::OUT)
+    .union(epoll::EventFlags::RDHUP)
+    .union(epoll::EventFlags::PRI)
+    .union(epoll::EventFlags::ET);
+
 /// The eventfd's key: no registry gives it out.
 const WAKE: u64 = u64::MAX;
 
@@ -63,20 +70,13 @@ impl Selector for EpollSelector {
     }
 
     fn add(&self, source: BorrowedDescriptor<'_>, key: usize, _interest: Interest) -> io::Result<()> {
-        let flags = epoll::EventFlags::IN
-            | epoll::EventFlags::OUT
-            | epoll::EventFlags::RDHUP
-            | epoll::EventFlags::PRI
-            | epoll::EventFlags::ET;
-        epoll::add(&self.epoll, source, epoll::EventData::new_u64(key as u64), flags)?;
+        epoll::add(&self.epoll, source, epoll::EventData::new_u64(key as u64), WATCHED)?;
         Ok(())
     }
 
     fn modify(&self, source: BorrowedDescriptor<'_>, key: usize, _interest: Interest) -> io::Result<()> {
         // Registered for everything already; asked for all the same, so that a descriptor that is not watched is an error.
-        let flags =
-            epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        epoll::modify(&self.epoll, source, epoll::EventData::new_u64(key as u64), flags)?;
+        epoll::modify(&self.epoll, source, epoll::EventData::new_u64(key as u64), WATCHED)?;
         Ok(())
     }
 

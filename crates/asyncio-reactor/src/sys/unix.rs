@@ -137,6 +137,12 @@ fn to_sock_addr(addr: SocketAddrAny) -> io::Result<SockAddr> {
         return Ok(addr.into());
     }
     let addr = SocketAddrUnix::try_from(addr)?;
+    // rustix reads an address without a name as an abstract name of no bytes.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(name) = addr.abstract_name().filter(|name| !name.is_empty()) {
+        // An abstract name is a path that begins with a zero (unix(7)).
+        return SockAddr::unix(std::ffi::OsStr::from_bytes(&[b"\0", name].concat()));
+    }
     let path = addr.path_bytes().unwrap_or_default();
     SockAddr::unix(std::ffi::OsStr::from_bytes(path))
 }
@@ -145,10 +151,14 @@ fn from_sock_addr(addr: &SockAddr) -> io::Result<SocketAddrAny> {
     if let Some(addr) = addr.as_socket() {
         return Ok(addr.into());
     }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(name) = addr.as_abstract_namespace() {
+        return Ok(SocketAddrUnix::new_abstract_name(name)?.into());
+    }
     let path = addr.as_pathname().ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::Unsupported,
-            "sending to an address that is neither an IP address nor a path",
+            "sending to an address that is neither an IP address nor a Unix socket's",
         )
     })?;
     Ok(SocketAddrUnix::new(path)?.into())

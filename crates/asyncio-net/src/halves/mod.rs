@@ -1,17 +1,21 @@
 //! The two directions of a stream: lent for one task, or owned by two.
+//!
+//! One source for all streams; [`tcp`](crate::tcp) and [`unix`](crate::unix) name theirs.
+
+mod half;
 
 use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::marker::PhantomData;
+use std::net::Shutdown;
 use std::task::{Context, Poll};
 
 use asyncio_base::shim::Arc;
+use asyncio_reactor::Socket;
 
-use crate::tcp::half::{Half, impl_async_read, impl_async_write};
-use crate::tcp::stream::TcpStream;
-use crate::tcp::to_ip;
+pub(crate) use self::half::{Half, impl_async_read, impl_async_write};
 
-/// The reading direction, lent by [`TcpStream::split`].
+/// The reading direction, lent by a stream's `split`.
 #[derive(Debug)]
 pub struct ReadHalf<'a> {
     half: &'a mut Half,
@@ -23,7 +27,7 @@ impl<'a> ReadHalf<'a> {
     }
 }
 
-/// The writing direction, lent by [`TcpStream::split`].
+/// The writing direction, lent by a stream's `split`.
 #[derive(Debug)]
 pub struct WriteHalf<'a> {
     half: &'a mut Half,
@@ -35,15 +39,20 @@ impl<'a> WriteHalf<'a> {
     }
 }
 
-/// The reading direction, owned. Made by [`TcpStream::into_split`].
+/// The reading direction of an `S`, owned. Made by its `into_split`.
 #[derive(Debug)]
-pub struct OwnedReadHalf {
+pub struct OwnedReadHalf<S> {
     half: Half,
+    of: PhantomData<fn() -> S>,
 }
 
-impl OwnedReadHalf {
+impl<S> OwnedReadHalf<S> {
     pub(crate) fn new(half: Half) -> Self {
-        Self { half }
+        Self { half, of: PhantomData }
+    }
+
+    pub(crate) fn socket(&self) -> &Arc<dyn Socket> {
+        &self.half.socket
     }
 
     /// Receives without taking the bytes out; 0 is the end.
@@ -59,55 +68,38 @@ impl OwnedReadHalf {
         std::future::poll_fn(|cx: &mut Context<'_>| -> Poll<_> { self.half.poll_peek(cx, buf) }).await
     }
 
-    /// Returns the peer's address.
-    ///
-    /// # Errors
-    ///
-    /// Fails with what the system says, as in "not connected".
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        to_ip(&self.half.socket.peer_addr()?)
-    }
-
-    /// Puts the two directions of one connection together again.
-    ///
-    /// # Errors
-    ///
-    /// Gives both back if they are not of the same connection.
-    pub fn reunite(self, mut other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+    /// Returns the one socket of two halves, and leaves it open in both directions.
+    pub(crate) fn reunited(self, mut other: OwnedWriteHalf<S>) -> Result<Arc<dyn Socket>, ReuniteError<S>> {
         if !Arc::ptr_eq(&self.half.socket, &other.half.socket) {
             return Err(ReuniteError(self, other));
         }
         other.shuts_down = false;
-        Ok(TcpStream::from_socket(self.half.socket.clone()))
+        Ok(self.half.socket.clone())
     }
 }
 
-/// The writing direction, owned. Made by [`TcpStream::into_split`].
+/// The writing direction of an `S`, owned. Made by its `into_split`.
 ///
 /// Dropping it shuts the direction down: the peer sees the end.
 #[derive(Debug)]
-pub struct OwnedWriteHalf {
+pub struct OwnedWriteHalf<S> {
     half: Half,
     /// Cleared when the halves are put together again.
     shuts_down: bool,
+    of: PhantomData<fn() -> S>,
 }
 
-impl OwnedWriteHalf {
+impl<S> OwnedWriteHalf<S> {
     pub(crate) fn new(half: Half) -> Self {
-        Self { half, shuts_down: true }
+        Self { half, shuts_down: true, of: PhantomData }
     }
 
-    /// Returns the peer's address.
-    ///
-    /// # Errors
-    ///
-    /// Fails with what the system says, as in "not connected".
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        to_ip(&self.half.socket.peer_addr()?)
+    pub(crate) fn socket(&self) -> &Arc<dyn Socket> {
+        &self.half.socket
     }
 }
 
-impl Drop for OwnedWriteHalf {
+impl<S> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
         if self.shuts_down {
             // The connection may be gone already, and then the peer knows.
@@ -116,19 +108,19 @@ impl Drop for OwnedWriteHalf {
     }
 }
 
-/// The halves that [`OwnedReadHalf::reunite`] was given are of two connections. Both are inside.
+/// The halves that were to be put together are of two connections. Both are inside.
 #[derive(Debug)]
-pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+pub struct ReuniteError<S>(pub OwnedReadHalf<S>, pub OwnedWriteHalf<S>);
 
-impl fmt::Display for ReuniteError {
+impl<S> fmt::Display for ReuniteError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the two halves are of different connections")
     }
 }
 
-impl std::error::Error for ReuniteError {}
+impl<S: fmt::Debug> std::error::Error for ReuniteError<S> {}
 
 impl_async_read!(ReadHalf<'_>, half);
 impl_async_write!(WriteHalf<'_>, half);
-impl_async_read!(OwnedReadHalf, half);
-impl_async_write!(OwnedWriteHalf, half);
+impl_async_read!(OwnedReadHalf<S>, half, S);
+impl_async_write!(OwnedWriteHalf<S>, half, S);

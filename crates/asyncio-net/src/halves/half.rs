@@ -65,8 +65,8 @@ impl Half {
 
 /// Implements `futures_io::AsyncRead` by a field or method that gives a [`Half`].
 macro_rules! impl_async_read {
-    ($type:ty, $half:ident) => {
-        impl futures_io::AsyncRead for $type {
+    ($type:ty, $half:ident $(, $parameter:ident)?) => {
+        impl$(<$parameter>)? futures_io::AsyncRead for $type {
             #[inline]
             fn poll_read(
                 self: std::pin::Pin<&mut Self>,
@@ -89,8 +89,8 @@ macro_rules! impl_async_read {
 
 /// Implements `futures_io::AsyncWrite` by a field that gives a [`Half`].
 macro_rules! impl_async_write {
-    ($type:ty, $half:ident) => {
-        impl futures_io::AsyncWrite for $type {
+    ($type:ty, $half:ident $(, $parameter:ident)?) => {
+        impl$(<$parameter>)? futures_io::AsyncWrite for $type {
             #[inline]
             fn poll_write(
                 self: std::pin::Pin<&mut Self>,

@@ -1,0 +1,178 @@
+//! [`Readiness`]: any descriptor that the system can wait for, on the loop.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll, ready};
+
+use asyncio_base::budget;
+use asyncio_reactor::{Direction, Waiter, current};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Waits for a descriptor of any kind: a pipe, a device, a socket of a C library. asyncio's `add_reader` and `add_writer`.
+///
+/// What [`readable`](Self::readable) and [`writable`](Self::writable) say is true at the time they say it: they ask the system, which costs
+/// one system call. Nothing has to be told afterwards, and nothing has to be read to the end; what is left makes the next call ready at
+/// once. The descriptor stays as it is: whether it blocks is its owner's business.
+///
+/// It is watched by the loop that runs where it is made, or by the fallback's thread.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_net::Readiness;
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// asyncio_executor::block_on(async {
+///     let (one, mut other) = UnixStream::pair()?;
+///     let one = Readiness::new(one)?;
+///     one.writable().await?;
+///     other.write_all(b"ping")?;
+///     one.readable().await?;
+///     let mut buf = [0; 4];
+///     one.get_ref().read_exact(&mut buf)?;
+///     assert_eq!(&buf, b"ping");
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub struct Readiness<T: AsFd> {
+    /// `None` only after [`into_inner`](Self::into_inner).
+    source: Option<T>,
+    /// `None` only while it is dropped.
+    registration: Option<Box<dyn asyncio_reactor::Readiness>>,
+}
+
+impl<T: AsFd> Readiness<T> {
+    /// Watches a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the system cannot wait for it ("operation not permitted" for a regular file), where it is watched already, and with
+    /// `LoopClosed`.
+    pub fn new(source: T) -> io::Result<Self> {
+        let registration = current()?.readiness(source.as_fd())?;
+        Ok(Self { source: Some(source), registration: Some(registration) })
+    }
+
+    /// Waits until a read would not block: there are bytes, or the end, or an error.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `LoopClosed`, and where the system cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Direction::Read).await
+    }
+
+    /// Waits until a write would not block: there is room, or an error.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `LoopClosed`, and where the system cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Direction::Write).await
+    }
+
+    async fn ready(&self, direction: Direction) -> io::Result<()> {
+        let mut waiter = Waiter::new();
+        poll_fn(|cx| self.poll_ready(cx, &mut waiter, direction)).await
+    }
+
+    /// Polls for [`readable`](Self::readable) or [`writable`](Self::writable).
+    ///
+    /// # Errors
+    ///
+    /// As they do.
+    pub fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        direction: Direction,
+    ) -> Poll<io::Result<()>> {
+        ready!(budget::poll_proceed(cx));
+        let (source, registration) = self.parts();
+        loop {
+            let seen = ready!(registration.poll_ready(cx, waiter, source, direction))?;
+            if is_ready_now(source, direction)? {
+                budget::spend();
+                return Poll::Ready(Ok(()));
+            }
+            // An event that came since makes `seen` outdated, and clears nothing.
+            registration.clear(direction, seen);
+        }
+    }
+
+    fn parts(&self) -> (BorrowedFd<'_>, &dyn asyncio_reactor::Readiness) {
+        let registration = self.registration.as_ref().expect("taken only by `deregister`, at the end");
+        (self.get_ref().as_fd(), &**registration)
+    }
+
+    /// Returns the descriptor's owner.
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
+    pub fn get_ref(&self) -> &T {
+        self.source.as_ref().expect("taken out only by `into_inner`, which takes this by value")
+    }
+
+    /// Stops watching, and gives the descriptor's owner back.
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
+    pub fn into_inner(mut self) -> T {
+        self.deregister();
+        self.source.take().expect("taken out only here")
+    }
+
+    fn deregister(&mut self) {
+        if let (Some(source), Some(registration)) = (&self.source, self.registration.take()) {
+            // The descriptor may have been closed behind our back; it is not watched any more in any case.
+            let _ = registration.deregister(source.as_fd());
+        }
+    }
+}
+
+/// Asks the system, without waiting.
+fn is_ready_now(source: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
+    let flags = match direction {
+        Direction::Read => PollFlags::IN,
+        Direction::Write => PollFlags::OUT,
+    };
+    loop {
+        let mut fds = [PollFd::from_borrowed_fd(source, flags)];
+        match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            // `HUP` and `ERR` come unasked: then a call would not block either.
+            Ok(_) => return Ok(!fds[0].revents().is_empty()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl<T: AsFd> Drop for Readiness<T> {
+    fn drop(&mut self) {
+        self.deregister();
+    }
+}
+
+impl<T: AsFd> AsFd for Readiness<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for Readiness<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness")
+            .field("source", &self.source)
+            .field("registration", &self.registration)
+            .finish()
+    }
+}

@@ -1,0 +1,92 @@
+//! Unix sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`], by paths, by abstract names, or by nothing.
+
+mod connect;
+mod datagram;
+mod listener;
+mod stream;
+
+pub use datagram::UnixDatagram;
+pub use listener::{Incoming, UnixListener};
+pub use stream::UnixStream;
+
+pub use crate::halves::{ReadHalf, WriteHalf};
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+
+use asyncio_reactor::SockAddr;
+
+use crate::halves;
+
+/// The reading direction of a [`UnixStream`], owned.
+pub type OwnedReadHalf = halves::OwnedReadHalf<UnixStream>;
+/// The writing direction of a [`UnixStream`], owned.
+pub type OwnedWriteHalf = halves::OwnedWriteHalf<UnixStream>;
+/// The halves are of two connections.
+pub type ReuniteError = halves::ReuniteError<UnixStream>;
+
+impl OwnedReadHalf {
+    /// Puts the two directions of one connection together again.
+    ///
+    /// # Errors
+    ///
+    /// Gives both back if they are not of the same connection.
+    pub fn reunite(self, other: OwnedWriteHalf) -> Result<UnixStream, ReuniteError> {
+        self.reunited(other).map(UnixStream::from_socket)
+    }
+}
+
+/// Turns a path into a system's address.
+fn path_address(path: &Path) -> io::Result<SockAddr> {
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path of a Unix socket is empty"));
+    }
+    SockAddr::unix(path).map_err(|error| at(path, "the path of a Unix socket", error))
+}
+
+/// Turns std's address into a system's.
+fn system_address(addr: &SocketAddr) -> io::Result<SockAddr> {
+    if let Some(path) = addr.as_pathname() {
+        return path_address(path);
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        #[cfg(target_os = "android")]
+        use std::os::android::net::SocketAddrExt;
+        #[cfg(target_os = "linux")]
+        use std::os::linux::net::SocketAddrExt;
+        if let Some(name) = addr.as_abstract_name() {
+            // An abstract name is a path that begins with a zero (unix(7)).
+            let path = [b"\0", name].concat();
+            return SockAddr::unix(OsStr::from_bytes(&path));
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "the address of a Unix socket without a name"))
+}
+
+/// Turns a system's address into std's.
+fn std_address(addr: &SockAddr) -> io::Result<SocketAddr> {
+    if !addr.is_unix() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the address is not a Unix socket's"));
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        #[cfg(target_os = "android")]
+        use std::os::android::net::SocketAddrExt;
+        #[cfg(target_os = "linux")]
+        use std::os::linux::net::SocketAddrExt;
+        if let Some(name) = addr.as_abstract_namespace() {
+            return SocketAddr::from_abstract_name(name);
+        }
+    }
+    // No path at all is a socket without a name.
+    SocketAddr::from_pathname(addr.as_pathname().unwrap_or(Path::new("")))
+}
+
+/// An error that says which path it is about.
+fn at(path: &Path, what: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what} {}: {error}", path.display()))
+}

@@ -1,0 +1,191 @@
+//! [`UnixStream`]: one connection.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+use std::task::{Context, Poll};
+
+use asyncio_base::shim::Arc;
+use asyncio_reactor::{Socket, Type, adopt};
+
+use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
+use crate::unix::connect::connected;
+use crate::unix::{OwnedReadHalf, OwnedWriteHalf, at, path_address, std_address, system_address};
+
+/// A connection between two processes of one machine, with [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`].
+///
+/// Dropping it closes the connection. [`split`](Self::split) and [`into_split`](Self::into_split) give the two directions to two tasks.
+///
+/// # Cancel safety
+///
+/// As [`TcpStream`](crate::TcpStream) has it: a dropped read or write loses nothing.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_net::UnixStream;
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+///
+/// # fn main() -> std::io::Result<()> {
+/// asyncio_executor::block_on(async {
+///     let (mut one, mut other) = UnixStream::pair()?;
+///     one.write_all(b"ping").await?;
+///     let mut buf = [0; 4];
+///     other.read_exact(&mut buf).await?;
+///     assert_eq!(&buf, b"ping");
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct UnixStream {
+    read: Half,
+    write: Half,
+}
+
+impl UnixStream {
+    /// Connects to a path. Where the listener's queue is full it waits, and tries again.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, as in "not found" and "connection refused"; the error names the path.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it: the attempt is given up.
+    pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let addr = path_address(path)?;
+        let socket =
+            connected(Type::STREAM, &addr).await.map_err(|error| at(path, "connecting to", error))?;
+        Ok(Self::from_socket(socket))
+    }
+
+    /// Connects to an address, which may be an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, and where the address is without a name.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it: the attempt is given up.
+    pub async fn connect_addr(addr: &SocketAddr) -> io::Result<Self> {
+        connected(Type::STREAM, &system_address(addr)?).await.map(Self::from_socket)
+    }
+
+    /// Makes two streams that are connected with each other. asyncio's `socketpair`.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the process is out of descriptors.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) = std::os::unix::net::UnixStream::pair()?;
+        Ok((Self::from_std(one)?, Self::from_std(other)?))
+    }
+
+    /// Takes over a connection of std's.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it cannot be made non-blocking.
+    pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        adopt(stream.into()).map(Self::from_socket)
+    }
+
+    /// Gives the connection to std, still non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the socket is not the operating system's.
+    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixStream> {
+        let Self { read, write } = self;
+        drop(write);
+        let Half { socket, .. } = read;
+        socket.into_descriptor().map(std::os::unix::net::UnixStream::from)
+    }
+
+    /// Makes a stream of a connected socket of any reactor.
+    pub fn from_socket(socket: Arc<dyn Socket>) -> Self {
+        Self { read: Half::new(socket.clone()), write: Half::new(socket) }
+    }
+
+    /// Returns the socket below.
+    pub fn socket(&self) -> &Arc<dyn Socket> {
+        &self.read.socket
+    }
+
+    /// Receives without taking the bytes out; 0 is the end.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx: &mut Context<'_>| -> Poll<_> { self.read.poll_peek(cx, buf) }).await
+    }
+
+    /// Lends the two directions, to be used at the same time in one task.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        (ReadHalf::new(&mut self.read), WriteHalf::new(&mut self.write))
+    }
+
+    /// Gives the two directions to two owners.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        (OwnedReadHalf::new(self.read), OwnedWriteHalf::new(self.write))
+    }
+
+    /// Shuts one direction down, or both.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, as in "not connected".
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket().shutdown(how)
+    }
+
+    /// Returns this side's address.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        std_address(&self.socket().local_addr()?)
+    }
+
+    /// Returns the peer's address.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, as in "not connected".
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        std_address(&self.socket().peer_addr()?)
+    }
+
+    /// Takes the pending error of the socket.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the error cannot be asked for.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket().take_error()
+    }
+}
+
+impl_async_read!(UnixStream, read);
+impl_async_write!(UnixStream, write);
+
+impl std::os::fd::AsFd for UnixStream {
+    /// # Panics
+    ///
+    /// Panics on a reactor whose sockets are not the operating system's.
+    #[track_caller]
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket().descriptor().expect("this reactor's sockets have no descriptors")
+    }
+}

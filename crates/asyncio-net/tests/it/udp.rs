@@ -1,0 +1,125 @@
+//! `UdpSocket`: whole datagrams, addresses, peers, errors of the network.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use asyncio_net::UdpSocket;
+use asyncio_tasks::{spawn_local, timeout};
+use static_assertions::assert_impl_all;
+
+use crate::worlds::on_each_selector;
+
+assert_impl_all!(UdpSocket: Send, Sync, Unpin);
+
+async fn bound() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.unwrap()
+}
+
+#[test]
+fn datagrams_arrive_whole_and_say_where_from() {
+    on_each_selector(async || {
+        let (one, other) = (bound().await, bound().await);
+        let to = other.local_addr().unwrap();
+        for datagram in [&b"abc"[..], b"", b"defgh"] {
+            assert_eq!(one.send_to(datagram, to).await.unwrap(), datagram.len());
+        }
+        let mut buf = [0; 4];
+        let from = one.local_addr().unwrap();
+        assert_eq!(other.peek_from(&mut buf).await.unwrap(), (3, from));
+        assert_eq!(other.recv_from(&mut buf).await.unwrap(), (3, from));
+        assert_eq!(&buf[..3], b"abc");
+        assert_eq!(other.recv_from(&mut buf).await.unwrap(), (0, from), "an empty one is one too");
+        // The rest of a datagram that does not fit is lost, and the next one is the next one.
+        assert_eq!(other.recv(&mut buf).await.unwrap(), 4);
+        assert_eq!(&buf, b"defg");
+        assert!(timeout(Duration::from_millis(5), other.recv(&mut buf)).await.is_err());
+    });
+}
+
+#[test]
+fn a_connected_socket_hears_its_peer_alone() {
+    on_each_selector(async || {
+        let (one, peer, stranger) = (bound().await, bound().await, bound().await);
+        one.connect(peer.local_addr().unwrap()).await.unwrap();
+        assert_eq!(one.peer_addr().unwrap(), peer.local_addr().unwrap());
+        stranger.send_to(b"stranger", one.local_addr().unwrap()).await.unwrap();
+        peer.send_to(b"peer", one.local_addr().unwrap()).await.unwrap();
+        let mut buf = [0; 16];
+        assert_eq!(one.recv(&mut buf).await.unwrap(), 4);
+        one.send(b"back").await.unwrap();
+        assert_eq!(peer.recv_from(&mut buf).await.unwrap(), (4, one.local_addr().unwrap()));
+        assert!(bound().await.send(b"to nobody").await.is_err());
+    });
+}
+
+#[test]
+fn a_peer_that_is_gone_is_an_error_once() {
+    on_each_selector(async || {
+        let one = bound().await;
+        let gone = bound().await.local_addr().unwrap();
+        one.connect(gone).await.unwrap();
+        one.send(b"anybody there?").await.unwrap();
+        let error = one.recv(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let again = timeout(Duration::from_millis(5), one.recv(&mut [0; 8])).await;
+        assert!(again.is_err(), "it waits for what comes next");
+    });
+}
+
+#[test]
+fn many_tasks_share_one_socket() {
+    on_each_selector(async || {
+        let shared = Rc::new(bound().await);
+        let to = shared.local_addr().unwrap();
+        let receiving: Vec<_> = (0..20)
+            .map(|_| {
+                let shared = shared.clone();
+                spawn_local(async move {
+                    let mut buf = [0; 4];
+                    assert_eq!(shared.recv(&mut buf).await.unwrap(), 4);
+                    u32::from_be_bytes(buf)
+                })
+            })
+            .collect();
+        let sender = bound().await;
+        for n in 0..20_u32 {
+            sender.send_to(&n.to_be_bytes(), to).await.unwrap();
+        }
+        let mut seen = Vec::new();
+        for task in receiving {
+            seen.push(timeout(Duration::from_secs(20), task).await.unwrap().unwrap());
+        }
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq(0..20));
+    });
+}
+
+#[test]
+fn errors_name_the_address_and_the_cause() {
+    on_each_selector(async || {
+        let one = bound().await;
+        let addr = one.local_addr().unwrap();
+        let error = UdpSocket::bind(addr).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&addr.to_string()), "{error}");
+        assert!(one.send_to(&vec![0; 70_000], addr).await.is_err(), "longer than UDP has room for");
+        let none: &[std::net::SocketAddr] = &[];
+        assert_eq!(one.send_to(b"x", none).await.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn options_and_std() {
+    on_each_selector(async || {
+        let one = bound().await;
+        assert!(!one.broadcast().unwrap());
+        one.set_broadcast(true).unwrap();
+        assert!(one.broadcast().unwrap());
+        one.set_ttl(7).unwrap();
+        assert!(one.take_error().unwrap().is_none());
+        let addr = one.local_addr().unwrap();
+        let back = UdpSocket::from_std(one.into_std().unwrap()).unwrap();
+        assert_eq!(back.local_addr().unwrap(), addr);
+    });
+}

@@ -1,0 +1,246 @@
+//! Unix sockets: paths, abstract names, no names; streams and datagrams.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use asyncio_net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use asyncio_net::{UnixDatagram, UnixListener, UnixStream};
+use asyncio_tasks::{spawn_local, timeout, yield_now};
+use futures::StreamExt;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use static_assertions::assert_impl_all;
+
+use crate::worlds::on_each_selector;
+
+assert_impl_all!(UnixStream: Send, Sync, Unpin);
+assert_impl_all!(UnixListener: Send, Sync, Unpin);
+assert_impl_all!(UnixDatagram: Send, Sync, Unpin);
+assert_impl_all!(OwnedReadHalf: Send, Sync, Unpin);
+assert_impl_all!(OwnedWriteHalf: Send, Sync, Unpin);
+
+/// A folder of its own, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("asyncio-unix-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn streams_by_path() {
+    on_each_selector(async || {
+        let folder = Folder::new();
+        let path = folder.path("listener");
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(&*path));
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*path));
+        let (mut server, from) = listener.accept().await.unwrap();
+        assert!(from.is_unnamed());
+        client.write_all(b"hello").await.unwrap();
+        let mut buf = [0; 8];
+        assert_eq!(server.peek(&mut buf).await.unwrap(), 5);
+        client.close().await.unwrap();
+        let mut text = String::new();
+        server.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "hello");
+        server.write_all(b"half-closed").await.unwrap();
+        drop(server);
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "half-closed");
+        assert!(client.take_error().unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_megabyte_through_owned_halves() {
+    on_each_selector(async || {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (reader, mut writer) = one.into_split();
+        let sending = spawn_local(async move {
+            writer.write_all(&vec![7; 1 << 20]).await.unwrap();
+            writer
+        });
+        let (mut other_reader, other_writer) = other.into_split();
+        let mut bytes = vec![0; 1 << 20];
+        other_reader.read_exact(&mut bytes).await.unwrap();
+        assert!(bytes.iter().all(|byte| *byte == 7));
+        let writer = sending.await.unwrap();
+        assert!(other_reader.reunite(writer).is_err());
+        drop(other_writer);
+        let _ = reader;
+    });
+}
+
+#[test]
+fn a_connect_waits_for_a_place_in_the_queue() {
+    on_each_selector(async || {
+        let folder = Folder::new();
+        let path = folder.path("busy");
+        // A queue of one: std's is longer.
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let listener = UnixListener::from_std(socket.into()).unwrap();
+        let clients: Vec<_> = (0..5)
+            .map(|_| {
+                let path = path.clone();
+                spawn_local(async move { UnixStream::connect(path).await.unwrap() })
+            })
+            .collect();
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert!(!clients.iter().all(asyncio_tasks::Task::is_finished), "the queue is not full");
+        let mut incoming = listener.incoming();
+        for _ in 0..5 {
+            timeout(Duration::from_secs(20), incoming.next()).await.unwrap().unwrap().unwrap();
+        }
+        for client in clients {
+            timeout(Duration::from_secs(20), client).await.unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn datagrams_by_path_and_between_two() {
+    on_each_selector(async || {
+        let folder = Folder::new();
+        let (path, own) = (folder.path("receiver"), folder.path("sender"));
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        let mut buf = [0; 4];
+
+        let unbound = UnixDatagram::unbound().unwrap();
+        unbound.send_to(b"none", &path).await.unwrap();
+        let (n, from) = receiver.recv_from(&mut buf).await.unwrap();
+        assert!(n == 4 && from.is_unnamed());
+
+        let sender = UnixDatagram::bind(&own).unwrap();
+        sender.connect(&path).await.unwrap();
+        sender.send(b"longer").await.unwrap();
+        assert_eq!(receiver.peek(&mut buf).await.unwrap(), 4);
+        let (n, from) = receiver.peek_from(&mut buf).await.unwrap();
+        assert_eq!((n, from.as_pathname()), (4, Some(&*own)));
+        receiver.recv(&mut buf).await.unwrap();
+        receiver.send_to_addr(b"back", &from).await.unwrap();
+        assert_eq!(sender.recv(&mut buf).await.unwrap(), 4);
+        assert_eq!(sender.peer_addr().unwrap().as_pathname(), Some(&*path));
+
+        let (one, other) = UnixDatagram::pair().unwrap();
+        one.send(b"").await.unwrap();
+        assert_eq!(other.recv(&mut buf).await.unwrap(), 0);
+        one.shutdown(Shutdown::Both).unwrap();
+        assert!(one.take_error().unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_sender_waits_while_the_receiver_does_not_read() {
+    on_each_selector(async || {
+        let (one, other) = UnixDatagram::pair().unwrap();
+        let sending = spawn_local(async move {
+            for n in 0..2000_u32 {
+                one.send(&n.to_be_bytes()).await.unwrap();
+            }
+        });
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert!(!sending.is_finished(), "two thousand datagrams fit into the queue");
+        let mut buf = [0; 4];
+        for n in 0..2000_u32 {
+            let received = timeout(Duration::from_secs(20), other.recv(&mut buf)).await.unwrap();
+            assert_eq!((received.unwrap(), u32::from_be_bytes(buf)), (4, n), "in order, none lost");
+        }
+        sending.await.unwrap();
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn abstract_names() {
+    use std::os::linux::net::SocketAddrExt;
+    on_each_selector(async || {
+        let name = |which: &str| {
+            SocketAddr::from_abstract_name(format!("asyncio-{}-{which}", std::process::id())).unwrap()
+        };
+        let addr = name("stream");
+        let listener = UnixListener::bind_addr(&addr).unwrap();
+        assert_eq!(listener.local_addr().unwrap().as_abstract_name(), addr.as_abstract_name());
+        let client = UnixStream::connect_addr(&addr).await.unwrap();
+        assert_eq!(client.peer_addr().unwrap().as_abstract_name(), addr.as_abstract_name());
+        listener.accept().await.unwrap();
+
+        let (one_addr, other_addr) = (name("one"), name("other"));
+        let one = UnixDatagram::bind_addr(&one_addr).unwrap();
+        let other = UnixDatagram::bind_addr(&other_addr).unwrap();
+        one.send_to_addr(b"ping", &other_addr).await.unwrap();
+        let mut buf = [0; 8];
+        let (n, from) = other.recv_from(&mut buf).await.unwrap();
+        assert_eq!((n, from.as_abstract_name()), (4, one_addr.as_abstract_name()));
+        other.connect_addr(&one_addr).await.unwrap();
+        other.send(b"pong").await.unwrap();
+        assert_eq!(one.recv(&mut buf).await.unwrap(), 4);
+    });
+}
+
+#[test]
+fn errors_name_the_path() {
+    on_each_selector(async || {
+        let folder = Folder::new();
+        let path = folder.path("nobody");
+        let names_it = |error: &io::Error| error.to_string().contains(path.to_str().unwrap());
+        let error = UnixStream::connect(&path).await.unwrap_err();
+        assert!(error.kind() == io::ErrorKind::NotFound && names_it(&error), "{error}");
+        let datagram = UnixDatagram::unbound().unwrap();
+        let error = datagram.send_to(b"x", &path).await.unwrap_err();
+        assert!(error.kind() == io::ErrorKind::NotFound && names_it(&error), "{error}");
+        let error = datagram.connect(&path).await.unwrap_err();
+        assert!(error.kind() == io::ErrorKind::NotFound && names_it(&error), "{error}");
+
+        drop(UnixListener::bind(&path).unwrap());
+        let error = UnixListener::bind(&path).unwrap_err();
+        assert!(error.kind() == io::ErrorKind::AddrInUse && names_it(&error), "{error}");
+        let error = UnixStream::connect(&path).await.unwrap_err();
+        assert!(error.kind() == io::ErrorKind::ConnectionRefused && names_it(&error), "{error}");
+
+        let too_long = Path::new("/").join("x".repeat(200));
+        assert_eq!(UnixListener::bind(&too_long).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(UnixListener::bind("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let nameless = SocketAddr::from_pathname("").unwrap();
+        assert_eq!(UnixListener::bind_addr(&nameless).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn std_and_back() {
+    on_each_selector(async || {
+        let (one, other) = UnixStream::pair().unwrap();
+        let one = UnixStream::from_std(one.into_std().unwrap()).unwrap();
+        one.shutdown(Shutdown::Write).unwrap();
+        let mut other = other;
+        assert_eq!(other.read(&mut [0; 1]).await.unwrap(), 0);
+        let (one, _other) = UnixDatagram::pair().unwrap();
+        UnixDatagram::from_std(one.into_std().unwrap()).unwrap();
+    });
+}
