@@ -31,7 +31,7 @@ impl From<LoopClosed> for io::Error {
     }
 }
 
-/// Says whether an I/O error is [`LoopClosed`].
+/// Says whether an I/O error is [`LoopClosed`], or was caused by it.
 ///
 /// # Examples
 ///
@@ -42,5 +42,14 @@ impl From<LoopClosed> for io::Error {
 /// assert!(!is_loop_closed(&std::io::ErrorKind::NotConnected.into()));
 /// ```
 pub fn is_loop_closed(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<LoopClosed>())
+    let mut cause = error.get_ref().map(|inner| inner as &(dyn error::Error + 'static));
+    while let Some(present) = cause {
+        if present.is::<LoopClosed>() {
+            return true;
+        }
+        // An `io::Error` passes over the error that it holds, and goes on with that one's cause.
+        let held = present.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = held.map_or_else(|| present.source(), |held| Some(held as &(dyn error::Error + 'static)));
+    }
+    false
 }

@@ -8,7 +8,6 @@
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -16,7 +15,7 @@ use asyncio_base::shim::Arc;
 
 use crate::header::{Header, TaskId};
 use crate::queue::Polling;
-use crate::spawn::{Handle, TaskOptions, take_ids};
+use crate::spawn::{Handle, TaskOptions, fresh_id};
 use crate::task::guard;
 
 /// What async-task keeps beside the future.
@@ -85,16 +84,13 @@ pub trait Spawn: Send + Sync + 'static {
 }
 
 /// Spawns a future on an executor of somebody else's.
-#[expect(clippy::missing_panics_doc, reason = "ids do not run out")]
 pub fn spawn_on<F>(home: Arc<dyn Spawn>, options: TaskOptions, future: F) -> Handle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (first, _) = take_ids();
-    // OK because ids start at 1 and 2^64 tasks are not spawned.
-    let id = TaskId::new(NonZeroU64::new(first + 1).expect("ids start at 1"));
-    let metadata = Metadata { header: options.header(id, 0), home };
+    let id = fresh_id();
+    let metadata = Metadata { header: options.header(id), home };
     let builder = async_task::Builder::new().propagate_panic(true).metadata(metadata);
     // SAFETY: `spawn_unchecked` asks that
     // - the future be `Send` or its `Runnable` stay on this thread: it is `Send`;

@@ -6,7 +6,6 @@
 //! | parent | 8 | the task that spawned it, or 0 |
 //! | spawned at | 8 | file and line |
 //! | polls | 4 | |
-//! | slot | 4 | its place among the live tasks |
 //! | rare | 8 | a pointer to all that is rarer: the name, and what upper layers attach |
 
 use std::fmt;
@@ -26,7 +25,6 @@ pub struct Header {
     pub(crate) parent: Option<TaskId>,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) polls: AtomicU32,
-    pub(crate) slot: u32,
     pub(crate) rare: Option<Box<Rare>>,
 }
 

@@ -59,4 +59,4 @@ pub use header::{Header, TaskId};
 pub use local::{EnterGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
 pub use queue::{Ran, Stopped};
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};
-pub use spawn::{Handle, TaskOptions};
+pub use spawn::{Handle, Spawner, TaskOptions};

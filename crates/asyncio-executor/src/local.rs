@@ -9,7 +9,7 @@ use asyncio_base::shim::Arc;
 use crate::header::Header;
 use crate::queue::{Entered, MainWaker, Owner, Queue, Ran, Stopped, with_polled};
 use crate::schedule::Schedule;
-use crate::spawn::{self, Handle, TaskOptions};
+use crate::spawn::{self, Handle, Spawner, TaskOptions};
 
 /// Runs tasks on the thread that made it, strictly first in, first out (or as its [`Schedule`] says).
 ///
@@ -94,6 +94,25 @@ impl LocalExecutor {
         F::Output: 'static,
     {
         spawn::spawn_local(&self.owner, options, future)
+    }
+
+    /// Returns what spawns onto this executor from any thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_executor::{LocalExecutor, TaskOptions, block_on};
+    /// use std::task::Waker;
+    ///
+    /// let executor = LocalExecutor::new(Waker::noop().clone());
+    /// let spawner = executor.spawner();
+    /// let elsewhere = std::thread::spawn(move || spawner.spawn(TaskOptions::here(), async { 7 }));
+    /// let task = elsewhere.join().unwrap().unwrap();
+    /// executor.run_round();
+    /// assert_eq!(block_on(task), Some(7));
+    /// ```
+    pub fn spawner(&self) -> Spawner {
+        Spawner::new(self.owner.queue().clone())
     }
 
     /// Polls exactly the tasks that are ready now, and returns how many it was. What they make ready belongs to the next round.

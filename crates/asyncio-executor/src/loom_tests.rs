@@ -11,7 +11,7 @@ use concurrent_queue::ConcurrentQueue;
 use loom::model;
 use loom::sync::Notify;
 
-use crate::LocalExecutor;
+use crate::{LocalExecutor, TaskOptions};
 
 /// What a parked thread waits on.
 struct Park(Notify);
@@ -280,5 +280,26 @@ fn push_against_close() {
         }
         remote.join().unwrap();
         assert_eq!(taken + usize::from(came_back.load(Ordering::Acquire)), 1);
+    });
+}
+
+/// A task that comes from another thread while the executor closes: its future is dropped once, and the handle knows.
+#[test]
+fn remote_spawn_against_close() {
+    model(|| {
+        let (_, unpark) = Park::new();
+        let executor = LocalExecutor::new(unpark);
+        let drops = Arc::new(AtomicU32::new(0));
+        let (spawner, guard) = (executor.spawner(), Counted(drops.clone()));
+        let remote = thread::spawn(move || {
+            let task = async move { drop(guard) };
+            let handle = spawner.spawn(TaskOptions::here(), task);
+            (handle.is_ok_and(|handle| !handle.is_finished()), spawner)
+        });
+        executor.run_round();
+        drop(executor);
+        // The spawner keeps the queue until here, as in the model above.
+        let (_, _keeps_queue) = remote.join().unwrap();
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
     });
 }

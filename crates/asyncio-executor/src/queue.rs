@@ -171,6 +171,20 @@ impl Queue {
         }
     }
 
+    /// Hands a new task to the owner; gives it back where the queue is closed.
+    pub(crate) fn push_new(this: &Arc<Self>, task: LocalTask) -> Result<(), LocalTask> {
+        match this.remote.push(Entry::Task(task)) {
+            Ok(()) => {
+                this.unpark.wake_by_ref();
+                Ok(())
+            }
+            Err(error) => match error.into_inner() {
+                Entry::Task(task) => Err(task),
+                Entry::Main => unreachable!("a task was pushed"),
+            },
+        }
+    }
+
     /// # Safety
     ///
     /// - The caller is on the owner's thread (E1).
@@ -226,25 +240,27 @@ impl Owner {
         Entered { id, _not_send: std::marker::PhantomData }
     }
 
-    /// Makes a task ready that this thread has just made.
-    #[inline]
-    pub(crate) fn push_new(&self, task: LocalTask) {
-        self.local().borrow_mut().ready.push_back(Entry::Task(task));
+    /// Returns the owner's face of `queue`, if that is the one that is entered on this thread.
+    pub(crate) fn of(queue: &Arc<Queue>) -> Option<Self> {
+        queue.is_entered().then(|| Self { queue: queue.clone(), _not_send: std::marker::PhantomData })
     }
 
-    /// Returns the slot that the next [`register`](Self::register) will take, and a fresh id.
+    /// Returns an id of this queue's block.
     #[inline]
-    pub(crate) fn next_slot(&self) -> (u32, TaskId) {
+    pub(crate) fn fresh_id(&self) -> TaskId {
+        self.local().borrow_mut().fresh_id()
+    }
+
+    /// Takes a new task into the list of live tasks and makes it ready; or ends it at once, if the queue is closing.
+    #[inline]
+    pub(crate) fn take_in(&self, task: LocalTask) {
+        if self.queue.is_closing() {
+            return task.cancel_unlisted();
+        }
         let mut local = self.local().borrow_mut();
-        let slot = u32::try_from(local.tasks.vacant_key()).expect("an executor holds fewer than 2^32 tasks");
-        (slot, local.fresh_id())
-    }
-
-    /// Adds a live task at the slot that [`next_slot`](Self::next_slot) has just told.
-    #[inline]
-    pub(crate) fn register(&self, slot: u32, task: LocalTask) {
-        let taken = self.local().borrow_mut().tasks.insert(task);
-        debug_assert_eq!(taken, slot as usize, "nothing was registered in between");
+        let slot = local.tasks.insert(task.clone());
+        task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
+        local.ready.push_back(Entry::Task(task));
     }
 
     /// Takes a task that ends out of the list of live tasks.
@@ -297,10 +313,11 @@ impl Owner {
         // No more than there are now: whoever wakes without end does not hold the owner here.
         for _ in 0..self.queue.remote.len() {
             let Ok(entry) = self.queue.remote.pop() else { break };
-            if matches!(&entry, Entry::Task(task) if !task.accept_remote()) {
-                continue;
+            match entry {
+                Entry::Task(task) if task.is_unlisted() => self.take_in(task),
+                Entry::Task(task) if !task.accept_remote() => {}
+                entry => self.local().borrow_mut().ready.push_back(entry),
             }
-            self.local().borrow_mut().ready.push_back(entry);
         }
     }
 
@@ -331,7 +348,12 @@ impl Owner {
         tasks.into_iter().for_each(|task| task.cancel(self));
         debug_assert_eq!(self.task_count(), 0, "all have ended");
         self.queue.remote.close();
-        while self.queue.remote.pop().is_ok() {}
+        while let Ok(entry) = self.queue.remote.pop() {
+            match entry {
+                Entry::Task(task) if task.is_unlisted() => task.cancel_unlisted(),
+                shell => drop(shell),
+            }
+        }
         let mut local = self.local().borrow_mut();
         local.round_left = 0;
         let shells = std::mem::take(&mut local.ready);

@@ -5,14 +5,18 @@
 
 use std::fmt::{self, Debug};
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
+use asyncio_base::LoopClosed;
+use asyncio_base::shim::Arc;
+
 use crate::foreign::Metadata;
 use crate::header::{Header, Rare, TaskId};
-use crate::queue::{Owner, with_polled};
+use crate::queue::{Owner, Queue, with_polled};
 use crate::task::{self, LocalHandle};
 
 /// The handle to a task: a future of its output, or of `None` if the task was ended before it had one.
@@ -111,10 +115,10 @@ impl TaskOptions {
     }
 
     #[inline]
-    pub(crate) fn header(self, id: TaskId, slot: u32) -> Header {
+    pub(crate) fn header(self, id: TaskId) -> Header {
         let rare = self.name.map(|name| Box::new(Rare { name: OnceLock::from(name) }));
         let parent = with_polled(Header::id);
-        Header { id, parent, spawned_at: self.spawned_at, polls: 0.into(), slot, rare }
+        Header { id, parent, spawned_at: self.spawned_at, polls: 0.into(), rare }
     }
 }
 
@@ -125,15 +129,59 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let (slot, id) = owner.next_slot();
-    let (listed, ready, handle) = task::new(owner.queue().clone(), options.header(id, slot), future);
-    owner.register(slot, listed);
-    if owner.queue().is_closing() {
-        ready.cancel(owner);
-    } else {
-        owner.push_new(ready);
-    }
+    let (task, handle) = task::new(owner.queue().clone(), options.header(owner.fresh_id()), future);
+    owner.take_in(task);
     Handle { inner: Inner::Local(handle) }
+}
+
+/// Spawns onto a [`LocalExecutor`](crate::LocalExecutor) from any thread. Made by [`LocalExecutor::spawner`](crate::LocalExecutor::spawner).
+#[derive(Clone)]
+pub struct Spawner {
+    queue: Arc<Queue>,
+}
+
+impl Spawner {
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
+        Self { queue }
+    }
+
+    /// Spawns a task, which is polled and dropped on the executor's thread. A parked one is woken.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `LoopClosed` where the executor is closed; the future is dropped here.
+    pub fn spawn<F>(&self, options: TaskOptions, future: F) -> Result<Handle<F::Output>, LoopClosed>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if let Some(owner) = Owner::of(&self.queue) {
+            return if self.queue.is_closing() {
+                Err(LoopClosed::new())
+            } else {
+                Ok(spawn_local(&owner, options, future))
+            };
+        }
+        let (task, handle) = task::new(self.queue.clone(), options.header(fresh_id()), future);
+        if let Err(task) = Queue::push_new(&self.queue, task) {
+            task.cancel_unlisted();
+            return Err(LoopClosed::new());
+        }
+        Ok(Handle { inner: Inner::Local(handle) })
+    }
+}
+
+impl Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawner").field("queue", &self.queue).finish()
+    }
+}
+
+/// Returns an id outside of every queue's block.
+pub(crate) fn fresh_id() -> TaskId {
+    let (first, _) = take_ids();
+    // OK because ids start at 1 and 2^64 tasks are not spawned.
+    TaskId::new(NonZeroU64::new(first + 1).expect("ids start at 1"))
 }
 
 /// Takes a block of ids from the process.

@@ -33,6 +33,7 @@ pub mod tcp;
 #[cfg(unix)]
 pub mod unix;
 
+mod about;
 mod addr;
 mod datagram;
 mod names;

@@ -62,7 +62,7 @@ impl<T: AsFd> Readiness<T> {
     ///
     /// # Errors
     ///
-    /// Fails with `LoopClosed`, and where the system cannot be asked.
+    /// Fails with `LoopClosed`, and with "bad descriptor" where it was closed behind our back.
     ///
     /// # Cancel safety
     ///
@@ -71,7 +71,8 @@ impl<T: AsFd> Readiness<T> {
         self.ready(Direction::Read).await
     }
 
-    /// Waits until a write would not block: there is room, or an error.
+    /// Waits until a write of some bytes would not block: there is room, or an error. On a descriptor that blocks, a write of more than
+    /// there is room for waits for the rest, and holds the loop.
     ///
     /// # Errors
     ///
@@ -148,6 +149,7 @@ fn is_ready_now(source: BorrowedFd<'_>, direction: Direction) -> io::Result<bool
     loop {
         let mut fds = [PollFd::from_borrowed_fd(source, flags)];
         match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(_) if fds[0].revents().contains(PollFlags::NVAL) => return Err(rustix::io::Errno::BADF.into()),
             // `HUP` and `ERR` come unasked: then a call would not block either.
             Ok(_) => return Ok(!fds[0].revents().is_empty()),
             Err(rustix::io::Errno::INTR) => {}

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, OptionName, Socket, SocketOption, Type, adopt, socket};
 
+use crate::about::about;
 use crate::addr::ToSocketAddrs;
 use crate::datagram::{self, Taking};
 use crate::tcp::to_ip;
@@ -53,7 +54,7 @@ impl UdpSocket {
         for addr in addrs.to_socket_addrs().await? {
             match Self::bind_to(addr) {
                 Ok(bound) => return Ok(bound),
-                Err(error) => last = io::Error::new(error.kind(), format!("binding to {addr}: {error}")),
+                Err(error) => last = about(format_args!("binding to {addr}"), error),
             }
         }
         Err(last)
@@ -103,7 +104,7 @@ impl UdpSocket {
         for addr in addrs.to_socket_addrs().await? {
             match self.socket.connect(&addr.into()).await {
                 Ok(()) => return Ok(()),
-                Err(error) => last = io::Error::new(error.kind(), format!("connecting to {addr}: {error}")),
+                Err(error) => last = about(format_args!("connecting to {addr}"), error),
             }
         }
         Err(last)

@@ -29,7 +29,8 @@ pub struct OsSocket {
     registration: OnceLock<Box<dyn Readiness>>,
     /// Held while registering: one descriptor cannot be added to one selector twice.
     registering: Mutex<()>,
-    socket: socket2::Socket,
+    /// `None` only after `into_descriptor`.
+    socket: Option<socket2::Socket>,
     /// Bytes of a TCP stream: the one kind of socket on which a short read means "empty" (S2).
     is_tcp_stream: bool,
     /// `connect` has been called and has not ended.
@@ -66,10 +67,15 @@ impl OsSocket {
         Self {
             registration: OnceLock::new(),
             registering: Mutex::new(()),
-            socket,
+            socket: Some(socket),
             is_tcp_stream,
             is_connecting: AtomicBool::new(false),
         }
+    }
+
+    #[inline]
+    fn socket(&self) -> &socket2::Socket {
+        self.socket.as_ref().expect("taken out only by `into_descriptor`, which takes this by value")
     }
 
     /// Tries `operation` until it does not block any more.
@@ -85,7 +91,7 @@ impl OsSocket {
         loop {
             let seen = match self.registration.get() {
                 Some(readiness) => {
-                    Some(ready!(readiness.poll_ready(cx, waiter, sys::borrow(&self.socket), direction))?)
+                    Some(ready!(readiness.poll_ready(cx, waiter, sys::borrow(self.socket()), direction))?)
                 }
                 None => None,
             };
@@ -117,7 +123,7 @@ impl OsSocket {
     fn register(&self) -> io::Result<()> {
         let _registering = self.registering.lock();
         if self.registration.get().is_none() {
-            let readiness = reactor::current()?.readiness(sys::borrow(&self.socket))?;
+            let readiness = reactor::current()?.readiness(sys::borrow(self.socket()))?;
             // OK because nobody else sets it while the lock is held.
             self.registration.set(readiness).expect("registered once, under the lock");
         }
@@ -127,7 +133,7 @@ impl OsSocket {
     /// Takes the registration back (S3).
     fn deregister(&mut self) -> io::Result<()> {
         match self.registration.take() {
-            Some(readiness) => readiness.deregister(sys::borrow(&self.socket)),
+            Some(readiness) => readiness.deregister(sys::borrow(self.socket())),
             None => Ok(()),
         }
     }
@@ -145,10 +151,13 @@ impl OsSocket {
     }
 
     fn connect_step(&self, addr: &SockAddr) -> io::Result<()> {
-        // Relaxed: only the task that connects reads and writes it.
-        if !self.is_connecting.swap(true, Ordering::Relaxed) {
-            return match sys::connect(&self.socket, addr) {
-                Err(error) if sys::is_connect_pending(&error) => Err(io::ErrorKind::WouldBlock.into()),
+        // Relaxed: it says only which of two system calls is next.
+        if !self.is_connecting.load(Ordering::Relaxed) {
+            return match sys::connect(self.socket(), addr) {
+                Err(error) if sys::is_connect_pending(&error) => {
+                    self.is_connecting.store(true, Ordering::Relaxed);
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
                 // A Unix socket whose peer's backlog is full: nothing is pending, and no event will come.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::Error::new(
                     io::ErrorKind::ResourceBusy,
@@ -157,10 +166,10 @@ impl OsSocket {
                 result => result,
             };
         }
-        if let Some(error) = self.socket.take_error()? {
+        if let Some(error) = self.socket().take_error()? {
             return Err(error);
         }
-        match self.socket.peer_addr() {
+        match self.socket().peer_addr() {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                 Err(io::ErrorKind::WouldBlock.into())
@@ -172,11 +181,11 @@ impl OsSocket {
 
 impl Socket for OsSocket {
     fn bind(&self, addr: &SockAddr) -> io::Result<()> {
-        self.socket.bind(addr)
+        self.socket().bind(addr)
     }
 
     fn listen(&self, backlog: u32) -> io::Result<()> {
-        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+        self.socket().listen(i32::try_from(backlog).unwrap_or(i32::MAX))
     }
 
     fn poll_accept(
@@ -184,7 +193,7 @@ impl Socket for OsSocket {
         cx: &mut Context<'_>,
         waiter: &mut Waiter,
     ) -> Poll<io::Result<(Arc<dyn Socket>, SockAddr)>> {
-        let accepted = ready!(self.poll_io(cx, waiter, Direction::Read, |_| sys::accept(&self.socket)));
+        let accepted = ready!(self.poll_io(cx, waiter, Direction::Read, |_| sys::accept(self.socket())));
         Poll::Ready(accepted.map(|(socket, addr)| {
             let accepted = Self::from_parts(socket, self.is_tcp_stream);
             (Arc::new(accepted) as Arc<dyn Socket>, addr)
@@ -210,7 +219,7 @@ impl Socket for OsSocket {
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
         self.poll_io(cx, waiter, Direction::Read, |seen| {
-            let received = sys::recv(&self.socket, message)?;
+            let received = sys::recv(self.socket(), message)?;
             if !message.peek {
                 let room = message.bufs.iter().map(|buf| buf.len()).sum();
                 self.after_read(received.n, room, seen);
@@ -226,35 +235,40 @@ impl Socket for OsSocket {
         waiter: &mut Waiter,
         message: &SendMsg<'_, '_>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, waiter, Direction::Write, |_| sys::send(&self.socket, message))
+        self.poll_io(cx, waiter, Direction::Write, |_| match sys::send(self.socket(), message) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && names_unix_socket(message) => {
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, "the receiver's queue of datagrams is full"))
+            }
+            result => result,
+        })
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.socket.shutdown(how)
+        self.socket().shutdown(how)
     }
 
     fn local_addr(&self) -> io::Result<SockAddr> {
-        self.socket.local_addr()
+        self.socket().local_addr()
     }
 
     fn peer_addr(&self) -> io::Result<SockAddr> {
-        self.socket.peer_addr()
+        self.socket().peer_addr()
     }
 
     fn set_option(&self, option: SocketOption) -> io::Result<()> {
-        sys::set_option(&self.socket, option)
+        sys::set_option(self.socket(), option)
     }
 
     fn option(&self, name: OptionName) -> io::Result<SocketOption> {
-        sys::option(&self.socket, name)
+        sys::option(self.socket(), name)
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.socket.take_error()
+        self.socket().take_error()
     }
 
     fn descriptor(&self) -> Option<BorrowedDescriptor<'_>> {
-        Some(sys::borrow(&self.socket))
+        Some(sys::borrow(self.socket()))
     }
 
     fn into_descriptor(self: Arc<Self>) -> io::Result<OwnedDescriptor> {
@@ -262,9 +276,14 @@ impl Socket for OsSocket {
             io::Error::other("the socket is still shared: drop or reunite its halves first")
         })?;
         this.deregister()?;
-        // A socket cannot be moved out of a type with `Drop`; the copy is the same open socket.
-        this.socket.try_clone().map(OwnedDescriptor::from)
+        this.socket.take().map(OwnedDescriptor::from).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
+}
+
+/// No event tells when there is room in the queue of a Unix socket that is named at each send (unix(7)).
+#[inline]
+fn names_unix_socket(message: &SendMsg<'_, '_>) -> bool {
+    message.addr.is_some_and(SockAddr::is_unix)
 }
 
 impl Drop for OsSocket {
@@ -277,7 +296,7 @@ impl Drop for OsSocket {
 impl fmt::Debug for OsSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OsSocket")
-            .field("socket", &self.socket)
+            .field("socket", self.socket())
             .field("readiness", &self.registration.get())
             .finish_non_exhaustive()
     }

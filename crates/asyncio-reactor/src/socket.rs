@@ -70,6 +70,9 @@ pub trait Socket: Debug + Send + Sync {
     ) -> Poll<io::Result<Received>>;
 
     /// Sends, in the shape of `sendmsg`. A closed peer is an error, never a signal.
+    ///
+    /// A datagram for the *address* of a Unix socket whose queue is full is refused with `ResourceBusy`, for no event would tell
+    /// when there is room; whoever sends tries again later.
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
@@ -300,7 +303,7 @@ pub enum SocketOption {
     SendBufferSize(usize),
     /// How long a close waits for unsent bytes (`SO_LINGER`).
     Linger(Option<Duration>),
-    /// How many hops a packet may take (`IP_TTL`).
+    /// How many hops a packet may take (`IP_TTL`; on an IPv6 socket `IPV6_UNICAST_HOPS`).
     Ttl(u32),
     /// Send to broadcast addresses (`SO_BROADCAST`).
     Broadcast(bool),

@@ -105,7 +105,7 @@ impl Builder {
         };
         executor.set_budget(self.budget);
         let timers = Timers::with_tick(self.clock, unpark, self.tick);
-        let event_loop = EventLoop::new(reactor.clone(), timers.clone());
+        let event_loop = EventLoop::new(reactor.clone(), timers.clone(), executor.spawner());
         Ok(Runner::on(Core { executor, timers, reactor, event_loop }))
     }
 }

@@ -2,11 +2,15 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::Future;
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
+use asyncio_base::LoopClosed;
 use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
+use asyncio_executor::{Spawner, TaskOptions};
 use asyncio_reactor::Reactor;
+use asyncio_tasks::Task;
 use asyncio_timers::Timers;
 
 /// The handle to a loop: cheap to clone, and usable from any thread.
@@ -28,6 +32,7 @@ pub struct EventLoop {
 struct Shared {
     reactor: Arc<dyn Reactor>,
     timers: Timers,
+    spawner: Spawner,
     is_closed: AtomicBool,
 }
 
@@ -36,8 +41,8 @@ thread_local! {
 }
 
 impl EventLoop {
-    pub(crate) fn new(reactor: Arc<dyn Reactor>, timers: Timers) -> Self {
-        Self { shared: Arc::new(Shared { reactor, timers, is_closed: AtomicBool::new(false) }) }
+    pub(crate) fn new(reactor: Arc<dyn Reactor>, timers: Timers, spawner: Spawner) -> Self {
+        Self { shared: Arc::new(Shared { reactor, timers, spawner, is_closed: AtomicBool::new(false) }) }
     }
 
     /// Returns the loop that runs on this thread. asyncio's `get_running_loop`.
@@ -47,6 +52,36 @@ impl EventLoop {
     /// Fails with [`NoEventLoop`] where none runs.
     pub fn current() -> Result<Self, NoEventLoop> {
         RUNNING.try_with(|running| running.borrow().clone()).ok().flatten().ok_or(NoEventLoop(()))
+    }
+
+    /// Starts a task on this loop, from any thread. asyncio's `run_coroutine_threadsafe`.
+    ///
+    /// The future is polled and dropped on the loop's thread; a loop that waits is woken. The task's handle may be awaited anywhere.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`LoopClosed`] where the loop is closed; the future is dropped here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_runtime::EventLoop;
+    ///
+    /// asyncio_runtime::run(async {
+    ///     let event_loop = EventLoop::current().unwrap();
+    ///     let elsewhere = std::thread::spawn(move || event_loop.spawn(async { 6 * 7 }));
+    ///     // This blocks the loop, which is fine: spawning does not wait for it.
+    ///     let task = elsewhere.join().unwrap().unwrap();
+    ///     assert_eq!(task.await.unwrap(), 42);
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Result<Task<F::Output>, LoopClosed>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.shared.spawner.spawn(TaskOptions::here(), future).map(Task::from)
     }
 
     /// Returns the present, by the clock of this loop.

@@ -74,7 +74,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Task::new(asyncio_executor::spawn_on(home, TaskOptions::here(), future))
+    Task::from(asyncio_executor::spawn_on(home, TaskOptions::here(), future))
 }
 
 /// Starts a task with a name.
@@ -139,7 +139,7 @@ impl Builder {
         F::Output: 'static,
     {
         match asyncio_executor::spawn_local(self.options, future) {
-            Ok(handle) => Task::new(handle),
+            Ok(handle) => Task::from(handle),
             Err(_) => panic!(
                 "a task was spawned where no event loop runs: do it inside of `asyncio::run`, or enter an executor first"
             ),

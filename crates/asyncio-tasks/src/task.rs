@@ -40,12 +40,15 @@ pub struct Task<T> {
     handle: Handle<T>,
 }
 
-impl<T> Task<T> {
+/// For those who spawn on an executor of their own.
+impl<T> From<Handle<T>> for Task<T> {
     #[inline]
-    pub(crate) fn new(handle: Handle<T>) -> Self {
+    fn from(handle: Handle<T>) -> Self {
         Self { handle }
     }
+}
 
+impl<T> Task<T> {
     /// Returns the id of the task, unique in the process.
     pub fn id(&self) -> TaskId {
         self.handle.id()

@@ -49,6 +49,8 @@ const QUEUED: u8 = 1;
 const RUNNING: u8 = 1 << 1;
 /// Its future is gone.
 const ENDED: u8 = 1 << 2;
+/// Not in the list of live tasks yet: whoever made it has it to himself, with its handle.
+const UNLISTED: u32 = u32::MAX;
 
 /// What all tasks of a queue have, whatever their future: 96 bytes where a pointer has 8.
 ///
@@ -57,9 +59,9 @@ const ENDED: u8 = 1 << 2;
 /// | methods | 8 | what is done with its future |
 /// | queue | 8 | |
 /// | counts | 8 | the owner's, everybody else's |
-/// | flags, woken remotely | 2, padded to 8 | |
+/// | flags, woken remotely, slot | 6, padded to 8 | the slot is its place among the live tasks |
 /// | join | 24 | its state, and the waker of whoever awaits |
-/// | header | 40 | id, parent, spawn place, polls, slot, all that is rarer (`header.rs`) |
+/// | header | 40 | id, parent, spawn place, polls, all that is rarer (`header.rs`) |
 pub(crate) struct Core {
     methods: &'static Methods,
     queue: Arc<Queue>,
@@ -67,6 +69,8 @@ pub(crate) struct Core {
     /// The owner's (K1).
     flags: Cell<u8>,
     is_woken_remotely: AtomicBool,
+    /// The owner's (K1): its place in the list of live tasks, or `UNLISTED`.
+    slot: Cell<u32>,
     join: Join,
     header: Header,
     /// A model fails if it is not freed.
@@ -222,7 +226,8 @@ impl LocalTask {
             unsafe { (core.methods.poll)(self.0, &mut Context::from_waker(&waker)) }
         };
         if has_ended {
-            return self.end(owner);
+            let listed = owner.unregister(core.slot.get());
+            return self.end(Some(listed));
         }
         let flags = core.flags.get() & !RUNNING;
         core.flags.set(flags);
@@ -239,27 +244,46 @@ impl LocalTask {
 
     /// Drops the future in place, and ends the task without an output.
     pub(crate) fn cancel(self, owner: &Owner) {
-        let core = self.core();
-        if core.flags.get() & (ENDED | RUNNING) != 0 {
+        if self.core().flags.get() & (ENDED | RUNNING) != 0 {
             return;
         }
-        core.flags.set(core.flags.get() | RUNNING);
-        {
-            let _polling = Polling::begin(&core.header);
-            // SAFETY: the owner's thread; not ended, and not inside of a poll.
-            unsafe { (core.methods.drop_future)(self.0) };
-        }
-        self.end(owner);
+        self.drop_future();
+        let listed = owner.unregister(self.core().slot.get());
+        self.end(Some(listed));
     }
 
-    /// The future is gone, and the output stored (K4).
-    fn end(self, owner: &Owner) {
+    /// The same for a task that is in no list yet, on the thread that made it or that took it over.
+    #[cold]
+    pub(crate) fn cancel_unlisted(self) {
+        self.drop_future();
+        self.end(None);
+    }
+
+    fn drop_future(&self) {
+        let core = self.core();
+        core.flags.set(core.flags.get() | RUNNING);
+        let _polling = Polling::begin(&core.header);
+        // SAFETY: the owner's thread, or that of whoever has it to himself; not ended, and not inside of a poll.
+        unsafe { (core.methods.drop_future)(self.0) };
+    }
+
+    pub(crate) fn is_unlisted(&self) -> bool {
+        self.core().slot.get() == UNLISTED
+    }
+
+    pub(crate) fn set_slot(&self, slot: u32) {
+        self.core().slot.set(slot);
+    }
+
+    /// The future is gone, and the output stored (K4). `listed` is the list's reference, if it was in the list.
+    fn end(self, listed: Option<Self>) {
         let core = self.core();
         core.flags.set(ENDED);
         // From here on a remote wake finds it set, and pushes nothing (Relaxed: there is nothing to see for whoever does).
         core.is_woken_remotely.store(true, Ordering::Relaxed);
-        // The list's reference is given up below, with this one.
-        mem::forget(owner.unregister(core.header.slot));
+        // Both references are given up below.
+        let references = 1 + i32::from(listed.is_some());
+        mem::forget(listed);
         // SAFETY: the owner, once.
         let waker = match unsafe { core.join.end() } {
             AtEnd::Waiting(waker) => Some(waker),
@@ -272,8 +296,8 @@ impl LocalTask {
         };
         // Before the last look at the core: the task may be freed by whoever is woken.
         let place = (core.header.id, core.header.spawned_at);
-        // SAFETY: the owner's thread, once; the two references are this one and the list's.
-        if unsafe { core.counts.settle(2) } {
+        // SAFETY: the owner's thread, once; the references are this one and the list's.
+        if unsafe { core.counts.settle(references) } {
             // SAFETY: the last reference.
             unsafe { (core.methods.free)(self.0) };
         }

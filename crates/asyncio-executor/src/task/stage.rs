@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use asyncio_base::panic::{Payload, catch_and_store};
 use asyncio_base::shim::{Arc, AtomicBool, UnsafeCell};
 
-use super::{Core, Counts, Join, LocalHandle, LocalTask, QUEUED, guard};
+use super::{Core, Counts, Join, LocalHandle, LocalTask, QUEUED, UNLISTED, guard};
 use crate::header::Header;
 use crate::queue::Queue;
 
@@ -42,14 +42,8 @@ enum Stage<F: Future> {
     Ended(Outcome<F::Output>),
 }
 
-/// Makes a task that is queued, with three references: for the list of live tasks, for the ready queue, for its handle.
-///
-/// The caller is on the owner's thread of `queue`.
-pub(crate) fn new<F>(
-    queue: Arc<Queue>,
-    header: Header,
-    future: F,
-) -> (LocalTask, LocalTask, LocalHandle<F::Output>)
+/// Makes a task for `queue` that is in no list yet, with two references. The caller has it to himself until he hands it over.
+pub(crate) fn new<F>(queue: Arc<Queue>, header: Header, future: F) -> (LocalTask, LocalHandle<F::Output>)
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -65,9 +59,10 @@ where
             }
         },
         queue,
-        counts: Counts::new(3),
+        counts: Counts::new(2),
         flags: QUEUED.into(),
         is_woken_remotely: AtomicBool::new(false),
+        slot: UNLISTED.into(),
         join: Join::new(),
         header,
         #[cfg(loom)]
@@ -76,7 +71,7 @@ where
     let whole = Box::new(Whole { core, stage: UnsafeCell::new(Stage::Future(future)) });
     // The pointer may reach the whole, which a `&Core` may not.
     let pointer = NonNull::from(Box::leak(whole)).cast::<Core>();
-    (LocalTask(pointer), LocalTask(pointer), LocalHandle::new(LocalTask(pointer)))
+    (LocalTask(pointer), LocalHandle::new(LocalTask(pointer)))
 }
 
 impl<F: Future> Whole<F> {

@@ -7,5 +7,6 @@ mod closing;
 mod order;
 mod panics;
 mod remote;
+mod spawner;
 mod support;
 mod task;

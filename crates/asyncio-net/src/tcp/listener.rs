@@ -10,6 +10,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, Socket, SocketOption, Type, adopt, socket};
 use futures_core::Stream;
 
+use crate::about::about;
 use crate::addr::ToSocketAddrs;
 use crate::tcp::accept::Accepting;
 use crate::tcp::stream::TcpStream;
@@ -61,7 +62,7 @@ impl TcpListener {
         for addr in addrs.to_socket_addrs().await? {
             match Self::bind_to(addr) {
                 Ok(listener) => return Ok(listener),
-                Err(error) => last = io::Error::new(error.kind(), format!("listening at {addr}: {error}")),
+                Err(error) => last = about(format_args!("listening at {addr}"), error),
             }
         }
         Err(last)

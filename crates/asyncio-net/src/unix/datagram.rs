@@ -9,7 +9,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, SockAddr, Socket, Type, adopt, socket};
 
 use crate::datagram::{self, Taking};
-use crate::unix::{at, path_address, std_address, system_address};
+use crate::unix::{at, busy, path_address, std_address, system_address};
 
 /// A datagram socket of one machine: datagrams arrive whole, in order, and are not lost; whoever sends too fast waits. Any number of tasks
 /// may send and receive on it at the same time, by `&self`.
@@ -145,25 +145,23 @@ impl UnixDatagram {
         datagram::send(&*self.socket, buf, None).await
     }
 
-    /// Sends a datagram to a path, and returns its length.
+    /// Sends a datagram to a path, and returns its length. Where the receiver's queue is full it waits, and tries again.
     ///
     /// # Errors
     ///
-    /// Fails with what the system says, as in "not found"; the error names the path.
+    /// Fails with what the system says, as in "not found".
     pub async fn send_to(&self, buf: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
-        let path = path.as_ref();
-        let addr = path_address(path)?;
-        let sent = datagram::send(&*self.socket, buf, Some(&addr)).await;
-        sent.map_err(|error| at(path, "sending to", error))
+        let addr = path_address(path.as_ref())?;
+        busy::send_to(&*self.socket, buf, &addr).await
     }
 
-    /// Sends a datagram to an address, which may be an abstract name.
+    /// Sends a datagram to an address, which may be an abstract name, as [`send_to`](Self::send_to) does.
     ///
     /// # Errors
     ///
     /// Fails with what the system says, and where the address is without a name.
     pub async fn send_to_addr(&self, buf: &[u8], addr: &SocketAddr) -> io::Result<usize> {
-        datagram::send(&*self.socket, buf, Some(&system_address(addr)?)).await
+        busy::send_to(&*self.socket, buf, &system_address(addr)?).await
     }
 
     /// Receives a datagram, and returns its length.
@@ -212,6 +210,8 @@ impl UnixDatagram {
     }
 
     /// Shuts one direction down, or both.
+    ///
+    /// On Linux a datagram socket that is shut down for reading has neither datagrams nor an end: whoever receives waits for ever.
     ///
     /// # Errors
     ///

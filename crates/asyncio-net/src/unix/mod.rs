@@ -1,6 +1,6 @@
 //! Unix sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`], by paths, by abstract names, or by nothing.
 
-mod connect;
+mod busy;
 mod datagram;
 mod listener;
 mod stream;
@@ -19,6 +19,7 @@ use std::path::Path;
 
 use asyncio_reactor::SockAddr;
 
+use crate::about::about;
 use crate::halves;
 
 /// The reading direction of a [`UnixStream`], owned.
@@ -43,6 +44,13 @@ impl OwnedReadHalf {
 fn path_address(path: &Path) -> io::Result<SockAddr> {
     if path.as_os_str().is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path of a Unix socket is empty"));
+    }
+    if path.as_os_str().as_bytes().contains(&0) {
+        // The system would take what stands before it for the path, or an abstract name if nothing does.
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path of a Unix socket contains a zero byte",
+        ));
     }
     SockAddr::unix(path).map_err(|error| at(path, "the path of a Unix socket", error))
 }
@@ -82,11 +90,12 @@ fn std_address(addr: &SockAddr) -> io::Result<SocketAddr> {
             return SocketAddr::from_abstract_name(name);
         }
     }
-    // No path at all is a socket without a name.
+    // No path at all is a socket without a name; so is one whose path std cannot hold.
     SocketAddr::from_pathname(addr.as_pathname().unwrap_or(Path::new("")))
+        .or_else(|_| SocketAddr::from_pathname(""))
 }
 
 /// An error that says which path it is about.
 fn at(path: &Path, what: &str, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{what} {}: {error}", path.display()))
+    about(format_args!("{what} {}", path.display()), error)
 }

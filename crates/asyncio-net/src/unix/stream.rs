@@ -11,7 +11,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Socket, Type, adopt};
 
 use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
-use crate::unix::connect::connected;
+use crate::unix::busy::connected;
 use crate::unix::{OwnedReadHalf, OwnedWriteHalf, at, path_address, std_address, system_address};
 
 /// A connection between two processes of one machine, with [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`].

@@ -51,9 +51,14 @@ fn writes() {
         let (mut client, mut server) = pair().await;
         let chunk = vec![7; 65_536];
         let mut sent = 0;
-        // Until the socket is full: then a write waits, and is dropped.
-        while let Some(n) = polled(client.write(&chunk), 1).await {
-            sent += n.unwrap();
+        // Until the socket is full: then a write waits, and is dropped. One that waits for its budget goes on after a turn.
+        let mut waits = 0;
+        while waits < 2 {
+            match polled(client.write(&chunk), 1).await {
+                Some(n) => (sent, waits) = (sent + n.unwrap(), 0),
+                None => waits += 1,
+            }
+            yield_now().await;
         }
         for polls in 1..3 {
             if let Some(n) = polled(client.write(&chunk), polls.min(1)).await {
@@ -113,6 +118,29 @@ fn datagrams() {
             }
             assert_eq!(other.recv(&mut buf).await.unwrap(), 4);
         }
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn datagrams_that_wait_for_room() {
+    use asyncio_net::UnixDatagram;
+    on_each_selector(async || {
+        let (one, other) = UnixDatagram::pair().unwrap();
+        let (mut sent, mut waits) = (0, 0);
+        while waits < 10 {
+            match polled(one.send(b"datagram"), 1).await {
+                Some(n) => (sent, waits) = (sent + usize::from(n.unwrap() == 8), 0),
+                None => waits += 1,
+            }
+            yield_now().await;
+        }
+        let mut received = 0;
+        while let Some(n) = polled(other.recv(&mut [0; 16]), 1).await {
+            received += usize::from(n.unwrap() == 8);
+            yield_now().await;
+        }
+        assert_eq!(received, sent, "what was dropped was not sent");
     });
 }
 

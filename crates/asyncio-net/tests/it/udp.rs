@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use asyncio_net::UdpSocket;
+use asyncio_reactor::{OptionName, SocketOption};
 use asyncio_tasks::{spawn_local, timeout};
 use static_assertions::assert_impl_all;
 
@@ -60,8 +61,8 @@ fn a_peer_that_is_gone_is_an_error_once() {
         let gone = bound().await.local_addr().unwrap();
         one.connect(gone).await.unwrap();
         one.send(b"anybody there?").await.unwrap();
-        let error = one.recv(&mut [0; 8]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let refused = timeout(Duration::from_secs(20), one.recv(&mut [0; 8])).await.unwrap();
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         let again = timeout(Duration::from_millis(5), one.recv(&mut [0; 8])).await;
         assert!(again.is_err(), "it waits for what comes next");
     });
@@ -83,6 +84,8 @@ fn many_tasks_share_one_socket() {
             })
             .collect();
         let sender = bound().await;
+        // Until all of them wait.
+        timeout(Duration::from_millis(5), std::future::pending::<()>()).await.unwrap_err();
         for n in 0..20_u32 {
             sender.send_to(&n.to_be_bytes(), to).await.unwrap();
         }
@@ -116,7 +119,11 @@ fn options_and_std() {
         assert!(!one.broadcast().unwrap());
         one.set_broadcast(true).unwrap();
         assert!(one.broadcast().unwrap());
-        one.set_ttl(7).unwrap();
+        let v6 = UdpSocket::bind("[::1]:0").await.unwrap();
+        for socket in [&one, &v6] {
+            socket.set_ttl(7).unwrap();
+            assert_eq!(socket.socket().option(OptionName::Ttl).unwrap(), SocketOption::Ttl(7));
+        }
         assert!(one.take_error().unwrap().is_none());
         let addr = one.local_addr().unwrap();
         let back = UdpSocket::from_std(one.into_std().unwrap()).unwrap();

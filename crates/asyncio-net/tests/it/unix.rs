@@ -163,7 +163,8 @@ fn a_sender_waits_while_the_receiver_does_not_read() {
                 one.send(&n.to_be_bytes()).await.unwrap();
             }
         });
-        for _ in 0..10 {
+        // Each turn of the sender is worth 128 datagrams, its budget.
+        for _ in 0..100 {
             yield_now().await;
         }
         assert!(!sending.is_finished(), "two thousand datagrams fit into the queue");
@@ -173,6 +174,41 @@ fn a_sender_waits_while_the_receiver_does_not_read() {
             assert_eq!((received.unwrap(), u32::from_be_bytes(buf)), (4, n), "in order, none lost");
         }
         sending.await.unwrap();
+    });
+}
+
+/// Nothing tells a sender that is not connected when the receiver has room again.
+#[test]
+fn senders_wait_for_a_receiver_by_name_too() {
+    on_each_selector(async || {
+        for is_connected in [false, true] {
+            let folder = Folder::new();
+            let path = folder.path("receiver");
+            let receiver = UnixDatagram::bind(&path).unwrap();
+            let sending = spawn_local(async move {
+                let sender = UnixDatagram::unbound().unwrap();
+                if is_connected {
+                    sender.connect(&path).await.unwrap();
+                }
+                for n in 0..500_u32 {
+                    let sent = match is_connected {
+                        true => sender.send(&n.to_be_bytes()).await,
+                        false => sender.send_to(&n.to_be_bytes(), &path).await,
+                    };
+                    assert_eq!(sent.unwrap(), 4);
+                }
+            });
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            assert!(!sending.is_finished(), "five hundred datagrams fit into the queue");
+            let mut buf = [0; 4];
+            for n in 0..500_u32 {
+                let received = timeout(Duration::from_secs(20), receiver.recv(&mut buf)).await.unwrap();
+                assert_eq!((received.unwrap(), u32::from_be_bytes(buf)), (4, n), "in order, none lost");
+            }
+            sending.await.unwrap();
+        }
     });
 }
 
@@ -204,6 +240,36 @@ fn abstract_names() {
     });
 }
 
+/// Linux lets a path fill the whole of `sun_path`, and then says a length beyond it. Any client may have such a name.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_with_a_path_of_108_bytes_does_not_hurt() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
+    on_each_selector(async || {
+        let folder = Folder::new();
+        let long = |name: &str| {
+            let path = folder.path(name);
+            let missing = 108 - path.as_os_str().len();
+            SocketAddrUnix::new(folder.path(&format!("{name}{}", "x".repeat(missing)))).unwrap()
+        };
+        let (streams, datagrams) = (folder.path("streams"), folder.path("datagrams"));
+        let listener = UnixListener::bind(&streams).unwrap();
+        let client = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        bind(&client, &long("s")).unwrap();
+        connect(&client, &SocketAddrUnix::new(&streams).unwrap()).unwrap();
+        let (_server, from) = listener.accept().await.unwrap();
+        assert!(from.is_unnamed());
+
+        let receiver = UnixDatagram::bind(&datagrams).unwrap();
+        let sender = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
+        bind(&sender, &long("d")).unwrap();
+        sendto(&sender, b"x", rustix::net::SendFlags::empty(), &SocketAddrUnix::new(&datagrams).unwrap())
+            .unwrap();
+        let (n, from) = receiver.recv_from(&mut [0; 4]).await.unwrap();
+        assert!(n == 1 && from.is_unnamed());
+    });
+}
+
 #[test]
 fn errors_name_the_path() {
     on_each_selector(async || {
@@ -214,7 +280,7 @@ fn errors_name_the_path() {
         assert!(error.kind() == io::ErrorKind::NotFound && names_it(&error), "{error}");
         let datagram = UnixDatagram::unbound().unwrap();
         let error = datagram.send_to(b"x", &path).await.unwrap_err();
-        assert!(error.kind() == io::ErrorKind::NotFound && names_it(&error), "{error}");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
         let error = datagram.connect(&path).await.unwrap_err();
         assert!(error.kind() == io::ErrorKind::NotFound && names_it(&error), "{error}");
 
@@ -227,6 +293,9 @@ fn errors_name_the_path() {
         let too_long = Path::new("/").join("x".repeat(200));
         assert_eq!(UnixListener::bind(&too_long).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(UnixListener::bind("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        for zero in ["\0abstract?", "cut\0off"] {
+            assert_eq!(UnixListener::bind(zero).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
         let nameless = SocketAddr::from_pathname("").unwrap();
         assert_eq!(UnixListener::bind_addr(&nameless).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     });

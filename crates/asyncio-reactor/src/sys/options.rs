@@ -16,7 +16,7 @@ pub(crate) fn set_option(socket: &Socket, option: SocketOption) -> io::Result<()
         SocketOption::RecvBufferSize(size) => socket.set_recv_buffer_size(size),
         SocketOption::SendBufferSize(size) => socket.set_send_buffer_size(size),
         SocketOption::Linger(linger) => socket.set_linger(linger),
-        SocketOption::Ttl(hops) => socket.set_ttl_v4(hops),
+        SocketOption::Ttl(hops) => set_hops(socket, hops),
         SocketOption::Broadcast(on) => socket.set_broadcast(on),
     }
 }
@@ -31,9 +31,24 @@ pub(crate) fn option(socket: &Socket, name: OptionName) -> io::Result<SocketOpti
         OptionName::RecvBufferSize => SocketOption::RecvBufferSize(socket.recv_buffer_size()?),
         OptionName::SendBufferSize => SocketOption::SendBufferSize(socket.send_buffer_size()?),
         OptionName::Linger => SocketOption::Linger(socket.linger()?),
-        OptionName::Ttl => SocketOption::Ttl(socket.ttl_v4()?),
+        OptionName::Ttl => SocketOption::Ttl(hops(socket)?),
         OptionName::Broadcast => SocketOption::Broadcast(socket.broadcast()?),
     })
+}
+
+fn is_v6(socket: &Socket) -> io::Result<bool> {
+    Ok(socket.local_addr()?.is_ipv6())
+}
+
+fn set_hops(socket: &Socket, hops: u32) -> io::Result<()> {
+    if is_v6(socket)? {
+        return socket.set_unicast_hops_v6(hops);
+    }
+    socket.set_ttl_v4(hops)
+}
+
+fn hops(socket: &Socket) -> io::Result<u32> {
+    if is_v6(socket)? { socket.unicast_hops_v6() } else { socket.ttl_v4() }
 }
 
 #[cfg(unix)]

@@ -124,6 +124,10 @@ fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
         let error = "more descriptors than one message can carry: 253";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
     }
+    if message.bufs.len() > SLICES_MAX && socket.r#type()? != Type::STREAM {
+        let error = "more slices than one datagram can be sent from: 1024";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
     let flags = SendFlags::NOSIGNAL;
     let bufs = &message.bufs[..message.bufs.len().min(SLICES_MAX)];
     Ok(match message.addr {
@@ -135,6 +139,12 @@ fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
 fn to_sock_addr(addr: SocketAddrAny) -> io::Result<SockAddr> {
     if let Ok(addr) = std::net::SocketAddr::try_from(addr.clone()) {
         return Ok(addr.into());
+    }
+    #[cfg(target_os = "linux")]
+    if addr.addr_len() as usize > size_of::<libc::sockaddr_un>() {
+        // Linux lets a path fill `sun_path` without a zero at its end, and then says one byte more than there is (unix(7), BUGS).
+        // Neither rustix nor std can hold such a path; its owner stays without a name.
+        return SockAddr::unix("");
     }
     let addr = SocketAddrUnix::try_from(addr)?;
     // rustix reads an address without a name as an abstract name of no bytes.
