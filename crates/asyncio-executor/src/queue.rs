@@ -245,6 +245,11 @@ impl Owner {
         queue.is_entered().then(|| Self { queue: queue.clone(), _not_send: std::marker::PhantomData })
     }
 
+    /// Says whether a user's schedule is choosing right now (E2).
+    pub(crate) fn is_choosing(&self) -> bool {
+        self.local().try_borrow_mut().is_err()
+    }
+
     /// Returns an id of this queue's block.
     #[inline]
     pub(crate) fn fresh_id(&self) -> TaskId {
@@ -306,7 +311,7 @@ impl Owner {
 
     #[cold]
     fn take_remote_entries(&self) {
-        if self.local().try_borrow_mut().is_err() {
+        if self.is_choosing() {
             // E2: a user's schedule looks around from inside a choice. They stay where they are.
             return;
         }
@@ -357,8 +362,10 @@ impl Owner {
         let mut local = self.local().borrow_mut();
         local.round_left = 0;
         let shells = std::mem::take(&mut local.ready);
+        // A user's schedule may hold a `Spawner`, and that the queue.
+        let schedule = local.schedule.take();
         drop(local);
-        drop(shells);
+        drop((shells, schedule));
     }
 }
 

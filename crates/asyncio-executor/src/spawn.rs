@@ -155,7 +155,8 @@ impl Spawner {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if let Some(owner) = Owner::of(&self.queue) {
+        // Not where a user's schedule spawns from inside a choice: that takes the remote side, as its wakes do (E2 in `queue.rs`).
+        if let Some(owner) = Owner::of(&self.queue).filter(|owner| !owner.is_choosing()) {
             return if self.queue.is_closing() {
                 Err(LoopClosed::new())
             } else {

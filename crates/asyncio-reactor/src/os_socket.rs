@@ -150,6 +150,25 @@ impl OsSocket {
         }
     }
 
+    /// Sends to the address of a Unix socket. No event tells when there is room in its queue (unix(7)), and what is known of our own
+    /// socket says nothing about it: so it is tried at once, and a full queue is an error.
+    fn poll_send_by_name(&self, cx: &mut Context<'_>, message: &SendMsg<'_, '_>) -> Poll<io::Result<usize>> {
+        ready!(budget::poll_proceed(cx));
+        loop {
+            match sys::send(self.socket(), message) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let busy = "the receiver's queue of datagrams is full";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::ResourceBusy, busy)));
+                }
+                result => {
+                    budget::spend();
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+
     fn connect_step(&self, addr: &SockAddr) -> io::Result<()> {
         // Relaxed: it says only which of two system calls is next.
         if !self.is_connecting.load(Ordering::Relaxed) {
@@ -235,12 +254,10 @@ impl Socket for OsSocket {
         waiter: &mut Waiter,
         message: &SendMsg<'_, '_>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, waiter, Direction::Write, |_| match sys::send(self.socket(), message) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && names_unix_socket(message) => {
-                Err(io::Error::new(io::ErrorKind::ResourceBusy, "the receiver's queue of datagrams is full"))
-            }
-            result => result,
-        })
+        if message.addr.is_some_and(SockAddr::is_unix) {
+            return self.poll_send_by_name(cx, message);
+        }
+        self.poll_io(cx, waiter, Direction::Write, |_| sys::send(self.socket(), message))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -278,12 +295,6 @@ impl Socket for OsSocket {
         this.deregister()?;
         this.socket.take().map(OwnedDescriptor::from).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
-}
-
-/// No event tells when there is room in the queue of a Unix socket that is named at each send (unix(7)).
-#[inline]
-fn names_unix_socket(message: &SendMsg<'_, '_>) -> bool {
-    message.addr.is_some_and(SockAddr::is_unix)
 }
 
 impl Drop for OsSocket {

@@ -153,3 +153,30 @@ fn drops_stay_on_the_executors_thread() {
     drop(executor);
     assert_eq!(drops.get(), 1);
 }
+
+/// A schedule that spawns while it chooses, and holds what keeps the queue: the task comes later, and nothing is left behind.
+#[test]
+fn a_schedule_may_spawn() {
+    #[derive(Debug)]
+    struct Spawns(std::sync::mpsc::Receiver<Spawner>, Drops);
+    impl asyncio_executor::Schedule for Spawns {
+        fn next(&mut self, _ready: asyncio_executor::ReadyTasks<'_>) -> usize {
+            if let Ok(spawner) = self.0.try_recv() {
+                let drops = self.1.clone();
+                drop(spawner.spawn(TaskOptions::here(), async move { drop(drops.guard()) }).unwrap());
+            }
+            0
+        }
+    }
+    let drops = Drops::default();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let schedule = Spawns(receiver, drops.clone());
+    let executor = LocalExecutor::with_schedule(Waker::noop().clone(), schedule);
+    let _entered = executor.enter();
+    // One is taken out in a choice, the other one is left inside.
+    sender.send(executor.spawner()).unwrap();
+    executor.spawn(async {}).detach();
+    while executor.run_round() > 0 {}
+    assert_eq!(drops.get(), 1);
+    sender.send(executor.spawner()).unwrap();
+}

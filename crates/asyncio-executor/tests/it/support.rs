@@ -28,7 +28,7 @@ impl Future for Yield {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Drops(Arc<AtomicUsize>);
 
 impl Drops {

@@ -243,30 +243,37 @@ fn abstract_names() {
 /// Linux lets a path fill the whole of `sun_path`, and then says a length beyond it. Any client may have such a name.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_client_with_a_path_of_108_bytes_does_not_hurt() {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
+fn a_client_with_a_path_of_any_length_does_not_hurt() {
+    use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
     on_each_selector(async || {
-        let folder = Folder::new();
-        let long = |name: &str| {
-            let path = folder.path(name);
-            let missing = 108 - path.as_os_str().len();
-            SocketAddrUnix::new(folder.path(&format!("{name}{}", "x".repeat(missing)))).unwrap()
-        };
-        let (streams, datagrams) = (folder.path("streams"), folder.path("datagrams"));
-        let listener = UnixListener::bind(&streams).unwrap();
-        let client = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
-        bind(&client, &long("s")).unwrap();
-        connect(&client, &SocketAddrUnix::new(&streams).unwrap()).unwrap();
-        let (_server, from) = listener.accept().await.unwrap();
-        assert!(from.is_unnamed());
+        for length in [106, 107, 108] {
+            let folder = Folder::new();
+            let long = |name: &str| {
+                let missing = length - folder.path(name).as_os_str().len();
+                folder.path(&format!("{name}{}", "x".repeat(missing)))
+            };
+            let check = |from: &SocketAddr, path: &Path| {
+                assert!(
+                    if length < 108 { from.as_pathname() == Some(path) } else { from.is_unnamed() },
+                    "{length}"
+                );
+            };
+            let (streams, datagrams) = (folder.path("streams"), folder.path("datagrams"));
+            let listener = UnixListener::bind(&streams).unwrap();
+            let client = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+            bind(&client, &SocketAddrUnix::new(long("s")).unwrap()).unwrap();
+            connect(&client, &SocketAddrUnix::new(&streams).unwrap()).unwrap();
+            let (_server, from) = listener.accept().await.unwrap();
+            check(&from, &long("s"));
 
-        let receiver = UnixDatagram::bind(&datagrams).unwrap();
-        let sender = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
-        bind(&sender, &long("d")).unwrap();
-        sendto(&sender, b"x", rustix::net::SendFlags::empty(), &SocketAddrUnix::new(&datagrams).unwrap())
-            .unwrap();
-        let (n, from) = receiver.recv_from(&mut [0; 4]).await.unwrap();
-        assert!(n == 1 && from.is_unnamed());
+            let receiver = UnixDatagram::bind(&datagrams).unwrap();
+            let sender = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
+            bind(&sender, &SocketAddrUnix::new(long("d")).unwrap()).unwrap();
+            sendto(&sender, b"x", SendFlags::empty(), &SocketAddrUnix::new(&datagrams).unwrap()).unwrap();
+            let (n, from) = receiver.recv_from(&mut [0; 4]).await.unwrap();
+            assert_eq!(n, 1);
+            check(&from, &long("d"));
+        }
     });
 }
 

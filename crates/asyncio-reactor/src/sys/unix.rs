@@ -20,6 +20,9 @@ pub type OwnedDescriptor = OwnedFd;
 
 /// How many descriptors one message may bring: Linux's `SCM_MAX_FD`.
 const RIGHTS_MAX: usize = 253;
+/// The size of Linux's `sockaddr_un`: a family, and a path of 108 bytes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SOCKADDR_UN: usize = 110;
 /// How many slices one call takes: Linux's `IOV_MAX`. More of them are a short read or write, not an error.
 const SLICES_MAX: usize = 1024;
 
@@ -140,8 +143,8 @@ fn to_sock_addr(addr: SocketAddrAny) -> io::Result<SockAddr> {
     if let Ok(addr) = std::net::SocketAddr::try_from(addr.clone()) {
         return Ok(addr.into());
     }
-    #[cfg(target_os = "linux")]
-    if addr.addr_len() as usize > size_of::<libc::sockaddr_un>() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if addr.addr_len() as usize > SOCKADDR_UN {
         // Linux lets a path fill `sun_path` without a zero at its end, and then says one byte more than there is (unix(7), BUGS).
         // Neither rustix nor std can hold such a path; its owner stays without a name.
         return SockAddr::unix("");
@@ -154,6 +157,8 @@ fn to_sock_addr(addr: SocketAddrAny) -> io::Result<SockAddr> {
         return SockAddr::unix(std::ffi::OsStr::from_bytes(&[b"\0", name].concat()));
     }
     let path = addr.path_bytes().unwrap_or_default();
+    // rustix leaves the zero at the end of a path that fills the place but for that.
+    let path = path.strip_suffix(b"\0").unwrap_or(path);
     SockAddr::unix(std::ffi::OsStr::from_bytes(path))
 }
 
