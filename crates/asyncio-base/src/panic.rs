@@ -47,11 +47,15 @@ pub fn catch_and_store<R>(first: &mut Option<Payload>, f: impl FnOnce() -> R) ->
 }
 
 /// Drops what a panic carried, whose own `Drop` may panic, and must not pass either.
-pub fn discard(payload: Payload) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Enough: a payload whose payload panics is nobody's wish.
-        std::mem::forget(again);
+pub fn discard(mut payload: Payload) {
+    // What the drop of a payload panics with is a payload again, and mostly a plain text.
+    for _ in 0..8 {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(again) => payload = again,
+        }
     }
+    std::mem::forget(payload);
 }
 
 /// Returns the text of a panic, or says that it has none.
