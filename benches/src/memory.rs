@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::process::{self, Server, Sharing};
 use crate::subject::Subject;
@@ -38,9 +38,9 @@ pub fn connection(subject: &str) -> Result<f64> {
     let count = (process::raise_descriptors()? as usize).saturating_sub(200).min(9000);
     let server = Server::start(subject, BUFFER, 0, Sharing::Scheduled)?;
     // The first connections pay for what is made once.
-    let _warm = Parked::start(server.port, 100)?;
+    let _warm = Parked::start(&server, 100)?;
     let before = process::resident(server.pid())?;
-    let _parked = Parked::start(server.port, count)?;
+    let _parked = Parked::start(&server, count)?;
     let after = process::resident(server.pid())?;
     Ok((after - before) as f64 / count as f64 - BUFFER as f64)
 }
@@ -49,14 +49,25 @@ pub fn connection(subject: &str) -> Result<f64> {
 struct Parked(std::process::Child);
 
 impl Parked {
-    fn start(port: u16, count: usize) -> Result<Self> {
-        let arguments = ["park", &port.to_string(), &count.to_string()];
+    /// Connects, and waits until the server has accepted all and has nothing left to do.
+    fn start(server: &Server, count: usize) -> Result<Self> {
+        let wanted = process::descriptors(server.pid())? + count;
+        let arguments = ["park", &server.port.to_string(), &count.to_string()];
         let mut child = process::again(&arguments)?.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("its output is a pipe")?).read_line(&mut line)?;
-        // Connected is not yet accepted.
-        std::thread::sleep(Duration::from_millis(500));
-        Ok(Self(child))
+        let this = Self(child);
+        let end = Instant::now() + Duration::from_secs(60);
+        let mut used = None;
+        loop {
+            let now = Some(process::cpu_time(server.pid())?);
+            if process::descriptors(server.pid())? >= wanted && used == now {
+                return Ok(this);
+            }
+            ensure!(Instant::now() < end, "the server does not accept {count} connections");
+            used = now;
+            std::thread::sleep(Duration::from_millis(20)); // between two looks
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Case;
+use crate::process;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -63,6 +64,12 @@ impl Report {
         machine.insert("cpus".into(), std::thread::available_parallelism()?.to_string());
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         machine.insert("kernel".into(), kernel.trim().into());
+        let sharing = if process::may_run_in_turn() {
+            "in turn (SCHED_FIFO)"
+        } else {
+            "as scheduled: `chrt --fifo` is refused, and the ratios jump by a tenth"
+        };
+        machine.insert("two on one cpu".into(), sharing.into());
         Ok(Self { machine, rows: Vec::new(), samples: BTreeMap::new() })
     }
 

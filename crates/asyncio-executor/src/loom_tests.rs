@@ -65,6 +65,20 @@ impl Slot {
     }
 }
 
+/// Spawns a task that ends when it is polled and `is_done`, polls it once, and returns its waker.
+fn waker_of(executor: &LocalExecutor, is_done: impl Fn() -> bool + 'static) -> Waker {
+    let slot = Arc::new(Mutex::new(None));
+    let place = slot.clone();
+    executor.spawn(poll_fn(move |cx| {
+        place.lock().get_or_insert_with(|| cx.waker().clone());
+        if is_done() { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    let _entered = executor.enter();
+    executor.run_round();
+    let waker = slot.lock().take();
+    waker.unwrap()
+}
+
 /// Counts its drops.
 struct Counted(Arc<AtomicU32>);
 
@@ -97,20 +111,8 @@ fn two_remote_wakes_against_poll() {
         let (park, unpark) = Park::new();
         let executor = LocalExecutor::new(unpark);
         let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-        let waker = Arc::new(Mutex::new(None));
-        executor.spawn({
-            let (flags, place) = (flags.clone(), waker.clone());
-            poll_fn(move |cx| {
-                place.lock().get_or_insert_with(|| cx.waker().clone());
-                let all = flags.iter().all(|flag| flag.load(Ordering::Relaxed));
-                if all { Poll::Ready(()) } else { Poll::Pending }
-            })
-        });
-        {
-            let _entered = executor.enter();
-            executor.run_round();
-        }
-        let waker: Waker = waker.lock().take().unwrap();
+        let seen = flags.clone();
+        let waker = waker_of(&executor, move || seen.iter().all(|flag| flag.load(Ordering::Relaxed)));
         let remotes = [0, 1].map(|n| {
             let (flags, waker) = (flags.clone(), waker.clone());
             thread::spawn(move || {
@@ -212,20 +214,11 @@ fn remote_wake_against_close() {
         let (_, unpark) = Park::new();
         let executor = LocalExecutor::new(unpark);
         let drops = Arc::new(AtomicU32::new(0));
-        let waker = Arc::new(Mutex::new(None));
-        executor.spawn({
-            let (guard, place) = (Counted(drops.clone()), waker.clone());
-            poll_fn(move |cx| {
-                let _ = &guard;
-                *place.lock() = Some(cx.waker().clone());
-                Poll::<()>::Pending
-            })
+        let guard = Counted(drops.clone());
+        let waker = waker_of(&executor, move || {
+            let _ = &guard;
+            false
         });
-        {
-            let _entered = executor.enter();
-            executor.run_round();
-        }
-        let waker: Waker = waker.lock().take().unwrap();
         let remote = thread::spawn(move || waker.wake());
         // Keeps the queue until the end: `Arc` is std's, so loom does not see that its last drop comes after all others.
         let _keeps_queue = executor.main_waker();

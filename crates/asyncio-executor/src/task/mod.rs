@@ -5,6 +5,7 @@
 //!
 //! - K1: flags and stage belong to the owner: the thread on which the queue was made. A reference knows that it is on it where the queue is
 //!   entered ([`Queue::is_entered`]) or where an `Owner` is at hand. Everywhere else it goes the remote way, which is always right.
+//!   A task that is `UNLISTED` has no owner yet: whoever made it has it to himself, with its handle, until he hands it over.
 //! - K2: a task is in the ready queue at most once: `QUEUED` says so. A wake while it is being polled only sets the flag; the end of the poll
 //!   puts it into the queue. So no poll nests in another one of the same task.
 //! - K3: a remote wake sets `is_woken_remotely` and, if it was clear, pushes a reference to the remote side. The owner clears it when it

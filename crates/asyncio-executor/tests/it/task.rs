@@ -18,47 +18,33 @@ fn poll_once<T>(handle: &mut Handle<T>, waker: &Waker) -> Poll<Option<T>> {
 
 #[test]
 fn a_poll_does_not_nest_in_itself() {
-    let executor = Rc::new(executor());
-    let _entered = executor.enter();
-    let (is_inside, polls) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
-    let (inner, inside, count) = (executor.clone(), is_inside, polls.clone());
-    executor
-        .spawn(poll_fn(move |cx| {
-            assert!(!inside.replace(true), "polled inside of its own poll");
-            count.set(count.get() + 1);
-            cx.waker().wake_by_ref();
-            let other = inner.spawn(async {});
-            inner.run_round();
-            assert!(other.is_finished(), "but others are");
-            inside.set(false);
-            if count.get() < 3 { Poll::Pending } else { Poll::Ready(()) }
-        }))
-        .detach();
-    for _ in 0..5 {
-        executor.run_round();
+    let by_own_thread = |waker: &Waker| waker.wake_by_ref();
+    let by_another = |waker: &Waker| {
+        let waker = waker.clone();
+        std::thread::spawn(move || waker.wake()).join().unwrap();
+    };
+    for wake in [by_own_thread as fn(&Waker), by_another] {
+        let executor = Rc::new(executor());
+        let _entered = executor.enter();
+        let (is_inside, polls) = (Cell::new(false), Rc::new(Cell::new(0)));
+        let (inner, count) = (executor.clone(), polls.clone());
+        executor
+            .spawn(poll_fn(move |cx| {
+                assert!(!is_inside.replace(true), "polled inside of its own poll");
+                count.set(count.get() + 1);
+                wake(cx.waker());
+                let other = inner.spawn(async {});
+                inner.run_round();
+                assert!(other.is_finished(), "but others are");
+                is_inside.set(false);
+                if count.get() < 3 { Poll::Pending } else { Poll::Ready(()) }
+            }))
+            .detach();
+        for _ in 0..5 {
+            executor.run_round();
+        }
+        assert_eq!((polls.get(), executor.len()), (3, 0));
     }
-    assert_eq!((polls.get(), executor.len()), (3, 0));
-}
-
-#[test]
-fn a_remote_wake_inside_of_a_poll_does_not_nest_either() {
-    let executor = Rc::new(executor());
-    let _entered = executor.enter();
-    let polls = Rc::new(Cell::new(0));
-    let (inner, count) = (executor.clone(), polls.clone());
-    executor
-        .spawn(poll_fn(move |cx| {
-            count.set(count.get() + 1);
-            let waker = cx.waker().clone();
-            std::thread::spawn(move || waker.wake()).join().unwrap();
-            inner.run_round();
-            if count.get() < 3 { Poll::Pending } else { Poll::Ready(()) }
-        }))
-        .detach();
-    for _ in 0..5 {
-        executor.run_round();
-    }
-    assert_eq!((polls.get(), executor.len()), (3, 0));
 }
 
 #[test]

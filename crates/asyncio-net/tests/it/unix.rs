@@ -212,6 +212,30 @@ fn senders_wait_for_a_receiver_by_name_too() {
     });
 }
 
+/// A send by name must not wait for its own socket: with much of it unread at another receiver, no event comes when this one has room.
+#[test]
+fn a_send_by_name_does_not_wait_for_somebody_elses_receiver() {
+    on_each_selector(async || {
+        let folder = Folder::new();
+        let (idle, busy) = (folder.path("idle"), folder.path("busy"));
+        let _idle = UnixDatagram::bind(&idle).unwrap();
+        let receiver = UnixDatagram::bind(&busy).unwrap();
+        let sending = spawn_local(async move {
+            let sender = UnixDatagram::unbound().unwrap();
+            sender.send_to(&[0; 60_000], &idle).await.unwrap();
+            for _ in 0..500 {
+                sender.send_to(b"x", &busy).await.unwrap();
+            }
+        });
+        timeout(Duration::from_millis(20), std::future::pending::<()>()).await.unwrap_err();
+        assert!(!sending.is_finished(), "five hundred datagrams fit into the queue");
+        for _ in 0..500 {
+            timeout(Duration::from_secs(20), receiver.recv(&mut [0; 4])).await.unwrap().unwrap();
+        }
+        sending.await.unwrap();
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn abstract_names() {

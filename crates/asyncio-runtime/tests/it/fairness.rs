@@ -80,6 +80,7 @@ fn timers_fire_while_a_slow_main_never_stops() {
         poll_fn(|cx| {
             polls += 1;
             assert!(polls < 100, "no look at the timers in 100 ms");
+            // A poll that takes long: that it blocks the loop is what the test is about.
             std::thread::sleep(Duration::from_millis(1));
             cx.waker().wake_by_ref();
             if timer.is_finished() { Poll::Ready(()) } else { Poll::Pending }
