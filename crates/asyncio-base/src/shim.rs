@@ -16,6 +16,11 @@ mod imp {
     pub use std::sync::{Arc, Weak};
     pub use std::thread;
 
+    /// Nothing: between a `SeqCst` write and a `SeqCst` read that must not pass it. Under loom, which takes such accesses for `AcqRel`, it is
+    /// the fence that they imply.
+    #[inline]
+    pub fn seq_cst() {}
+
     /// A cell whose accesses a model can check; std's, in loom's shape.
     #[derive(Debug, Default)]
     pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
@@ -88,6 +93,11 @@ mod imp {
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub use loom::thread;
+    /// The fence that `SeqCst` accesses imply: loom takes them for `AcqRel`.
+    pub fn seq_cst() {
+        fence(Ordering::SeqCst);
+    }
+
     // std's, since loom's `Arc` cannot hold a `dyn Trait`; the counts are not what the models are about.
     pub use std::sync::{Arc, Weak};
 
@@ -128,5 +138,5 @@ mod imp {
 
 pub use imp::{
     Arc, AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering,
-    UnsafeCell, Weak, fence, thread,
+    UnsafeCell, Weak, fence, seq_cst, thread,
 };

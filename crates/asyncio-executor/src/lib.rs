@@ -1,4 +1,5 @@
-//! Wakers → polls: [`LocalExecutor`], which runs tasks on one thread, first in, first out, and [`block_on`].
+//! Wakers → polls: [`LocalExecutor`], which runs tasks on one thread, first in, first out; [`Executor`], which shares them between several;
+//! and [`block_on`].
 //!
 //! The executor never blocks and knows neither time nor I/O. Whoever owns it calls [`run_round`](LocalExecutor::run_round) and
 //! decides what to do when nothing is ready: a loop waits for events, a test looks at what happened, a program without any I/O
@@ -34,7 +35,7 @@
 //! which it is; besides, 16 bytes in the list of live tasks, and 8 in the queue while it is ready. A wake on its own thread, a clone of a
 //! waker and its drop take no atomic.
 //!
-//! Tasks that [`spawn_on`] makes for executors of others stand on the crate `async-task`.
+//! Tasks that several workers may poll, and those that [`spawn_on`] makes for executors of others, stand on the crate `async-task`.
 
 #![deny(unsafe_code)]
 
@@ -43,10 +44,13 @@ mod schedule;
 mod spawn;
 mod task;
 
+mod current;
 mod local;
 mod queue;
 
 mod foreign;
+mod runnable;
+mod workers;
 
 mod block_on;
 
@@ -54,9 +58,11 @@ mod block_on;
 mod loom_tests;
 
 pub use block_on::block_on;
-pub use foreign::{Runnable, Spawn, spawn_on};
+pub use foreign::{Spawn, spawn_on};
 pub use header::{Header, TaskId};
-pub use local::{EnterGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
+pub use local::{EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
 pub use queue::{Ran, Stopped};
+pub use runnable::Runnable;
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};
 pub use spawn::{Handle, Spawner, TaskOptions};
+pub use workers::{Executor, SpawnPinnedError, WorkerTaken, spawn, spawn_pinned};

@@ -6,8 +6,9 @@ use std::task::Waker;
 
 use asyncio_base::shim::Arc;
 
+use crate::current::{Entered, with_polled};
 use crate::header::Header;
-use crate::queue::{Entered, MainWaker, Owner, Queue, Ran, Stopped, with_polled};
+use crate::queue::{MainWaker, Owner, Queue, Ran, Stopped};
 use crate::schedule::Schedule;
 use crate::spawn::{self, Handle, Spawner, TaskOptions};
 
@@ -46,16 +47,20 @@ pub struct LocalExecutor {
 impl LocalExecutor {
     /// Makes an executor for this thread. `unpark` is woken after a wake from another thread.
     pub fn new(unpark: Waker) -> Self {
-        Self::on(Queue::new(unpark, None))
+        Self::on(Owner::new(Queue::new(unpark, None)))
     }
 
     /// Makes an executor with another order than first in, first out.
     pub fn with_schedule(unpark: Waker, schedule: impl Schedule) -> Self {
-        Self::on(Queue::new(unpark, Some(Box::new(schedule))))
+        Self::with_boxed_schedule(unpark, Box::new(schedule))
     }
 
-    fn on(queue: Queue) -> Self {
-        let owner = Owner::new(queue);
+    /// As [`with_schedule`](Self::with_schedule), for those who chose it at run time.
+    pub fn with_boxed_schedule(unpark: Waker, schedule: Box<dyn Schedule>) -> Self {
+        Self::on(Owner::new(Queue::new(unpark, Some(schedule))))
+    }
+
+    pub(crate) fn on(owner: Owner) -> Self {
         let main = Arc::new(MainWaker::new(owner.queue().clone()));
         Self { owner, main }
     }
@@ -153,7 +158,27 @@ impl LocalExecutor {
         self.owner.ready_count() > 0
     }
 
-    /// Returns how many tasks have not ended.
+    /// Looks for work, and returns `None` if there is some. Otherwise this executor's thread may wait, until something happens of its own, or
+    /// `unpark` is woken; then the guard is to be dropped.
+    ///
+    /// For one that is a worker of an [`Executor`](crate::Executor) the search goes on at the others, and others give it work while it
+    /// waits. For one by itself this is the negation of [`is_ready`](Self::is_ready).
+    #[must_use = "a worker counts as waiting until the guard is dropped"]
+    pub fn try_idle(&self) -> Option<IdleGuard<'_>> {
+        if self.owner.find_or_sleep() { None } else { Some(IdleGuard { owner: &self.owner }) }
+    }
+
+    /// Says that this worker will not run for a while: others are to take what is ready here and may be taken.
+    pub fn step_away(&self) {
+        self.owner.step_away();
+    }
+
+    /// Returns the number of this worker, if it is one of an [`Executor`](crate::Executor).
+    pub fn worker(&self) -> Option<usize> {
+        self.owner.seat().map(|seat| seat.index())
+    }
+
+    /// Returns how many tasks have not ended. Those of an [`Executor`](crate::Executor) are not among them.
     pub fn len(&self) -> usize {
         self.owner.task_count()
     }
@@ -197,7 +222,24 @@ impl fmt::Debug for EnterGuard {
     }
 }
 
-/// Spawns a task on the executor that is entered on this thread.
+/// While it lives, its worker counts as waiting. Made by [`LocalExecutor::try_idle`].
+pub struct IdleGuard<'a> {
+    owner: &'a Owner,
+}
+
+impl Drop for IdleGuard<'_> {
+    fn drop(&mut self) {
+        self.owner.rise();
+    }
+}
+
+impl fmt::Debug for IdleGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdleGuard").finish_non_exhaustive()
+    }
+}
+
+/// Spawns a task on the executor that is entered on this thread, to be polled on this thread.
 ///
 /// # Errors
 ///
@@ -219,7 +261,7 @@ pub fn current_header<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
 
 /// No executor is entered on this thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoExecutor(());
+pub struct NoExecutor(pub(crate) ());
 
 impl fmt::Display for NoExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@
 //! remote side takes wakes from every other thread.
 //!
 //! - E1: the local side is touched only by its *owner*, the thread on which the executor was made. Two ways lead to it: through
-//!   `LocalExecutor`, which is `!Send`, and through `CURRENT`, a thread-local that only the owner's `EnterGuard` sets.
+//!   `LocalExecutor`, which is `!Send`, and through what is current on a thread (`current.rs`), which only the owner's `EnterGuard` sets.
 //! - E2: a borrow of the local side never spans user code. Where a user's `Schedule` wakes a task from inside a choice, the
 //!   borrow is seen and the wake takes the remote side.
 //! - E3: the future of a task of this queue is polled and dropped on the owner alone (K4 in `task/mod.rs`), and `close` does not return
@@ -14,7 +14,7 @@
 
 #![expect(unsafe_code, reason = "one thread's side of a queue that all threads hold")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -27,9 +27,12 @@ use asyncio_base::shim::{Arc, AtomicBool, Ordering};
 use concurrent_queue::ConcurrentQueue;
 use slab::Slab;
 
-use crate::header::{Header, TaskId};
+use crate::current::{self, Entered};
+use crate::header::TaskId;
+use crate::runnable::Runnable;
 use crate::schedule::{ReadyTasks, Schedule};
 use crate::task::LocalTask;
+use crate::workers::{Attention, Found, FromHot, Member, Seat, Shared};
 
 /// The ready queue of one thread.
 pub(crate) struct Queue {
@@ -46,13 +49,30 @@ pub(crate) enum Entry {
     Task(LocalTask),
     /// The main future of a loop, which its owner polls in place.
     Main,
+    /// A token for the next item of this worker's ring, where others may have taken it from. So the order is one here too.
+    Shared,
+}
+
+/// What is to be run.
+enum Next {
+    Task(LocalTask),
+    Main,
+    Shared(Runnable),
+}
+
+/// How a task came to be ready.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Because {
+    Spawned,
+    Woken,
 }
 
 impl Entry {
     pub(crate) fn id(&self) -> TaskId {
         match self {
             Self::Task(task) => task.header().id(),
-            Self::Main => TaskId::MAIN,
+            // A worker of several has no schedule that could ask for the other one.
+            Self::Main | Self::Shared => TaskId::MAIN,
         }
     }
 }
@@ -87,6 +107,8 @@ struct Local {
     tasks: Slab<LocalTask>,
     /// `None` is first in, first out.
     schedule: Option<Box<dyn Schedule>>,
+    /// Its side of an executor of several workers, if it is one of them.
+    member: Option<Member<Runnable>>,
     budget: u32,
     next_id: u64,
     ids_end: u64,
@@ -101,24 +123,6 @@ unsafe impl<T> Send for Owned<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for Owned<T> {}
 
-#[cfg(not(loom))]
-thread_local! {
-    /// The queue that is entered on this thread: always that of the last owner in `ENTERED`, which keeps it alive, or null.
-    static CURRENT: Cell<*const Queue> = const { Cell::new(ptr::null()) };
-}
-
-#[cfg(loom)]
-loom::thread_local! {
-    static CURRENT: Cell<*const Queue> = Cell::new(ptr::null());
-}
-
-thread_local! {
-    /// Everything that is entered on this thread. Guards may be dropped in any order, or never.
-    static ENTERED: RefCell<EnteredStack> = const { RefCell::new(EnteredStack(Vec::new())) };
-    /// The task that is being polled on this thread.
-    static POLLED: Cell<*const Header> = const { Cell::new(ptr::null()) };
-}
-
 impl Queue {
     pub(crate) fn new(unpark: Waker, schedule: Option<Box<dyn Schedule>>) -> Self {
         let local = Local {
@@ -126,6 +130,7 @@ impl Queue {
             round_left: 0,
             tasks: Slab::new(),
             schedule,
+            member: None,
             budget: budget::DEFAULT,
             next_id: 0,
             ids_end: 0,
@@ -141,7 +146,7 @@ impl Queue {
     /// Says whether this is the queue that is entered on this thread; then this is its owner's thread (E1).
     #[inline]
     pub(crate) fn is_entered(&self) -> bool {
-        CURRENT.try_with(|current| ptr::eq(current.get(), self)).unwrap_or(false)
+        ptr::eq(current::queue(), self)
     }
 
     /// Makes an entry ready; gives it back where a user's schedule is choosing (E2).
@@ -180,7 +185,7 @@ impl Queue {
             }
             Err(error) => match error.into_inner() {
                 Entry::Task(task) => Err(task),
-                Entry::Main => unreachable!("a task was pushed"),
+                Entry::Main | Entry::Shared => unreachable!("a task was pushed"),
             },
         }
     }
@@ -214,8 +219,11 @@ impl Owner {
     /// Returns the owner's face of the queue that is entered on this thread.
     #[inline]
     pub(crate) fn current() -> Option<Self> {
-        let queue = CURRENT.try_with(Cell::get).ok().filter(|queue| !queue.is_null())?;
-        // SAFETY: `ENTERED` holds an `Arc` of the queue that `CURRENT` points to, so the count is at least one.
+        let queue = current::queue();
+        if queue.is_null() {
+            return None;
+        }
+        // SAFETY: an `Entered` holds an `Arc` of the queue that is current, so the count is at least one.
         unsafe { Arc::increment_strong_count(queue) };
         // SAFETY: the count that was just added is this one's.
         let queue = unsafe { Arc::from_raw(queue) };
@@ -234,10 +242,7 @@ impl Owner {
 
     /// Makes this the queue that local wakes on this thread reach without an atomic.
     pub(crate) fn enter(&self) -> Entered {
-        let id = NEXT_ENTRY.replace(NEXT_ENTRY.get() + 1);
-        // At the end of the thread the stack may be gone. Then wakes take the remote side, which is slower and as good.
-        let _ = ENTERED.try_with(|entered| entered.borrow_mut().push(id, self.clone()));
-        Entered { id, _not_send: std::marker::PhantomData }
+        current::enter(self.clone())
     }
 
     /// Returns the owner's face of `queue`, if that is the one that is entered on this thread.
@@ -280,25 +285,28 @@ impl Owner {
         let units = self.budget();
         for polls in 0..limit {
             match self.pop() {
-                Some(Entry::Task(task)) => budget::with_budget(units, || task.run(self)),
-                Some(Entry::Main) => return Ran { polls, stopped: Stopped::Main },
+                Some(Next::Task(task)) => budget::with_budget(units, || task.run(self)),
+                Some(Next::Shared(runnable)) => {
+                    budget::with_budget(units, || runnable.run());
+                }
+                Some(Next::Main) => return Ran { polls, stopped: Stopped::Main },
                 None => return Ran { polls, stopped: Stopped::Idle },
-            };
+            }
         }
         Ran { polls: limit, stopped: Stopped::Limit }
     }
 
     #[inline]
-    fn pop(&self) -> Option<Entry> {
+    fn pop(&self) -> Option<Next> {
         let mut local = self.local().borrow_mut();
-        if local.round_left == 0 {
-            local.round_left = local.ready.len();
+        if local.member.is_some() {
+            return local.pop_as_member();
         }
-        local.round_left = local.round_left.checked_sub(1)?;
-        if local.schedule.is_some() {
-            return local.pop_scheduled();
+        match local.pop_entry()? {
+            Entry::Task(task) => Some(Next::Task(task)),
+            Entry::Main => Some(Next::Main),
+            Entry::Shared => unreachable!("a member's token"),
         }
-        local.ready.pop_front()
     }
 
     /// Moves what other threads have made ready to the local side.
@@ -306,6 +314,12 @@ impl Owner {
     pub(crate) fn take_remote(&self) {
         if !self.queue.remote.is_empty() {
             self.take_remote_entries();
+        }
+        if let Ok(mut local) = self.local().try_borrow_mut() {
+            if let Some(member) = &mut local.member {
+                let count = member.take_injected();
+                local.queue_tokens(count);
+            }
         }
     }
 
@@ -328,7 +342,54 @@ impl Owner {
 
     pub(crate) fn ready_count(&self) -> usize {
         self.take_remote();
-        self.local().borrow().ready.len()
+        let local = self.local().borrow();
+        local.ready.len() + usize::from(local.is_hot())
+    }
+
+    /// Makes this the worker at `seat`.
+    pub(crate) fn join(&self, member: Member<Runnable>) {
+        self.local().borrow_mut().member = Some(member);
+    }
+
+    pub(crate) fn is_member_of(&self, executor: &Arc<Shared<Runnable>>) -> bool {
+        self.local().borrow().member.as_ref().is_some_and(|member| Arc::ptr_eq(member.shared(), executor))
+    }
+
+    /// Returns the seat of this worker, if it is one of several.
+    pub(crate) fn seat(&self) -> Option<Arc<Seat<Runnable>>> {
+        self.local().borrow().member.as_ref().map(|member| member.seat().clone())
+    }
+
+    /// Looks for something to do: here, and then elsewhere. If there is nothing, this worker sleeps from now on, until it
+    /// [rises](Self::rise).
+    pub(crate) fn find_or_sleep(&self) -> bool {
+        if self.ready_count() > 0 {
+            return true;
+        }
+        self.with_member(Member::find_or_sleep)
+    }
+
+    /// Ends the sleep.
+    pub(crate) fn rise(&self) {
+        self.with_member(Member::rise);
+    }
+
+    /// Lets others have what is ready here, because this worker will not look at it for a while.
+    pub(crate) fn step_away(&self) {
+        self.with_member(Member::step_away);
+    }
+
+    fn with_member(&self, step: impl FnOnce(&mut Member<Runnable>) -> Found) -> bool {
+        let mut local = self.local().borrow_mut();
+        let Some(member) = &mut local.member else { return false };
+        let found = step(member);
+        let helper = found.needs_help.then(|| member.shared().clone());
+        local.queue_tokens(found.count);
+        drop(local);
+        if let Some(shared) = helper {
+            shared.summon();
+        }
+        found.count > 0
     }
 
     pub(crate) fn task_count(&self) -> usize {
@@ -362,14 +423,78 @@ impl Owner {
         let mut local = self.local().borrow_mut();
         local.round_left = 0;
         let shells = std::mem::take(&mut local.ready);
-        // A user's schedule may hold a `Spawner`, and that the queue.
+        // A user's schedule may hold a `Spawner`, and that the queue; so does the executor, whose seat is given up.
         let schedule = local.schedule.take();
+        let member = local.member.take();
         drop(local);
-        drop((shells, schedule));
+        drop((shells, schedule, member));
     }
 }
 
 impl Local {
+    #[inline]
+    fn pop_entry(&mut self) -> Option<Entry> {
+        if self.round_left == 0 {
+            self.round_left = self.ready.len();
+        }
+        self.round_left = self.round_left.checked_sub(1)?;
+        if self.schedule.is_some() {
+            return self.pop_scheduled();
+        }
+        self.ready.pop_front()
+    }
+
+    /// What is hot first; and past the tokens whose items were stolen.
+    fn pop_as_member(&mut self) -> Option<Next> {
+        let member = self.member.as_mut()?;
+        match member.take_hot() {
+            FromHot::Run(runnable) => return Some(Next::Shared(runnable)),
+            FromHot::Queued => self.ready.push_back(Entry::Shared),
+            FromHot::Nothing => {}
+        }
+        loop {
+            let entry = self.pop_entry()?;
+            let member = self.member.as_mut()?;
+            match entry {
+                Entry::Task(task) => return Some(Next::Task(task)),
+                Entry::Main => {
+                    member.is_attentive = false;
+                    return Some(Next::Main);
+                }
+                Entry::Shared => {
+                    if let Some(runnable) = member.take_next() {
+                        return Some(Next::Shared(runnable));
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_hot(&self) -> bool {
+        self.member.as_ref().is_some_and(Member::is_hot)
+    }
+
+    fn queue_tokens(&mut self, count: usize) {
+        self.ready.extend(std::iter::repeat_with(|| Entry::Shared).take(count));
+    }
+
+    /// Makes a task ready here. Returns whether the worker comes to it next, so that nobody else needs to.
+    fn push_shared(&mut self, runnable: Runnable, because: Because) -> bool {
+        let is_in_task = current::is_in_task();
+        let is_free = self.ready.is_empty() && !self.is_hot();
+        let Some(member) = &mut self.member else { unreachable!("a member's task") };
+        let (is_next, is_queued) = if is_in_task && because == Because::Woken {
+            // It talks to the one that is polled now, whose data is at hand.
+            let displaces = member.push_hot(runnable);
+            (!displaces, displaces)
+        } else {
+            member.push(runnable);
+            (is_free && member.is_attentive && !is_in_task, true)
+        };
+        self.queue_tokens(usize::from(is_queued));
+        is_next
+    }
+
     #[cold]
     fn pop_scheduled(&mut self) -> Option<Entry> {
         let count = (self.round_left + 1).min(self.ready.len());
@@ -388,6 +513,41 @@ impl Local {
         // OK because it has just been raised by one, and 2^64 tasks are not spawned.
         TaskId::new(NonZeroU64::new(self.next_id).expect("ids start at 1"))
     }
+}
+
+/// Makes a task of an executor of several workers ready at the worker of this thread; gives it back where this is none of them.
+#[inline]
+pub(crate) fn push_here(
+    executor: *const Shared<Runnable>,
+    runnable: Runnable,
+    because: Because,
+) -> Result<(), Runnable> {
+    let queue = current::queue();
+    if queue.is_null() {
+        return Err(runnable);
+    }
+    let helper = {
+        // SAFETY: an `Entered` holds an `Arc` of the queue that is current, and nothing here drops it: no code of a user's runs.
+        let queue = unsafe { &*queue };
+        // SAFETY: E1: it is entered on this thread.
+        let Ok(mut local) = (unsafe { queue.owner_side() }).try_borrow_mut() else { return Err(runnable) };
+        let is_member =
+            local.member.as_ref().is_some_and(|member| ptr::eq(Arc::as_ptr(member.shared()), executor));
+        if !is_member {
+            return Err(runnable);
+        }
+        let is_next = local.push_shared(runnable, because);
+        let Some(member) = &local.member else { unreachable!("it is a member") };
+        match member.shared().attention() {
+            Attention::Given => None,
+            Attention::Wanted if is_next => None,
+            Attention::Wanted | Attention::Closed => Some(member.shared().clone()),
+        }
+    };
+    if let Some(shared) = helper {
+        shared.after_push();
+    }
+    Ok(())
 }
 
 /// Wakes the main future: puts its entry into the ready queue, once until its turn has come.
@@ -434,82 +594,4 @@ impl fmt::Debug for Queue {
             .field("is_closing", &self.is_closing())
             .finish_non_exhaustive()
     }
-}
-
-thread_local! {
-    static NEXT_ENTRY: Cell<u64> = const { Cell::new(0) };
-}
-
-/// What is entered on this thread, the innermost last.
-struct EnteredStack(Vec<(u64, Owner)>);
-
-impl EnteredStack {
-    fn push(&mut self, id: u64, owner: Owner) {
-        self.0.push((id, owner));
-        self.publish();
-    }
-
-    /// Takes an entry out, wherever it stands; the caller drops it outside of the borrow.
-    fn remove(&mut self, id: u64) -> Option<Owner> {
-        let place = self.0.iter().rposition(|(entry, _)| *entry == id)?;
-        let (_, owner) = self.0.remove(place);
-        self.publish();
-        Some(owner)
-    }
-
-    fn publish(&self) {
-        let current = self.0.last().map_or(ptr::null(), |(_, owner)| Arc::as_ptr(&owner.queue));
-        CURRENT.with(|place| place.set(current));
-    }
-}
-
-impl Drop for EnteredStack {
-    fn drop(&mut self) {
-        // The thread ends, with guards that were forgotten: before their queues go, nothing may point to them any more.
-        if !self.0.is_empty() {
-            CURRENT.with(|place| place.set(ptr::null()));
-        }
-    }
-}
-
-/// While it lives, its queue is entered on this thread.
-pub(crate) struct Entered {
-    id: u64,
-    _not_send: std::marker::PhantomData<*mut ()>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        // At the end of the thread the stack may be gone, and everything with it.
-        let owner = ENTERED.try_with(|entered| entered.borrow_mut().remove(self.id));
-        drop(owner);
-    }
-}
-
-/// While it lives, its task is the one that is polled on this thread.
-pub(crate) struct Polling<'a> {
-    former: *const Header,
-    _header: &'a Header,
-}
-
-impl<'a> Polling<'a> {
-    #[inline]
-    pub(crate) fn begin(header: &'a Header) -> Self {
-        Self { former: POLLED.replace(header), _header: header }
-    }
-}
-
-impl Drop for Polling<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        POLLED.set(self.former);
-    }
-}
-
-/// Runs `f` with the header of the task that is being polled on this thread.
-pub(crate) fn with_polled<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
-    let header = POLLED.try_with(Cell::get).ok().filter(|header| !header.is_null())?;
-    // SAFETY: `Polling` set it and takes it back, and borrows the header meanwhile. It is private and lives on the frames that poll,
-    // so it cannot be forgotten.
-    Some(f(unsafe { &*header }))
 }

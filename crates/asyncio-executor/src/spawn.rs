@@ -3,6 +3,8 @@
 //! A panic in a poll ends the task and is kept for whoever awaits it. A panic in the `Drop` of its future, of an output whose handle is
 //! gone, or in the waker of whoever awaits, is reported. None takes the executor down.
 
+#![expect(unsafe_code, reason = "a future that is made where it runs is not `Send` by its type")]
+
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::num::NonZeroU64;
@@ -14,9 +16,10 @@ use std::task::{Context, Poll};
 use asyncio_base::LoopClosed;
 use asyncio_base::shim::Arc;
 
-use crate::foreign::Metadata;
+use crate::current::with_polled;
 use crate::header::{Header, Rare, TaskId};
-use crate::queue::{Owner, Queue, with_polled};
+use crate::queue::{Owner, Queue};
+use crate::runnable::Metadata;
 use crate::task::{self, LocalHandle};
 
 /// The handle to a task: a future of its output, or of `None` if the task was ended before it had one.
@@ -34,19 +37,19 @@ pub struct Handle<T> {
 enum Inner<T> {
     Local(LocalHandle<T>),
     /// The task is `None` only while it is being dropped.
-    Foreign(Option<async_task::FallibleTask<T, Metadata>>, TaskId),
+    Shared(Option<async_task::FallibleTask<T, Metadata>>, TaskId),
 }
 
 impl<T> Handle<T> {
-    pub(crate) fn foreign(task: async_task::Task<T, Metadata>, id: TaskId) -> Self {
-        Self { inner: Inner::Foreign(Some(task.fallible()), id) }
+    pub(crate) fn shared(task: async_task::Task<T, Metadata>, id: TaskId) -> Self {
+        Self { inner: Inner::Shared(Some(task.fallible()), id) }
     }
 
     /// Returns the id of the task.
     pub fn id(&self) -> TaskId {
         match &self.inner {
             Inner::Local(local) => local.header().id(),
-            Inner::Foreign(_, id) => *id,
+            Inner::Shared(_, id) => *id,
         }
     }
 
@@ -54,7 +57,7 @@ impl<T> Handle<T> {
     pub fn is_finished(&self) -> bool {
         match &self.inner {
             Inner::Local(local) => local.is_finished(),
-            Inner::Foreign(task, _) => task.as_ref().is_none_or(async_task::FallibleTask::is_finished),
+            Inner::Shared(task, _) => task.as_ref().is_none_or(async_task::FallibleTask::is_finished),
         }
     }
 
@@ -69,8 +72,8 @@ impl<T> Future for Handle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         match &mut self.inner {
             Inner::Local(local) => Pin::new(local).poll(cx),
-            Inner::Foreign(Some(task), _) => Pin::new(task).poll(cx),
-            Inner::Foreign(None, _) => Poll::Ready(None),
+            Inner::Shared(Some(task), _) => Pin::new(task).poll(cx),
+            Inner::Shared(None, _) => Poll::Ready(None),
         }
     }
 }
@@ -79,7 +82,7 @@ impl<T> Drop for Handle<T> {
     #[inline]
     fn drop(&mut self) {
         // async-task's own drop would cancel.
-        if let Inner::Foreign(task, _) = &mut self.inner {
+        if let Inner::Shared(task, _) = &mut self.inner {
             if let Some(task) = task.take() {
                 task.detach();
             }
@@ -153,6 +156,38 @@ impl Spawner {
     pub fn spawn<F>(&self, options: TaskOptions, future: F) -> Result<Handle<F::Output>, LoopClosed>
     where
         F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // SAFETY: the future is `Send`.
+        unsafe { self.spawn_here_or_there(options, future) }
+    }
+
+    /// Makes a future on the executor's thread, and spawns it there: it need not be `Send`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `LoopClosed` where the executor is closed; `make` is dropped here.
+    pub fn spawn_made<M, F>(&self, options: TaskOptions, make: M) -> Result<Handle<F::Output>, LoopClosed>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let future = async move { make().await };
+        // SAFETY: until its first poll an async block holds what it captured, and that is `make`, which is `Send`.
+        unsafe { self.spawn_here_or_there(options, future) }
+    }
+
+    /// # Safety
+    ///
+    /// - Until its first poll the future may be dropped here, and be moved to the executor's thread.
+    unsafe fn spawn_here_or_there<F>(
+        &self,
+        options: TaskOptions,
+        future: F,
+    ) -> Result<Handle<F::Output>, LoopClosed>
+    where
+        F: Future + 'static,
         F::Output: Send + 'static,
     {
         // Not where a user's schedule spawns from inside a choice: that takes the remote side, as its wakes do (E2 in `queue.rs`).

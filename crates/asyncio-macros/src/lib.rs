@@ -22,7 +22,7 @@ use syn::{Error, ItemFn, parse_macro_input};
 
 /// Runs an async `main` on a new event loop.
 ///
-/// `workers = 1` may be said, and is the default. The function may return anything that `main` may.
+/// `workers = 4` makes it four loops, which share the tasks of `spawn`; the default is one. The function may return anything that `main` may.
 ///
 /// # Examples
 ///
@@ -42,12 +42,12 @@ pub fn main(arguments: TokenStream, function: TokenStream) -> TokenStream {
 
 /// Runs an async test on a new event loop.
 ///
-/// `workers = 1` may be said, and is the default.
+/// `workers = 2` makes it two loops, which share the tasks of `spawn`; the default is one.
 ///
 /// # Examples
 ///
 /// ```
-/// #[asyncio::test]
+/// #[asyncio::test(workers = 2)]
 /// async fn adds_up() {
 ///     assert_eq!(asyncio::spawn(async { 1 + 1 }).await.unwrap(), 2);
 /// }
@@ -60,7 +60,7 @@ pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
 }
 
 fn expand(arguments: Tokens, function: ItemFn, attribute: &Tokens) -> Result<Tokens, Error> {
-    check_arguments(arguments)?;
+    let workers = workers(arguments)?;
     let ItemFn { attrs, vis, mut sig, block } = function;
     if sig.asyncness.take().is_none() {
         return Err(Error::new(sig.fn_token.span, "this attribute is for an `async fn`"));
@@ -69,28 +69,33 @@ fn expand(arguments: Tokens, function: ItemFn, attribute: &Tokens) -> Result<Tok
         return Err(Error::new(input.span(), "nobody calls this function with arguments"));
     }
     // The span of the body, so that a wrong return type is shown there.
-    let run = quote_spanned! { block.span() => ::asyncio::run(async move #block) };
+    let run = match workers {
+        None => quote_spanned! { block.span() => ::asyncio::run(async move #block) },
+        Some(workers) => quote_spanned! { block.span() =>
+            ::asyncio::Runner::builder()
+                .workers(#workers)
+                .build()
+                .unwrap_or_else(|error| ::core::panic!("the event loops could not be made: {error}"))
+                .run(async move #block)
+        },
+    };
     Ok(quote! { #(#attrs)* #attribute #vis #sig { #run } })
 }
 
-/// The only argument so far is `workers = 1`.
-fn check_arguments(arguments: Tokens) -> Result<(), Error> {
+/// The only argument so far is `workers = n`.
+fn workers(arguments: Tokens) -> Result<Option<usize>, Error> {
     if arguments.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let argument: syn::MetaNameValue = syn::parse2(arguments)?;
     if !argument.path.is_ident("workers") {
-        return Err(Error::new(argument.path.span(), "unknown argument; there is `workers = 1`"));
+        return Err(Error::new(argument.path.span(), "unknown argument; there is `workers = 4`"));
     }
-    match &argument.value {
-        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(count), .. })
-            if count.base10_parse::<usize>()? == 1 =>
-        {
-            Ok(())
-        }
-        other => Err(Error::new(
-            other.span(),
-            "this version runs one worker: write `workers = 1`, or leave it out",
-        )),
+    let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(count), .. }) = &argument.value else {
+        return Err(Error::new(argument.value.span(), "how many workers is said by a number: `workers = 4`"));
+    };
+    match count.base10_parse::<usize>()? {
+        0 => Err(Error::new(count.span(), "a runtime without a worker would run nothing: say at least 1")),
+        count => Ok(Some(count)),
     }
 }

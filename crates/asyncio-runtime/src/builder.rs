@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use asyncio_base::budget;
 use asyncio_base::shim::Arc;
-use asyncio_executor::{LocalExecutor, Schedule};
+use asyncio_executor::{Executor, LocalExecutor, Schedule};
 use asyncio_reactor::{DefaultSelector, Reactor, SelectorReactor};
 use asyncio_timers::{Clock, DEFAULT_TICK, MonotonicClock, Timers};
 
+use crate::affinity::Pinned;
 use crate::core::Core;
+use crate::crew::Crew;
 use crate::event_loop::{EventLoop, unpark};
 use crate::runner::Runner;
 
-type ReactorFactory = Box<dyn Fn(usize) -> io::Result<Arc<dyn Reactor>>>;
+type ReactorFactory = Arc<dyn Fn(usize) -> io::Result<Arc<dyn Reactor>> + Send + Sync>;
 
 /// Makes a [`Runner`] with a reactor, a clock or a schedule of your choice.
 ///
@@ -39,83 +41,191 @@ type ReactorFactory = Box<dyn Fn(usize) -> io::Result<Arc<dyn Reactor>>>;
 /// ```
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
+    loops: Loops,
+    schedule: Option<Box<dyn Schedule>>,
+    workers: usize,
+    thread_name: String,
+}
+
+/// What the loops of all workers have in common.
+#[derive(Clone)]
+struct Loops {
     reactor: ReactorFactory,
     clock: Arc<dyn Clock>,
-    schedule: Option<Box<dyn FnOnce(std::task::Waker) -> LocalExecutor>>,
     tick: Duration,
     budget: u32,
+    spin: Duration,
+    cpus: Vec<usize>,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self {
-            reactor: Box::new(|_worker| Ok(Arc::new(SelectorReactor::new(DefaultSelector::new()?)?))),
+        let loops = Loops {
+            reactor: Arc::new(|_worker| Ok(Arc::new(SelectorReactor::new(DefaultSelector::new()?)?))),
             clock: Arc::new(MonotonicClock),
-            schedule: None,
             tick: DEFAULT_TICK,
             budget: budget::DEFAULT,
-        }
+            spin: Duration::ZERO,
+            cpus: Vec::new(),
+        };
+        Self { loops, schedule: None, workers: 1, thread_name: String::from("asyncio") }
+    }
+
+    /// Sets how many workers there are: loops that share the tasks of [`spawn`](fn@asyncio_tasks::spawn). The default is one.
+    ///
+    /// Worker 0 is the thread that runs main; each other one has a thread of its own, from [`build`](Self::build) on until the runner is closed.
+    /// Each has its own reactor, its own timers and its own queue. What a task opened or sleeps on stays with the worker where it first waited.
+    ///
+    /// With one worker, order is strictly first in, first out. With several it is so for each of them, but for a task that is woken by the
+    /// one that is being polled: that comes next, at most three times in a row.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are none.
+    #[track_caller]
+    pub fn workers(mut self, count: usize) -> Self {
+        assert!(count > 0, "a runtime without a worker would run nothing: ask for at least one");
+        self.workers = count;
+        self
+    }
+
+    /// Sets what the threads of workers are called, with the number of the worker behind it: `asyncio-1`, if nobody says otherwise.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.thread_name = name.into();
+        self
+    }
+
+    /// Keeps each worker on one CPU: the first worker on the first of these, and so on, from the front again if there are more
+    /// workers than CPUs. The default is that the system moves them as it likes.
+    ///
+    /// Worker 0 is the thread that [builds](Self::build) the runner; it may run where it could before when the runner is dropped.
+    pub fn cpus(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
+        self.loops.cpus = cpus.into_iter().collect();
+        self
+    }
+
+    /// Sets for how long a loop that has nothing to do looks for events before it waits for them. The default is not at all.
+    ///
+    /// 20 to 50 µs save the wake-up, 5 µs and more, where answers come that fast, and cost a CPU that does nothing else.
+    pub fn spin(mut self, duration: Duration) -> Self {
+        self.loops.spin = duration;
+        self
     }
 
     /// Sets how a reactor is made; it is called with the number of the worker, counted from 0, on that worker's thread.
     ///
     /// The default is [`SelectorReactor`] on the platform's best selector.
-    pub fn reactor<R: Reactor>(mut self, make: impl Fn(usize) -> io::Result<R> + 'static) -> Self {
-        self.reactor = Box::new(move |worker| Ok(Arc::new(make(worker)?)));
+    pub fn reactor<R: Reactor>(
+        mut self,
+        make: impl Fn(usize) -> io::Result<R> + Send + Sync + 'static,
+    ) -> Self {
+        self.loops.reactor = Arc::new(move |worker| Ok(Arc::new(make(worker)?)));
         self
     }
 
-    /// Sets the clock. The default is the system's monotonic one.
+    /// Sets the clock, which all workers share. The default is the system's monotonic one.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.loops.clock = Arc::new(clock);
         self
     }
 
-    /// Sets which ready task is next. The default is first in, first out.
+    /// Sets which ready task is next. The default is first in, first out. It is for one worker: several have no order to choose.
     pub fn schedule(mut self, schedule: impl Schedule) -> Self {
-        self.schedule = Some(Box::new(|unpark| LocalExecutor::with_schedule(unpark, schedule)));
+        self.schedule = Some(Box::new(schedule));
         self
     }
 
     /// Sets the tick of the timers, rounded down to a power of two of nanoseconds: how late a sleep may end. The default is
     /// [`DEFAULT_TICK`], 16 µs; a finer one costs more turns where many timers fire.
     pub fn timer_tick(mut self, tick: Duration) -> Self {
-        self.tick = tick;
+        self.loops.tick = tick;
         self
     }
 
     /// Sets how many ready leaf operations a task may do in one poll before it lets others run. The default is
     /// [`budget::DEFAULT`], 128.
     pub fn budget(mut self, units: u32) -> Self {
-        self.budget = units;
+        self.loops.budget = units;
         self
     }
 
-    /// Makes the loop.
+    /// Makes the loop, or the loops of all workers.
     ///
     /// # Errors
     ///
-    /// Fails with what the reactor's factory says: for the default, where the process or the system is out of descriptors.
+    /// Fails with what the reactor's factory says: for the default, where the process or the system is out of descriptors; where a
+    /// thread cannot be started, or not be kept on its [CPU](Self::cpus); and with [`InvalidInput`](io::ErrorKind::InvalidInput) where
+    /// several workers are to have a [schedule](Self::schedule).
     pub fn build(self) -> io::Result<Runner> {
-        let reactor = (self.reactor)(0)?;
+        let Self { loops, schedule, workers, thread_name } = self;
+        if workers == 1 {
+            let pinned = loops.pin(0)?;
+            let core = loops.make(0, |unpark| match schedule {
+                Some(schedule) => LocalExecutor::with_boxed_schedule(unpark, schedule),
+                None => LocalExecutor::new(unpark),
+            })?;
+            return Ok(Runner::on(core, Crew::default(), None, pinned));
+        }
+        if schedule.is_some() {
+            let message = "a schedule is for one worker: leave it out, or ask for one";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let executor = Executor::new(workers);
+        let pinned = loops.pin(0)?;
+        let core = loops.make_worker(0, &executor)?;
+        // From here on its drop closes what was made, if a later worker fails.
+        let mut runner = Runner::on(core, Crew::default(), Some(executor.clone()), pinned);
+        for worker in 1..workers {
+            let (loops, executor) = (loops.clone(), executor.clone());
+            runner.start_worker(format!("{thread_name}-{worker}"), move || {
+                // For as long as the thread lives.
+                std::mem::forget(loops.pin(worker)?);
+                loops.make_worker(worker, &executor)
+            })?;
+        }
+        Ok(runner)
+    }
+}
+
+impl Loops {
+    fn pin(&self, worker: usize) -> io::Result<Option<Pinned>> {
+        let Some(&cpu) = self.cpus.iter().cycle().nth(worker) else { return Ok(None) };
+        Pinned::to(cpu).map(Some).map_err(|error| {
+            io::Error::new(error.kind(), format!("worker {worker} cannot be kept on CPU {cpu}: {error}"))
+        })
+    }
+
+    fn make_worker(&self, worker: usize, executor: &Executor) -> io::Result<Core> {
+        // OK because each number is made once.
+        self.make(worker, |unpark| executor.worker(worker, unpark).expect("its seat is free"))
+    }
+
+    /// Makes the loop of a worker, on its thread.
+    fn make(
+        &self,
+        worker: usize,
+        executor: impl FnOnce(std::task::Waker) -> LocalExecutor,
+    ) -> io::Result<Core> {
+        let reactor = (self.reactor)(worker)?;
         let unpark = unpark(&reactor);
-        let executor = match self.schedule {
-            Some(make) => make(unpark.clone()),
-            None => LocalExecutor::new(unpark.clone()),
-        };
+        let executor = executor(unpark.clone());
         executor.set_budget(self.budget);
-        let timers = Timers::with_tick(self.clock, unpark, self.tick);
-        let event_loop = EventLoop::new(reactor.clone(), timers.clone(), executor.spawner());
-        Ok(Runner::on(Core { executor, timers, reactor, event_loop }))
+        let timers = Timers::with_tick(self.clock.clone(), unpark.clone(), self.tick);
+        let event_loop = EventLoop::new(reactor.clone(), timers.clone(), executor.spawner(), unpark, worker);
+        Ok(Core { executor, timers, reactor, event_loop, spin: self.spin })
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("clock", &self.clock)
-            .field("timer_tick", &self.tick)
-            .field("budget", &self.budget)
+            .field("workers", &self.workers)
+            .field("clock", &self.loops.clock)
+            .field("schedule", &self.schedule)
+            .field("timer_tick", &self.loops.tick)
+            .field("budget", &self.loops.budget)
+            .field("spin", &self.loops.spin)
+            .field("cpus", &self.loops.cpus)
             .finish_non_exhaustive()
     }
 }

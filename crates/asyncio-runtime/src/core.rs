@@ -4,7 +4,8 @@
 //!   [`BUSY_MAX`] of them, so that a busy loop still sees its sockets and timers.
 //! - L2: before it waits the loop has found nothing ready. A wake from another thread after that finds the reactor waiting or
 //!   about to (its signal is sticky), so it is not lost.
-//! - L3: closing goes from the top down: futures first, in place, while timers and reactor still stand; then timers; then the reactor.
+//! - L3: closing goes from the top down: futures first, in place, while timers and reactor still stand; then timers; then the reactor. Where
+//!   there are several workers, they take these steps together (`crew.rs`).
 //! - L4: a panic in a waker of somebody else's is reported, and does not end the loop.
 
 use std::io;
@@ -32,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) reactor: Arc<dyn Reactor>,
     pub(crate) event_loop: EventLoop,
+    /// How long the loop looks for events without waiting, before it waits.
+    pub(crate) spin: Duration,
 }
 
 /// While it lives, everything that is spawned, sleeps or opens sockets on this thread does so on this loop.
@@ -88,17 +91,16 @@ impl Core {
     /// Looks at the events, and waits for them if nothing is ready, at most for `limit`; then fires the timers. Returns whether
     /// anything happened.
     pub(crate) fn look_at_events(&self, busy: Busy, limit: Option<Duration>) -> io::Result<bool> {
-        let idle = match busy {
-            Busy::Idle => self.timers.idle(),
-            Busy::Ready | Busy::Main => Idle::For(Duration::ZERO),
-        };
+        // Other workers may have something to do. Until the guard is dropped they know that this one has not.
+        let resting = if busy == Busy::Idle { self.executor.try_idle() } else { None };
+        let idle = if resting.is_some() { self.timers.idle() } else { Idle::For(Duration::ZERO) };
         let wait = match idle {
             Idle::For(wait) => Some(limit.map_or(wait, |limit| wait.min(limit))),
             Idle::Jump => Some(Duration::ZERO),
             // `Forever`, and whatever a later clock may say: an event ends it.
             _ => limit,
         };
-        let events = survive(|| self.reactor.turn(wait)).transpose()?.unwrap_or(1);
+        let events = survive(|| self.wait_for_events(wait)).transpose()?.unwrap_or(1);
         if idle == Idle::Jump && events == 0 && !self.executor.is_ready() {
             self.timers.jump();
         }
@@ -106,17 +108,45 @@ impl Core {
         Ok(events + fired > 0)
     }
 
-    /// Ends everything (L3).
-    pub(crate) fn close(&mut self) {
-        if self.event_loop.is_closed() {
-            return;
+    /// Waits for events, after it has looked for them for a while if it was told to.
+    fn wait_for_events(&self, wait: Option<Duration>) -> io::Result<usize> {
+        if !self.spin.is_zero() && wait != Some(Duration::ZERO) {
+            let begin = Instant::now();
+            let longest = wait.map_or(self.spin, |wait| wait.min(self.spin));
+            while begin.elapsed() < longest {
+                let events = self.reactor.turn(Some(Duration::ZERO))?;
+                if events > 0 || self.executor.is_ready() {
+                    return Ok(events);
+                }
+                std::hint::spin_loop();
+            }
+            return self.reactor.turn(wait.map(|wait| wait.saturating_sub(begin.elapsed())));
         }
-        self.event_loop.set_closed();
+        self.reactor.turn(wait)
+    }
+
+    /// Runs a step of closing, in which user code is dropped that may look for its timers and its sockets.
+    pub(crate) fn closing_step(&self, step: impl FnOnce()) {
         survive(|| {
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
-            self.executor.close();
+            step();
         });
+    }
+
+    /// Drops every future of this loop: the first part of closing (L3).
+    pub(crate) fn drop_futures(&mut self) {
+        self.event_loop.set_closed();
+        let executor = &mut self.executor;
+        survive(|| {
+            let _timers = self.timers.enter();
+            let _reactor = asyncio_reactor::enter(self.reactor.clone());
+            executor.close();
+        });
+    }
+
+    /// Closes timers and reactor: the second part.
+    pub(crate) fn close_drivers(&self) {
         survive(|| self.timers.close());
         survive(|| self.reactor.close());
     }

@@ -33,6 +33,8 @@ struct Shared {
     reactor: Arc<dyn Reactor>,
     timers: Timers,
     spawner: Spawner,
+    unpark: Waker,
+    worker: usize,
     is_closed: AtomicBool,
 }
 
@@ -41,8 +43,15 @@ thread_local! {
 }
 
 impl EventLoop {
-    pub(crate) fn new(reactor: Arc<dyn Reactor>, timers: Timers, spawner: Spawner) -> Self {
-        Self { shared: Arc::new(Shared { reactor, timers, spawner, is_closed: AtomicBool::new(false) }) }
+    pub(crate) fn new(
+        reactor: Arc<dyn Reactor>,
+        timers: Timers,
+        spawner: Spawner,
+        unpark: Waker,
+        worker: usize,
+    ) -> Self {
+        let is_closed = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed }) }
     }
 
     /// Returns the loop that runs on this thread. asyncio's `get_running_loop`.
@@ -84,6 +93,16 @@ impl EventLoop {
         self.shared.spawner.spawn(TaskOptions::here(), future).map(Task::from)
     }
 
+    /// Returns the number of the worker whose loop this is, counted from 0: that of the thread that runs main.
+    pub fn worker(&self) -> usize {
+        self.shared.worker
+    }
+
+    /// Makes a waiting loop look at what there is.
+    pub(crate) fn unpark(&self) {
+        self.shared.unpark.wake_by_ref();
+    }
+
     /// Returns the present, by the clock of this loop.
     pub fn time(&self) -> Instant {
         self.shared.timers.now()
@@ -121,6 +140,7 @@ impl EventLoop {
 impl fmt::Debug for EventLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLoop")
+            .field("worker", &self.shared.worker)
             .field("reactor", &self.shared.reactor)
             .field("timers", &self.shared.timers)
             .field("is_closed", &self.is_closed())

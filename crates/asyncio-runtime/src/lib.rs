@@ -27,6 +27,14 @@ mod builder;
 mod event_loop;
 
 mod core;
+mod crew;
+
+#[cfg_attr(any(target_os = "linux", target_os = "android", target_os = "freebsd"), path = "affinity/unix.rs")]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android", target_os = "freebsd")),
+    path = "affinity/none.rs"
+)]
+mod affinity;
 
 pub use builder::Builder;
 pub use event_loop::{EventLoop, NoEventLoop};

@@ -8,9 +8,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use asyncio_base::budget;
+use asyncio_executor::Executor;
 
+use crate::affinity::Pinned;
 use crate::builder::Builder;
 use crate::core::{Busy, Core, Stretch};
+use crate::crew::Crew;
 use crate::event_loop::EventLoop;
 
 /// Runs a future to its end on a new loop, and closes the loop.
@@ -53,6 +56,11 @@ pub fn run<F: Future>(future: F) -> F::Output {
 /// ```
 pub struct Runner {
     core: Core,
+    /// The other workers, if there are any, and what they share.
+    crew: Crew,
+    executor: Option<Executor>,
+    /// Puts the thread back where it may run.
+    _pinned: Option<Pinned>,
 }
 
 impl Runner {
@@ -70,11 +78,19 @@ impl Runner {
         Builder::new()
     }
 
-    pub(crate) fn on(core: Core) -> Self {
-        Self { core }
+    pub(crate) fn on(core: Core, crew: Crew, executor: Option<Executor>, pinned: Option<Pinned>) -> Self {
+        Self { core, crew, executor, _pinned: pinned }
     }
 
-    /// Runs a future to its end. Tasks that are left stay on the loop, for the next run.
+    pub(crate) fn start_worker(
+        &mut self,
+        name: String,
+        make: impl FnOnce() -> io::Result<Core> + Send + 'static,
+    ) -> io::Result<()> {
+        self.crew.start(name, self.core.event_loop.clone(), make)
+    }
+
+    /// Runs a future to its end. Tasks that are left stay on the loop, for the next run; other workers go on with theirs meanwhile.
     ///
     /// The future is polled in place, in its turn among the tasks, and is dropped before this returns, also when it panics.
     ///
@@ -87,6 +103,7 @@ impl Runner {
         assert!(!self.core.event_loop.is_closed(), "the event loop is closed: make a new `Runner`");
         let core = &self.core;
         let _entered = core.enter();
+        let _away = StepAway(core);
         let mut future = pin!(future);
         let waker = core.executor.main_waker();
         let mut cx = Context::from_waker(&waker);
@@ -102,15 +119,21 @@ impl Runner {
                 continue;
             }
             stretch = Stretch::default();
-            if let Err(error) = core.look_at_events(busy, None) {
+            let looked = core.look_at_events(busy, None);
+            if let Some(error) = looked.err().or_else(|| self.crew.failure()) {
                 panic!("the event loop cannot wait for events any more: {error}");
             }
         }
     }
 
-    /// Returns a handle to the loop.
+    /// Returns a handle to the loop: that of worker 0, where there are several.
     pub fn event_loop(&self) -> EventLoop {
         self.core.event_loop.clone()
+    }
+
+    /// Returns handles to the loops of all workers, in their order.
+    pub fn event_loops(&self) -> Vec<EventLoop> {
+        std::iter::once(&self.core.event_loop).chain(self.crew.event_loops()).cloned().collect()
     }
 
     /// Runs one turn of the loop, inside of a loop of somebody else's (a GUI, a game's frame, a C host): *guest mode*.
@@ -148,6 +171,7 @@ impl Runner {
         }
         let core = &self.core;
         let _entered = core.enter();
+        let _away = StepAway(core);
         let polled = run_stretch(core);
         let busy = if polled || core.executor.is_ready() { Busy::Ready } else { Busy::Idle };
         let happened = core.look_at_events(busy, timeout)?;
@@ -167,8 +191,24 @@ impl Runner {
 
     /// Closes the loop: every future that is left is dropped, in place, on this thread. Whatever outlives the loop says
     /// `LoopClosed` from now on.
+    ///
+    /// Other workers end their present poll first; for one whose poll does not end, this waits, and says so.
     pub fn close(&mut self) {
-        self.core.close();
+        if self.core.event_loop.is_closed() {
+            return;
+        }
+        self.core.event_loop.set_closed();
+        // The steps are numbered in `crew.rs`.
+        self.crew.stop();
+        if let Some(executor) = &self.executor {
+            self.core.closing_step(|| executor.close());
+        }
+        self.crew.go_on();
+        self.core.drop_futures();
+        self.crew.wait();
+        self.crew.go_on();
+        self.core.close_drivers();
+        self.crew.join();
     }
 }
 
@@ -181,9 +221,18 @@ fn run_stretch(core: &Core) -> bool {
     was_ready
 }
 
+/// Lets other workers have what is ready here, when this one is left.
+struct StepAway<'a>(&'a Core);
+
+impl Drop for StepAway<'_> {
+    fn drop(&mut self) {
+        self.0.executor.step_away();
+    }
+}
+
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.core.close();
+        self.close();
     }
 }
 

@@ -38,11 +38,11 @@ mod timeout;
 mod yield_now;
 
 #[doc(inline)]
-pub use asyncio_executor::{Runnable, Spawn, TaskId};
+pub use asyncio_executor::{Runnable, Spawn, SpawnPinnedError, TaskId};
 
 pub use error::TaskError;
 pub use info::{TaskInfo, current_task};
-pub use spawn::{Builder, spawn, spawn_local, spawn_on};
+pub use spawn::{Builder, spawn, spawn_local, spawn_on, spawn_pinned};
 pub use task::Task;
 pub use timeout::{Timeout, timeout, timeout_at};
 pub use yield_now::{YieldNow, yield_now};

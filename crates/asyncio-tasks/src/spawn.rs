@@ -1,15 +1,16 @@
-//! Starting tasks: [`spawn`], [`spawn_local`], [`Builder`], and [`spawn_on`] for executors of others.
+//! Starting tasks: [`spawn`], [`spawn_local`], [`spawn_pinned`], [`Builder`], and [`spawn_on`] for executors of others.
 
 use std::future::Future;
 
 use asyncio_base::shim::Arc;
-use asyncio_executor::{Spawn, TaskOptions};
+use asyncio_executor::{Spawn, SpawnPinnedError, TaskOptions};
 
 use crate::task::Task;
 
 /// Starts a task on any worker of this runtime.
 ///
-/// asyncio's `create_task`. It begins in the next round, first in, first out. With one worker, that is this thread.
+/// asyncio's `create_task`. It begins in the next round, first in, first out. With one worker, that is this thread; with several, the future
+/// may move from one to another between its polls.
 ///
 /// # Panics
 ///
@@ -65,6 +66,39 @@ where
     F::Output: 'static,
 {
     Builder::new().spawn_local(future)
+}
+
+/// Starts a task on the worker with this number, counted from 0; its future is made there, so it need not be `Send`.
+///
+/// It begins in the next round of that worker, and stays there.
+///
+/// # Errors
+///
+/// Fails with [`SpawnPinnedError`] where there is no such worker, and where no loop runs on this thread.
+///
+/// # Examples
+///
+/// ```
+/// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+/// # let _entered = executor.enter();
+/// use std::rc::Rc;
+///
+/// let task = asyncio_tasks::spawn_pinned(0, || async { *Rc::new(1) })?;
+/// executor.run_round();
+/// assert_eq!(asyncio_executor::block_on(task).unwrap(), 1);
+///
+/// let error = asyncio_tasks::spawn_pinned(7, || async {}).unwrap_err();
+/// assert_eq!(error.to_string(), "there is no worker 7 to start a task on: this runtime has 1, counted from 0");
+/// # Ok::<(), asyncio_tasks::SpawnPinnedError>(())
+/// ```
+#[track_caller]
+pub fn spawn_pinned<M, F>(worker: usize, make: M) -> Result<Task<F::Output>, SpawnPinnedError>
+where
+    M: FnOnce() -> F + Send + 'static,
+    F: Future + 'static,
+    F::Output: Send + 'static,
+{
+    Builder::new().spawn_pinned(worker, make)
 }
 
 /// Starts a task on an executor of somebody else's: whatever can take a [`Runnable`](asyncio_executor::Runnable).
@@ -123,7 +157,10 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_local(future)
+        match asyncio_executor::spawn(self.options, future) {
+            Ok(handle) => Task::from(handle),
+            Err(_) => no_loop(),
+        }
     }
 
     /// Starts the task as [`spawn_local`] does.
@@ -140,9 +177,29 @@ impl Builder {
     {
         match asyncio_executor::spawn_local(self.options, future) {
             Ok(handle) => Task::from(handle),
-            Err(_) => panic!(
-                "a task was spawned where no event loop runs: do it inside of `asyncio::run`, or enter an executor first"
-            ),
+            Err(_) => no_loop(),
         }
     }
+
+    /// Starts the task as [`spawn_pinned`] does.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SpawnPinnedError`] where there is no such worker, and where no loop runs on this thread.
+    pub fn spawn_pinned<M, F>(self, worker: usize, make: M) -> Result<Task<F::Output>, SpawnPinnedError>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        asyncio_executor::spawn_pinned(worker, self.options, make).map(Task::from)
+    }
+}
+
+#[track_caller]
+#[cold]
+fn no_loop() -> ! {
+    panic!(
+        "a task was spawned where no event loop runs: do it inside of `asyncio::run`, or enter an executor first"
+    )
 }

@@ -47,8 +47,8 @@ pub use asyncio_runtime::{Builder as RunnerBuilder, EventLoop, NoEventLoop, Runn
 
 #[doc(inline)]
 pub use asyncio_tasks::{
-    Task, TaskError, TaskId, TaskInfo, Timeout, YieldNow, current_task, spawn, spawn_local, timeout,
-    timeout_at, yield_now,
+    SpawnPinnedError, Task, TaskError, TaskId, TaskInfo, Timeout, YieldNow, current_task, spawn, spawn_local,
+    spawn_pinned, timeout, timeout_at, yield_now,
 };
 #[doc(inline)]
 pub use asyncio_timers::{Interval, MissedTick, Sleep, TimedOut, interval, sleep, sleep_until};

@@ -76,3 +76,22 @@ async fn core() -> Result<(), BoxError> {
 async fn a_test() -> Result<(), BoxError> {
     Ok(())
 }
+
+// ------------------------------------------------------------------ breadth
+
+#[asyncio::test(workers = 2)]
+async fn breadth() -> Result<(), BoxError> {
+    let udp = asyncio::net::UdpSocket::bind("127.0.0.1:0").await?;
+    let n: usize = udp.send_to(b"x", udp.local_addr()?).await?;
+    let mut buf = [0; 16];
+    let (n, from): (usize, SocketAddr) = udp.recv_from(&mut buf).await?;
+    #[cfg(unix)]
+    {
+        let (a, b) = asyncio::net::UnixStream::pair()?;
+        let readiness = asyncio::net::Readiness::new(std::os::unix::net::UnixStream::pair()?.0)?; // any descriptor
+        let ready: io::Result<()> = readiness.readable().await;
+    }
+    let event_loop = asyncio::EventLoop::current()?;
+    let task: asyncio::Task<u8> = event_loop.spawn(async { 1 })?; // from any thread, onto this loop
+    Ok(())
+}

@@ -38,8 +38,9 @@ use asyncio_base::shim::{Arc, AtomicBool, Ordering};
 use self::counts::Counts;
 use self::join::{AtEnd, Join};
 use self::stage::Methods;
+use crate::current::Polling;
 use crate::header::{Header, TaskId};
-use crate::queue::{Entry, Owner, Polling, Queue};
+use crate::queue::{Entry, Owner, Queue};
 
 pub(crate) use self::handle::LocalHandle;
 pub(crate) use self::stage::new;

@@ -10,3 +10,4 @@ mod remote;
 mod spawner;
 mod support;
 mod task;
+mod workers;

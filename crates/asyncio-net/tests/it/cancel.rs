@@ -8,7 +8,7 @@ use asyncio_net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 use asyncio_tasks::yield_now;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use crate::worlds::{on_each_selector, pair};
+use crate::worlds::{on_each_loop, pair};
 
 /// Polls a future at most `polls` times, when it is woken, and drops it. Gives its output if it had one by then.
 async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
@@ -30,7 +30,7 @@ async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
 
 #[test]
 fn reads_and_peeks() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         for polls in 0..4 {
             let (mut client, mut server) = pair().await;
             let mut buf = [0; 4];
@@ -47,7 +47,7 @@ fn reads_and_peeks() {
 
 #[test]
 fn writes() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (mut client, mut server) = pair().await;
         let chunk = vec![7; 65_536];
         let mut sent = 0;
@@ -74,7 +74,7 @@ fn writes() {
 
 #[test]
 fn accepts_and_connects() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         for polls in 0..4 {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
@@ -98,7 +98,7 @@ fn accepts_and_connects() {
 
 #[test]
 fn datagrams() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         for polls in 0..4 {
             let one = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -125,7 +125,7 @@ fn datagrams() {
 #[test]
 fn datagrams_that_wait_for_room() {
     use asyncio_net::UnixDatagram;
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (one, other) = UnixDatagram::pair().unwrap();
         let (mut sent, mut waits) = (0, 0);
         while waits < 10 {
@@ -149,7 +149,7 @@ fn datagrams_that_wait_for_room() {
 fn unix_connects_and_readiness() {
     use asyncio_net::{Readiness, UnixListener, UnixStream};
     use std::io::Write;
-    on_each_selector(async || {
+    on_each_loop(async || {
         let path = std::env::temp_dir().join(format!("asyncio-cancel-{}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
         for polls in 0..3 {
@@ -179,7 +179,7 @@ fn unix_connects_and_readiness() {
 
 #[test]
 fn look_ups() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         for polls in 0..3 {
             drop(polled(lookup_host("localhost:1"), polls).await);
             assert!(!lookup_host("localhost:1").await.unwrap().is_empty());

@@ -8,11 +8,11 @@ use asyncio_tasks::{spawn_local, timeout};
 use futures::StreamExt;
 use futures_lite::AsyncReadExt;
 
-use crate::worlds::on_each_selector;
+use crate::worlds::on_each_loop;
 
 #[test]
 fn many_tasks_accept_from_one_listener() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let listener = std::rc::Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();
         let accepting: Vec<_> = (0..10)
@@ -33,7 +33,7 @@ fn many_tasks_accept_from_one_listener() {
 
 #[test]
 fn clients_that_are_gone_do_not_stop_it() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         for _ in 0..5 {
@@ -67,7 +67,7 @@ fn one_that_was_bound_before_the_loop_belongs_to_the_loop() {
 
 #[test]
 fn a_taken_address_is_named() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let error = TcpListener::bind(addr).await.unwrap_err();

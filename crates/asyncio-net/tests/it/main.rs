@@ -8,6 +8,7 @@ mod listener;
 mod names;
 mod stream;
 mod udp;
+mod workers;
 mod worlds;
 
 #[cfg(unix)]

@@ -10,7 +10,7 @@ use asyncio_tasks::{spawn_local, timeout};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use static_assertions::assert_impl_all;
 
-use crate::worlds::{on_each_selector, pair};
+use crate::worlds::{on_each_loop, pair};
 
 assert_impl_all!(TcpStream: Send, Sync, Unpin);
 assert_impl_all!(TcpListener: Send, Sync, Unpin);
@@ -19,7 +19,7 @@ assert_impl_all!(OwnedWriteHalf: Send, Sync, Unpin);
 
 #[test]
 fn a_megabyte_each_way_at_once() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (client, server) = pair().await;
         let ends = [client, server].map(|stream| {
             let (mut reader, mut writer) = stream.into_split();
@@ -46,7 +46,7 @@ fn a_megabyte_each_way_at_once() {
 
 #[test]
 fn peek_leaves_the_bytes_and_vectored_calls_fill_in_order() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (mut client, mut server) = pair().await;
         let sent = client.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"cde")]).await.unwrap();
         assert_eq!(sent, 5);
@@ -63,7 +63,7 @@ fn peek_leaves_the_bytes_and_vectored_calls_fill_in_order() {
 
 #[test]
 fn halves_are_lent_or_owned_and_found_together_again() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (mut client, server) = pair().await;
         let (mut reader, mut writer) = client.split();
         writer.write_all(b"lent").await.unwrap();
@@ -89,7 +89,7 @@ fn halves_are_lent_or_owned_and_found_together_again() {
 
 #[test]
 fn a_dropped_write_half_is_an_end_and_the_other_direction_goes_on() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (client, mut server) = pair().await;
         let (mut reader, writer) = client.into_split();
         drop(writer);
@@ -105,7 +105,7 @@ fn a_dropped_write_half_is_an_end_and_the_other_direction_goes_on() {
 
 #[test]
 fn resets_and_closed_peers_are_errors() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (client, mut server) = pair().await;
         client.set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
@@ -129,7 +129,7 @@ fn resets_and_closed_peers_are_errors() {
 
 #[test]
 fn a_blocking_socket_of_std_is_made_non_blocking_and_given_back() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut theirs = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut ours = TcpStream::from_std(listener.accept().unwrap().0).unwrap();
@@ -151,7 +151,7 @@ fn a_blocking_socket_of_std_is_made_non_blocking_and_given_back() {
 
 #[test]
 fn options_and_addresses() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (client, server) = pair().await;
         assert_eq!(client.peer_addr().unwrap(), server.local_addr().unwrap());
         for nodelay in [true, false] {
@@ -166,7 +166,7 @@ fn options_and_addresses() {
 
 #[test]
 fn a_refused_connection_names_the_address() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let error = TcpStream::connect(gone).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);

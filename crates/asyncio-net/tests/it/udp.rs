@@ -9,7 +9,7 @@ use asyncio_reactor::{OptionName, SocketOption};
 use asyncio_tasks::{spawn_local, timeout};
 use static_assertions::assert_impl_all;
 
-use crate::worlds::on_each_selector;
+use crate::worlds::on_each_loop;
 
 assert_impl_all!(UdpSocket: Send, Sync, Unpin);
 
@@ -19,7 +19,7 @@ async fn bound() -> UdpSocket {
 
 #[test]
 fn datagrams_arrive_whole_and_say_where_from() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (one, other) = (bound().await, bound().await);
         let to = other.local_addr().unwrap();
         for datagram in [&b"abc"[..], b"", b"defgh"] {
@@ -40,7 +40,7 @@ fn datagrams_arrive_whole_and_say_where_from() {
 
 #[test]
 fn a_connected_socket_hears_its_peer_alone() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (one, peer, stranger) = (bound().await, bound().await, bound().await);
         one.connect(peer.local_addr().unwrap()).await.unwrap();
         assert_eq!(one.peer_addr().unwrap(), peer.local_addr().unwrap());
@@ -56,7 +56,7 @@ fn a_connected_socket_hears_its_peer_alone() {
 
 #[test]
 fn a_peer_that_is_gone_is_an_error_once() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let one = bound().await;
         let gone = bound().await.local_addr().unwrap();
         one.connect(gone).await.unwrap();
@@ -70,7 +70,7 @@ fn a_peer_that_is_gone_is_an_error_once() {
 
 #[test]
 fn many_tasks_share_one_socket() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let shared = Rc::new(bound().await);
         let to = shared.local_addr().unwrap();
         let receiving: Vec<_> = (0..20)
@@ -100,7 +100,7 @@ fn many_tasks_share_one_socket() {
 
 #[test]
 fn errors_name_the_address_and_the_cause() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let one = bound().await;
         let addr = one.local_addr().unwrap();
         let error = UdpSocket::bind(addr).await.unwrap_err();
@@ -114,7 +114,7 @@ fn errors_name_the_address_and_the_cause() {
 
 #[test]
 fn options_and_std() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let one = bound().await;
         assert!(!one.broadcast().unwrap());
         one.set_broadcast(true).unwrap();

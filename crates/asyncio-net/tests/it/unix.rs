@@ -13,7 +13,7 @@ use futures::StreamExt;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use static_assertions::assert_impl_all;
 
-use crate::worlds::on_each_selector;
+use crate::worlds::on_each_loop;
 
 assert_impl_all!(UnixStream: Send, Sync, Unpin);
 assert_impl_all!(UnixListener: Send, Sync, Unpin);
@@ -47,7 +47,7 @@ impl Drop for Folder {
 
 #[test]
 fn streams_by_path() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let folder = Folder::new();
         let path = folder.path("listener");
         let listener = UnixListener::bind(&path).unwrap();
@@ -74,7 +74,7 @@ fn streams_by_path() {
 
 #[test]
 fn a_megabyte_through_owned_halves() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (one, other) = UnixStream::pair().unwrap();
         let (reader, mut writer) = one.into_split();
         let sending = spawn_local(async move {
@@ -94,7 +94,7 @@ fn a_megabyte_through_owned_halves() {
 
 #[test]
 fn a_connect_waits_for_a_place_in_the_queue() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let folder = Folder::new();
         let path = folder.path("busy");
         // A queue of one: std's is longer.
@@ -124,7 +124,7 @@ fn a_connect_waits_for_a_place_in_the_queue() {
 
 #[test]
 fn datagrams_by_path_and_between_two() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let folder = Folder::new();
         let (path, own) = (folder.path("receiver"), folder.path("sender"));
         let receiver = UnixDatagram::bind(&path).unwrap();
@@ -156,7 +156,7 @@ fn datagrams_by_path_and_between_two() {
 
 #[test]
 fn a_sender_waits_while_the_receiver_does_not_read() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (one, other) = UnixDatagram::pair().unwrap();
         let sending = spawn_local(async move {
             for n in 0..2000_u32 {
@@ -180,7 +180,7 @@ fn a_sender_waits_while_the_receiver_does_not_read() {
 /// Nothing tells a sender that is not connected when the receiver has room again.
 #[test]
 fn senders_wait_for_a_receiver_by_name_too() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         for is_connected in [false, true] {
             let folder = Folder::new();
             let path = folder.path("receiver");
@@ -215,7 +215,7 @@ fn senders_wait_for_a_receiver_by_name_too() {
 /// A send by name must not wait for its own socket: with much of it unread at another receiver, no event comes when this one has room.
 #[test]
 fn a_send_by_name_does_not_wait_for_somebody_elses_receiver() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let folder = Folder::new();
         let (idle, busy) = (folder.path("idle"), folder.path("busy"));
         let _idle = UnixDatagram::bind(&idle).unwrap();
@@ -240,7 +240,7 @@ fn a_send_by_name_does_not_wait_for_somebody_elses_receiver() {
 #[test]
 fn abstract_names() {
     use std::os::linux::net::SocketAddrExt;
-    on_each_selector(async || {
+    on_each_loop(async || {
         let name = |which: &str| {
             SocketAddr::from_abstract_name(format!("asyncio-{}-{which}", std::process::id())).unwrap()
         };
@@ -269,7 +269,7 @@ fn abstract_names() {
 #[test]
 fn a_client_with_a_path_of_any_length_does_not_hurt() {
     use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
-    on_each_selector(async || {
+    on_each_loop(async || {
         for length in [106, 107, 108] {
             let folder = Folder::new();
             let long = |name: &str| {
@@ -303,7 +303,7 @@ fn a_client_with_a_path_of_any_length_does_not_hurt() {
 
 #[test]
 fn errors_name_the_path() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let folder = Folder::new();
         let path = folder.path("nobody");
         let names_it = |error: &io::Error| error.to_string().contains(path.to_str().unwrap());
@@ -334,7 +334,7 @@ fn errors_name_the_path() {
 
 #[test]
 fn std_and_back() {
-    on_each_selector(async || {
+    on_each_loop(async || {
         let (one, other) = UnixStream::pair().unwrap();
         let one = UnixStream::from_std(one.into_std().unwrap()).unwrap();
         one.shutdown(Shutdown::Write).unwrap();

@@ -1,13 +1,16 @@
-//! The loops that the suite runs on: one for each selector.
+//! The loops that the suite runs on: one for each selector, and one that has a second worker beside it.
 
 use asyncio_net::{TcpListener, TcpStream};
 use asyncio_reactor::{PollingSelector, SelectorReactor};
 use asyncio_runtime::{Builder, Runner};
 
-/// Runs a check on a loop of each selector.
-pub(crate) fn on_each_selector(check: impl AsyncFn()) {
-    let builders: [Builder; 2] =
-        [Runner::builder(), Runner::builder().reactor(|_| SelectorReactor::new(PollingSelector::new()?))];
+/// Runs a check on a loop of each selector, and as main of two workers.
+pub(crate) fn on_each_loop(check: impl AsyncFn()) {
+    let builders: [Builder; 3] = [
+        Runner::builder(),
+        Runner::builder().reactor(|_| SelectorReactor::new(PollingSelector::new()?)),
+        Runner::builder().workers(2),
+    ];
     for builder in builders {
         builder.build().unwrap().run(check());
     }

@@ -12,3 +12,4 @@ mod injected;
 mod old_clock;
 mod run;
 mod time;
+mod workers;

@@ -1,0 +1,165 @@
+//! Tasks that any thread may poll: what they carry ([`Metadata`]), and the [`Runnable`] that is polled.
+//!
+//! They stand on `async-task`. A panic in the `Drop` of an output that nobody takes, or in the waker of whoever awaits, ends the process:
+//! async-task aborts there. Its `cancel` is never called: cancelling is the business of upper layers.
+
+#![expect(unsafe_code, reason = "the pinned future of a task on `async-task`, and its header beside it")]
+
+use std::fmt::{self, Debug};
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use asyncio_base::shim::Arc;
+
+use crate::current::Polling;
+use crate::foreign::Spawn;
+use crate::header::{Header, TaskId};
+use crate::spawn::{Handle, TaskOptions};
+use crate::task::guard;
+use crate::workers::{self, Raw, Seat};
+
+/// What async-task keeps beside the future.
+pub(crate) struct Metadata {
+    pub(crate) header: Header,
+    pub(crate) home: Home,
+}
+
+/// Where a task goes when it is ready.
+pub(crate) enum Home {
+    /// To an executor of somebody else's.
+    Foreign(Arc<dyn Spawn>),
+    /// To the workers of an executor of ours. It is in the registry of this seat.
+    Seat { seat: Arc<Seat<Runnable>>, key: u32 },
+}
+
+/// A task that is ready to be polled.
+///
+/// Dropping it ends the task: its future is dropped, and its handle gives `None`.
+pub struct Runnable {
+    inner: async_task::Runnable<Metadata>,
+}
+
+/// Makes a task. It is not ready until its [`Runnable`] is [scheduled](schedule).
+pub(crate) fn new<F>(id: TaskId, options: TaskOptions, home: Home, future: F) -> (Runnable, Handle<F::Output>)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let metadata = Metadata { header: options.header(id), home };
+    let builder = async_task::Builder::new().propagate_panic(true).metadata(metadata);
+    let schedule = |inner| schedule(Runnable { inner });
+    // SAFETY: `spawn_unchecked` asks that
+    // - the future be `Send` or its `Runnable` stay on this thread: it is `Send`;
+    // - the future be `'static` or outlive its `Runnable`: it is, but for the metadata, which async-task keeps for as long;
+    // - the schedule function be `Send`, `Sync` and `'static`: it is, and has no size.
+    let (inner, task) =
+        unsafe { builder.spawn_unchecked(|metadata| TaskFuture::new(metadata, future), schedule) };
+    (Runnable { inner }, Handle::shared(task, id))
+}
+
+/// Sends a task that is ready to where it belongs.
+#[inline]
+pub(crate) fn schedule(runnable: Runnable) {
+    match &runnable.inner.metadata().home {
+        // A clone first: the task may be gone as soon as the other side sees it.
+        Home::Foreign(home) => home.clone().schedule(runnable),
+        Home::Seat { .. } => workers::schedule(runnable),
+    }
+}
+
+impl Runnable {
+    /// Polls the task once. Says whether it was made ready again meanwhile.
+    #[inline]
+    pub fn run(self) -> bool {
+        self.inner.run()
+    }
+
+    pub(crate) fn waker(&self) -> std::task::Waker {
+        self.inner.waker()
+    }
+
+    /// Returns the seat of a task of ours.
+    #[inline]
+    pub(crate) fn seat(&self) -> Option<&Arc<Seat<Self>>> {
+        match &self.inner.metadata().home {
+            Home::Foreign(_) => None,
+            Home::Seat { seat, .. } => Some(seat),
+        }
+    }
+
+    /// Returns the id of the task.
+    pub fn id(&self) -> TaskId {
+        self.header().id()
+    }
+
+    /// Returns what the task carries besides its future.
+    #[inline]
+    pub fn header(&self) -> &Header {
+        &self.inner.metadata().header
+    }
+}
+
+impl Debug for Runnable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Runnable").field(self.header()).finish()
+    }
+}
+
+// SAFETY: async-task's own way there and back, on any thread, since every future in a `Runnable` of ours is `Send`.
+unsafe impl Raw for Runnable {
+    #[inline]
+    fn into_raw(self) -> NonNull<()> {
+        self.inner.into_raw()
+    }
+
+    #[inline]
+    unsafe fn from_raw(raw: NonNull<()>) -> Self {
+        // SAFETY: the caller says that it comes from `into_raw`, once.
+        Self { inner: unsafe { async_task::Runnable::from_raw(raw) } }
+    }
+}
+
+/// The future of a task, with what happens around each poll and at its end.
+struct TaskFuture<'a, F> {
+    metadata: &'a Metadata,
+    future: ManuallyDrop<F>,
+}
+
+impl<'a, F> TaskFuture<'a, F> {
+    fn new(metadata: &'a Metadata, future: F) -> Self {
+        Self { metadata, future: ManuallyDrop::new(future) }
+    }
+}
+
+impl<F: Future> Future for TaskFuture<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: the future is not moved out of `self`: it is pinned with it, and `Drop` drops it in place.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: as above: pinned with `self`.
+        let future = unsafe { Pin::new_unchecked(&mut *this.future) };
+        let header = &this.metadata.header;
+        header.count_poll();
+        let _polling = Polling::begin(header);
+        future.poll(cx)
+    }
+}
+
+impl<F> Drop for TaskFuture<'_, F> {
+    #[inline]
+    fn drop(&mut self) {
+        let header = &self.metadata.header;
+        let task = (header.id, header.spawned_at);
+        let _polling = Polling::begin(header);
+        // SAFETY: dropped once, here, and not touched afterwards.
+        guard(task, "dropping the future", || unsafe { ManuallyDrop::drop(&mut self.future) });
+        if let Home::Seat { seat, key } = &self.metadata.home {
+            seat.unregister(*key);
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! [`Executor`]: tasks that any of several workers may poll.
+//!
+//! Each worker has a [`ring`] of ready tasks of its own, a place for the one that was woken last ([`hot`]), and reads an injection queue
+//! that everybody else writes ([`shared`]). Where its own is empty it takes from others ([`member`]), and where all are it sleeps; [`idle`]
+//! argues why no wake-up is lost. In its ready queue (`queue.rs`) a task in the ring is a token, so there is one order for all that a
+//! worker runs.
+
+mod hot;
+mod idle;
+mod member;
+mod ring;
+mod shared;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+
+use std::fmt;
+use std::future::Future;
+use std::task::Waker;
+
+use asyncio_base::LoopClosed;
+use asyncio_base::shim::Arc;
+
+use crate::local::{LocalExecutor, NoExecutor};
+use crate::queue::{Because, Owner, Queue, push_here};
+use crate::runnable::{self, Home, Runnable};
+use crate::spawn::{self, Handle, Spawner, TaskOptions, fresh_id};
+
+pub(crate) use self::idle::Attention;
+pub(crate) use self::member::{Found, FromHot, Member};
+pub(crate) use self::ring::Raw;
+pub(crate) use self::shared::{Seat, Shared};
+
+/// Runs tasks on several workers, which share what is ready by stealing from each other.
+///
+/// A worker is a [`LocalExecutor`] that was [made](Self::worker) here, on its thread: it runs what is spawned locally there, and besides,
+/// whatever is spawned on the executor, by [`spawn`] inside of it or from anywhere. Nobody else needs to run for that: an executor with
+/// one worker is complete.
+///
+/// # Order
+///
+/// What a worker runs, it runs first in, first out, local tasks and others alike; but a task that is woken by the one that is being polled
+/// comes next, at most three times in a row. Between workers there is no order.
+///
+/// # Waiting
+///
+/// A worker asks [`LocalExecutor::try_idle`] before it waits, which looks for work elsewhere first. What it was made with as `unpark` is woken
+/// when there is work for it.
+///
+/// Dropping the last clone [closes](Self::close) it.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_executor::{Executor, TaskOptions, block_on};
+/// use std::{task::Wake, sync::Arc, thread};
+///
+/// struct Unpark(thread::Thread);
+/// impl Wake for Unpark {
+///     fn wake(self: Arc<Self>) {
+///         self.0.unpark();
+///     }
+/// }
+///
+/// let executor = Executor::new(2);
+/// let workers = [0, 1].map(|index| {
+///     let executor = executor.clone();
+///     thread::spawn(move || {
+///         let unpark = Arc::new(Unpark(thread::current()));
+///         let worker = executor.worker(index, unpark.into()).unwrap();
+///         let _entered = worker.enter();
+///         while !executor.is_closed() {
+///             while worker.run_round() > 0 {}
+///             if let Some(_idle) = worker.try_idle() {
+///                 thread::park();
+///             }
+///         }
+///     })
+/// });
+/// let tasks: Vec<_> =
+///     (0..100).map(|n| executor.spawn(TaskOptions::here(), async move { n }).unwrap()).collect();
+/// let sum: u32 = tasks.into_iter().map(|task| block_on(task).unwrap()).sum();
+/// assert_eq!(sum, 4950);
+///
+/// executor.close();
+/// workers.map(|worker| { worker.thread().unpark(); worker.join().unwrap() });
+/// ```
+#[derive(Clone)]
+pub struct Executor {
+    open: Arc<Open>,
+}
+
+/// Closes when it is dropped. Workers hold what is inside, and not this.
+struct Open {
+    shared: Arc<Shared<Runnable>>,
+}
+
+impl Executor {
+    /// Makes an executor for so many workers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are none.
+    #[track_caller]
+    pub fn new(workers: usize) -> Self {
+        assert!(workers > 0, "an executor without a worker would run nothing: ask for at least one");
+        Self { open: Arc::new(Open { shared: Shared::new(workers) }) }
+    }
+
+    fn shared(&self) -> &Arc<Shared<Runnable>> {
+        &self.open.shared
+    }
+
+    /// Returns how many workers there are to be.
+    pub fn workers(&self) -> usize {
+        self.shared().seats().len()
+    }
+
+    /// Makes the worker with this number, counted from 0, on this thread. `unpark` is woken when it sleeps and there is work for it.
+    ///
+    /// When it is dropped its local tasks are, and what else was ready there goes to the others.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`WorkerTaken`] while there is one of this number.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `index` is not below [`workers`](Self::workers).
+    #[track_caller]
+    pub fn worker(&self, index: usize, unpark: Waker) -> Result<LocalExecutor, WorkerTaken> {
+        let count = self.workers();
+        assert!(index < count, "there is no worker {index}: this executor was made for {count}");
+        let owner = Owner::new(Queue::new(unpark.clone(), None));
+        let seat = &self.shared().seats()[index];
+        let spawner = Spawner::new(owner.queue().clone());
+        let own = seat.occupy(unpark, spawner).ok_or(WorkerTaken(index))?;
+        owner.join(Member::new(self.shared(), seat, own));
+        Ok(LocalExecutor::on(owner))
+    }
+
+    /// Spawns a task, from any thread. Whichever worker comes first polls it.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`LoopClosed`] where the executor is closed; the future is dropped here.
+    pub fn spawn<F>(&self, options: TaskOptions, future: F) -> Result<Handle<F::Output>, LoopClosed>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let here = Owner::current().filter(|owner| owner.is_member_of(self.shared()));
+        let seat = here.as_ref().and_then(Owner::seat).unwrap_or_else(|| self.shared().seats()[0].clone());
+        let id = here.map_or_else(fresh_id, |owner| owner.fresh_id());
+        let (handle, is_closed) = spawn_at(seat, id, options, future);
+        if is_closed { Err(LoopClosed::new()) } else { Ok(handle) }
+    }
+
+    /// Makes a future on the worker with this number, and runs it there: it need not be `Send`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SpawnPinnedError`] where there is no such worker, or none at the moment.
+    pub fn spawn_pinned<M, F>(
+        &self,
+        worker: usize,
+        options: TaskOptions,
+        make: M,
+    ) -> Result<Handle<F::Output>, SpawnPinnedError>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn_pinned_at(self.shared(), worker, options, make)
+    }
+
+    /// Says whether it is closed.
+    pub fn is_closed(&self) -> bool {
+        self.shared().is_closed()
+    }
+
+    /// Drops every future that is left, here, and takes no more; one that is being polled right now is dropped at the end of that poll, by
+    /// whoever polls it.
+    ///
+    /// Local tasks of workers stay: they go with their worker. Dropping the last clone does this too.
+    pub fn close(&self) {
+        self.shared().close();
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Executor").field(self.shared()).finish()
+    }
+}
+
+/// Spawns a task on the executor of the worker that is entered on this thread: any worker may poll it. Where that is a [`LocalExecutor`] by
+/// itself, the task is its own.
+///
+/// # Errors
+///
+/// Fails with [`NoExecutor`] where none is entered; the future is dropped.
+#[inline]
+pub fn spawn<F>(options: TaskOptions, future: F) -> Result<Handle<F::Output>, NoExecutor>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let owner = Owner::current().ok_or(NoExecutor(()))?;
+    match owner.seat() {
+        // On a closed executor its handle says that it was ended, as that of a local task does.
+        Some(seat) => Ok(spawn_at(seat, owner.fresh_id(), options, future).0),
+        None => Ok(spawn::spawn_local(&owner, options, future)),
+    }
+}
+
+/// Makes a future on the worker with this number, of the executor that is entered on this thread, and runs it there. A [`LocalExecutor`] by
+/// itself is worker 0.
+///
+/// # Errors
+///
+/// Fails with [`SpawnPinnedError`] where there is no such worker, or no executor is entered.
+pub fn spawn_pinned<M, F>(
+    worker: usize,
+    options: TaskOptions,
+    make: M,
+) -> Result<Handle<F::Output>, SpawnPinnedError>
+where
+    M: FnOnce() -> F + Send + 'static,
+    F: Future + 'static,
+    F::Output: Send + 'static,
+{
+    let owner = Owner::current().ok_or(SpawnPinnedError::NoExecutor)?;
+    let Some(shared) = owner.seat().and_then(|seat| seat.shared().upgrade()) else {
+        if worker > 0 {
+            return Err(SpawnPinnedError::NoWorker { worker, workers: 1 });
+        }
+        let spawner = Spawner::new(owner.queue().clone());
+        return spawner.spawn_made(options, make).map_err(|_| SpawnPinnedError::Closed);
+    };
+    spawn_pinned_at(&shared, worker, options, make)
+}
+
+fn spawn_pinned_at<M, F>(
+    shared: &Arc<Shared<Runnable>>,
+    worker: usize,
+    options: TaskOptions,
+    make: M,
+) -> Result<Handle<F::Output>, SpawnPinnedError>
+where
+    M: FnOnce() -> F + Send + 'static,
+    F: Future + 'static,
+    F::Output: Send + 'static,
+{
+    let workers = shared.seats().len();
+    let seat = shared.seats().get(worker).ok_or(SpawnPinnedError::NoWorker { worker, workers })?;
+    let spawner = seat.spawner().ok_or(SpawnPinnedError::Closed)?;
+    spawner.spawn_made(options, make).map_err(|_| SpawnPinnedError::Closed)
+}
+
+/// Makes a task at this seat and makes it ready; says whether the executor is closed: then it is gone already.
+#[inline]
+fn spawn_at<F>(
+    seat: Arc<Seat<Runnable>>,
+    id: crate::header::TaskId,
+    options: TaskOptions,
+    future: F,
+) -> (Handle<F::Output>, bool)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let home = seat.clone();
+    let mut registry = home.registry().lock();
+    let is_closed = registry.is_closed;
+    // A registry that is closed is empty, and stays so: the key is nobody's.
+    let key = u32::try_from(registry.wakers.vacant_key()).expect("a seat holds fewer than 2^32 tasks");
+    let (runnable, handle) = runnable::new(id, options, Home::Seat { seat, key }, future);
+    if !is_closed {
+        registry.wakers.insert(runnable.waker());
+    }
+    drop(registry);
+    if is_closed {
+        drop(runnable);
+    } else {
+        make_ready(runnable, Because::Spawned);
+    }
+    (handle, is_closed)
+}
+
+/// Makes a task of an executor of ours ready again.
+#[inline]
+pub(crate) fn schedule(runnable: Runnable) {
+    make_ready(runnable, Because::Woken);
+}
+
+#[inline]
+fn make_ready(runnable: Runnable, because: Because) {
+    let Some(seat) = runnable.seat() else { return };
+    let executor = seat.shared().as_ptr();
+    if let Err(runnable) = push_here(executor, runnable, because) {
+        inject(runnable);
+    }
+}
+
+#[cold]
+fn inject(runnable: Runnable) {
+    // Its own count: the task may be gone as soon as it is in the queue.
+    match runnable.seat().and_then(|seat| seat.shared().upgrade()) {
+        Some(shared) => shared.inject(runnable),
+        // The executor is gone, and was closed before.
+        None => drop(runnable),
+    }
+}
+
+/// There is a worker of this number already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerTaken(usize);
+
+impl fmt::Display for WorkerTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is a worker {} already: drop it first, or take another number", self.0)
+    }
+}
+
+impl std::error::Error for WorkerTaken {}
+
+/// Why a task could not be started on a worker of the caller's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnPinnedError {
+    /// No executor is entered on this thread.
+    NoExecutor,
+    /// There is no worker of this number.
+    #[non_exhaustive]
+    NoWorker {
+        /// The number that was asked for.
+        worker: usize,
+        /// How many workers there are.
+        workers: usize,
+    },
+    /// The worker is closed.
+    Closed,
+}
+
+impl fmt::Display for SpawnPinnedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoExecutor => NoExecutor(()).fmt(f),
+            Self::NoWorker { worker, workers } => {
+                write!(
+                    f,
+                    "there is no worker {worker} to start a task on: this runtime has {workers}, counted from 0"
+                )
+            }
+            Self::Closed => f.write_str("the worker to start a task on is closed"),
+        }
+    }
+}
+
+impl std::error::Error for SpawnPinnedError {}
+
+impl From<SpawnPinnedError> for std::io::Error {
+    fn from(error: SpawnPinnedError) -> Self {
+        Self::other(error)
+    }
+}

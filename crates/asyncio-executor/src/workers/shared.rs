@@ -1,0 +1,276 @@
+//! [`Shared`]: what the workers of one executor share: a seat for each, the injection queue, and who sleeps.
+//!
+//! No lock is taken by all workers on a hot path: a seat's ring is lock-free for its owner, its registry of live tasks is locked by those who
+//! spawn there and by those who end what was spawned there, and the injection queue is lock-free.
+//!
+//! - S1: a seat has at most one occupant, who has the own end of its ring.
+//! - S2: closing comes in this order: the executor says that it is closed; each registry is closed, so that no task is added; every task that
+//!   waits is made ready; every queue is emptied, which drops what is in it. Whoever pushed without having seen it sees it after the push,
+//!   and empties the queues himself ([`Attention::Closed`]). So nothing stays behind, whenever it comes.
+//! - S3: no user code runs under a lock: wakers and tasks are taken out first.
+
+use std::cell::Cell;
+use std::fmt;
+use std::task::Waker;
+
+use asyncio_base::shim::{Arc, Mutex, Weak, seq_cst, thread};
+use concurrent_queue::ConcurrentQueue;
+use slab::Slab;
+
+use super::hot::Hot;
+use super::idle::{Attention, Idle};
+use super::ring::{self, OwnEnd, Raw, STOLEN_MAX, Stealer};
+use crate::spawn::Spawner;
+
+pub(crate) struct Shared<T: Raw> {
+    injected: ConcurrentQueue<T>,
+    idle: Idle,
+    seats: Box<[Arc<Seat<T>>]>,
+}
+
+/// What a worker has that others reach for. Aligned as `Padded` is, for the same reason.
+#[repr(align(128))]
+pub(crate) struct Seat<T: Raw> {
+    /// Weak: a task keeps its seat, and must not keep the executor.
+    shared: Weak<Shared<T>>,
+    index: usize,
+    stealer: Stealer<T>,
+    /// The task that the present poll woke last.
+    hot: Hot<T>,
+    registry: Mutex<Registry>,
+    occupant: Mutex<Occupant<T>>,
+}
+
+/// The tasks that were spawned at a seat and have not ended.
+pub(crate) struct Registry {
+    pub(crate) wakers: Slab<Waker>,
+    pub(crate) is_closed: bool,
+}
+
+/// Who sits there (S1).
+enum Occupant<T: Raw> {
+    Nobody(OwnEnd<T>),
+    Worker(Arc<Occupied>),
+}
+
+struct Occupied {
+    unpark: Waker,
+    spawner: Spawner,
+}
+
+#[cfg(not(loom))]
+thread_local! {
+    /// This thread is emptying the queues of a closed executor.
+    static IS_EMPTYING: Cell<bool> = const { Cell::new(false) };
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static IS_EMPTYING: Cell<bool> = Cell::new(false);
+}
+
+impl<T: Raw> Shared<T> {
+    pub(super) fn new(workers: usize) -> Arc<Self> {
+        Arc::new_cyclic(|shared| Self {
+            injected: ConcurrentQueue::unbounded(),
+            idle: Idle::new(workers),
+            seats: (0..workers).map(|index| Arc::new(Seat::new(shared.clone(), index))).collect(),
+        })
+    }
+
+    pub(crate) fn seats(&self) -> &[Arc<Seat<T>>] {
+        &self.seats
+    }
+
+    pub(super) fn idle(&self) -> &Idle {
+        &self.idle
+    }
+
+    /// Hands an item to whichever worker comes first.
+    pub(crate) fn inject(&self, item: T) {
+        // OK because it has no bound and is not closed.
+        let pushed = self.injected.push(item);
+        debug_assert!(pushed.is_ok(), "it takes all");
+        self.after_push();
+    }
+
+    #[inline]
+    pub(crate) fn attention(&self) -> Attention {
+        self.idle.attention()
+    }
+
+    /// What comes after each push, outside of every lock: somebody may have to be summoned for it.
+    pub(crate) fn after_push(&self) {
+        match self.attention() {
+            Attention::Given => {}
+            Attention::Wanted => self.summon(),
+            Attention::Closed => self.drop_queued(),
+        }
+    }
+
+    /// Summons one that sleeps, unless somebody searches.
+    #[cold]
+    pub(crate) fn summon(&self) {
+        if let Some(worker) = self.idle.summon(|| self.has_work()) {
+            if let Some(occupied) = self.seats[worker].occupied() {
+                occupied.unpark.wake_by_ref();
+            }
+        }
+    }
+
+    /// Says whether there is something to be found by those who search. What is in a hot place is not: its owner is about to come to it.
+    pub(super) fn has_work(&self) -> bool {
+        self.has_work_besides(usize::MAX)
+    }
+
+    /// The same, besides what is in the ring of this worker.
+    pub(super) fn has_work_besides(&self, worker: usize) -> bool {
+        seq_cst();
+        let others = || self.seats.iter().filter(|seat| seat.index != worker);
+        !self.injected.is_empty() || others().any(|seat| !seat.stealer.is_empty())
+    }
+
+    pub(super) fn is_anything_injected(&self) -> bool {
+        !self.injected.is_empty()
+    }
+
+    /// Takes this worker's part of what was injected.
+    pub(super) fn take_injected(&self, mut receive: impl FnMut(T)) -> usize {
+        let share = (self.injected.len() / self.seats.len() + 1).min(STOLEN_MAX);
+        let taken = (0..share).map_while(|_| self.injected.pop().ok());
+        taken.map(&mut receive).count()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.idle.is_closed()
+    }
+
+    /// Closes (S2). Every task that is not being polled right now is gone afterwards; those that are go at the end of their poll.
+    pub(crate) fn close(&self) {
+        self.idle.close();
+        seq_cst();
+        for seat in &self.seats {
+            seat.close_registry().into_iter().for_each(|(_, waker)| waker.wake());
+        }
+        self.drop_queued();
+    }
+
+    /// Drops what is in the queues of a closed executor, and what that makes ready: one after the other, not one inside of the other.
+    #[cold]
+    fn drop_queued(&self) {
+        struct Emptying;
+        impl Drop for Emptying {
+            fn drop(&mut self) {
+                IS_EMPTYING.with(|is_emptying| is_emptying.set(false));
+            }
+        }
+        if IS_EMPTYING.with(|is_emptying| is_emptying.replace(true)) {
+            return;
+        }
+        let _emptying = Emptying;
+        loop {
+            let injected = self.injected.pop().map(drop).is_ok();
+            let queued = self.seats.iter().any(|seat| {
+                let hot = seat.hot.take().map(drop).is_some();
+                hot || seat.stealer.steal(drop) > 0
+            });
+            if !injected && !queued {
+                if !self.has_work() {
+                    return;
+                }
+                // Somebody else is at it.
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+impl<T: Raw> Seat<T> {
+    fn new(shared: Weak<Shared<T>>, index: usize) -> Self {
+        let (own, stealer) = ring::new();
+        Self {
+            shared,
+            index,
+            stealer,
+            hot: Hot::new(),
+            registry: Mutex::new(Registry { wakers: Slab::new(), is_closed: false }),
+            occupant: Mutex::new(Occupant::Nobody(own)),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Weak<Shared<T>> {
+        &self.shared
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(super) fn stealer(&self) -> &Stealer<T> {
+        &self.stealer
+    }
+
+    pub(crate) fn registry(&self) -> &Mutex<Registry> {
+        &self.registry
+    }
+
+    /// Takes a task that has ended out of the list.
+    pub(crate) fn unregister(&self, key: u32) {
+        // Not there if the executor was closed meanwhile.
+        let waker = self.registry.lock().wakers.try_remove(key as usize);
+        drop(waker);
+    }
+
+    fn close_registry(&self) -> Slab<Waker> {
+        let mut registry = self.registry.lock();
+        registry.is_closed = true;
+        std::mem::take(&mut registry.wakers)
+    }
+
+    pub(super) fn hot(&self) -> &Hot<T> {
+        &self.hot
+    }
+
+    /// Sits down; `None` if somebody sits there.
+    pub(super) fn occupy(&self, unpark: Waker, spawner: Spawner) -> Option<OwnEnd<T>> {
+        let occupied = Arc::new(Occupied { unpark, spawner });
+        let mut occupant = self.occupant.lock();
+        match std::mem::replace(&mut *occupant, Occupant::Worker(occupied)) {
+            Occupant::Nobody(own) => Some(own),
+            former @ Occupant::Worker(_) => {
+                let refused = std::mem::replace(&mut *occupant, former);
+                drop(occupant);
+                drop(refused);
+                None
+            }
+        }
+    }
+
+    pub(super) fn vacate(&self, own: OwnEnd<T>) {
+        let former = std::mem::replace(&mut *self.occupant.lock(), Occupant::Nobody(own));
+        drop(former);
+    }
+
+    fn occupied(&self) -> Option<Arc<Occupied>> {
+        match &*self.occupant.lock() {
+            Occupant::Worker(occupied) => Some(occupied.clone()),
+            Occupant::Nobody(_) => None,
+        }
+    }
+
+    /// Returns what spawns onto the worker that sits here.
+    pub(crate) fn spawner(&self) -> Option<Spawner> {
+        self.occupied().map(|occupied| occupied.spawner.clone())
+    }
+}
+
+impl<T: Raw> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("workers", &self.seats.len())
+            .field("idle", &self.idle)
+            .field("injected", &self.injected.len())
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}

@@ -1,0 +1,172 @@
+//! [`Crew`]: the workers beside the one that runs main, each a loop on a thread of its own.
+//!
+//! Closing goes in steps, which all workers take together; worker 0, who closes, leads. A worker that has died does not hold the others up.
+//!
+//! - W1: every worker is told to stop, and woken.
+//! - W2: each leaves its loop at the end of the poll that it is in, and says so. When all have, nothing is polled any more.
+//! - W3: worker 0 closes the executor: the futures of all tasks that may run anywhere are dropped, on its thread. All timers and
+//!   reactors still stand.
+//! - W4: each drops the futures of its own tasks, on its own thread, and says so. When all have, no future is left.
+//! - W5: each closes its timers, and then its reactor.
+//! - W6: the threads end, and are joined.
+
+use std::fmt;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use asyncio_base::report;
+use asyncio_base::shim::thread::JoinHandle;
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
+
+use crate::core::{Busy, Core, Stretch};
+use crate::event_loop::EventLoop;
+
+/// After so long a wait for a worker that is to stop, it is named: whoever waits knows what for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The workers beside worker 0, which has it.
+#[derive(Default)]
+pub(crate) struct Crew {
+    workers: Vec<Hand>,
+    shared: Arc<Shared>,
+}
+
+/// What worker 0 keeps of another one.
+struct Hand {
+    event_loop: EventLoop,
+    thread: JoinHandle<()>,
+    /// It has taken a step.
+    taken: Receiver<()>,
+    /// It may take the next one.
+    next: Sender<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_stopping: AtomicBool,
+    has_failed: AtomicBool,
+    /// Why a worker cannot go on.
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Crew {
+    /// Starts a worker. `make` makes its loop, on its thread, which `tell` wakes if it fails later.
+    pub(crate) fn start(
+        &mut self,
+        name: String,
+        tell: EventLoop,
+        make: impl FnOnce() -> io::Result<Core> + Send + 'static,
+    ) -> io::Result<()> {
+        let (made, was_made) = channel();
+        let (has_taken, taken) = channel();
+        let (next, may_take) = channel();
+        let shared = self.shared.clone();
+        let body = move || match make() {
+            Ok(mut core) => {
+                // OK because whoever starts it waits for it.
+                let _ = made.send(Ok(core.event_loop.clone()));
+                work(&core, &shared, &tell);
+                let step = || {
+                    // Whoever closes may have gone, by a panic: then there is nobody to wait for.
+                    if has_taken.send(()).is_ok() {
+                        let _ = may_take.recv();
+                    }
+                };
+                step();
+                core.drop_futures();
+                step();
+                core.close_drivers();
+            }
+            Err(error) => {
+                let _ = made.send(Err(error));
+            }
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(body)?;
+        match was_made.recv() {
+            Ok(Ok(event_loop)) => {
+                self.workers.push(Hand { event_loop, thread, taken, next });
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::Error::other("a worker's thread ended before its loop was made")),
+        }
+    }
+
+    /// Returns why a worker cannot go on, once.
+    #[inline]
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        if self.shared.has_failed.load(Ordering::Relaxed) { self.shared.failure.lock().take() } else { None }
+    }
+
+    /// Returns the loops, from worker 1 on.
+    pub(crate) fn event_loops(&self) -> impl Iterator<Item = &EventLoop> {
+        self.workers.iter().map(|hand| &hand.event_loop)
+    }
+
+    /// W1 and W2.
+    pub(crate) fn stop(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        for hand in &self.workers {
+            hand.event_loop.unpark();
+        }
+        self.wait();
+    }
+
+    /// Lets all take their next step.
+    pub(crate) fn go_on(&self) {
+        for hand in &self.workers {
+            // One that has died takes none.
+            let _ = hand.next.send(());
+        }
+    }
+
+    /// Waits until all have taken their step.
+    pub(crate) fn wait(&self) {
+        for (nth, hand) in self.workers.iter().enumerate() {
+            if let Err(RecvTimeoutError::Timeout) = hand.taken.recv_timeout(PATIENCE) {
+                let worker = nth + 1;
+                report::report(
+                    "runtime",
+                    format_args!(
+                        "closing waits for worker {worker}, where a poll or a drop has not come to an end for {PATIENCE:?}"
+                    ),
+                );
+                let _ = hand.taken.recv();
+            }
+        }
+    }
+
+    /// W6.
+    pub(crate) fn join(&mut self) {
+        for hand in self.workers.drain(..) {
+            if hand.thread.join().is_err() {
+                report::report("runtime", format_args!("the thread of a worker panicked"));
+            }
+        }
+    }
+}
+
+/// The loop of a worker, until it is told to stop.
+fn work(core: &Core, shared: &Shared, tell: &EventLoop) {
+    let _entered = core.enter();
+    let mut stretch = Stretch::default();
+    // Acquire: what was done before the stop is seen.
+    while !shared.is_stopping.load(Ordering::Acquire) {
+        let busy = core.run_ready(&mut stretch);
+        debug_assert!(busy != Busy::Main, "there is one main, on worker 0");
+        stretch = Stretch::default();
+        if let Err(error) = core.look_at_events(busy, None) {
+            shared.failure.lock().get_or_insert(error);
+            shared.has_failed.store(true, Ordering::Relaxed);
+            tell.unpark();
+            return;
+        }
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.event_loops()).finish()
+    }
+}
