@@ -8,12 +8,28 @@ use crate::memory;
 use crate::process::{self, Server, Sharing};
 use crate::subject::Subject;
 use crate::subjects::{
-    asyncio_local::AsyncioLocal, raw_epoll, raw_futures, smol_local::SmolLocal, tokio_ct::TokioCt,
+    asyncio::{AsyncioLocal, AsyncioWorkers2}, raw_epoll, raw_futures, smol::{SmolLocal, SmolMt2}, tokio::{TokioCt, TokioMt2},
 };
 
-pub const RUNTIMES: [&str; 3] = [AsyncioLocal::NAME, TokioCt::NAME, SmolLocal::NAME];
-pub const SERVERS: [&str; 5] =
-    [AsyncioLocal::NAME, raw_epoll::NAME, raw_futures::NAME, TokioCt::NAME, SmolLocal::NAME];
+const ONE_LOOP: [&str; 3] = [AsyncioLocal::NAME, TokioCt::NAME, SmolLocal::NAME];
+const RUNTIMES: [&str; 6] = [
+    AsyncioLocal::NAME,
+    TokioCt::NAME,
+    SmolLocal::NAME,
+    AsyncioWorkers2::NAME,
+    TokioMt2::NAME,
+    SmolMt2::NAME,
+];
+const SERVERS: [&str; 8] = [
+    AsyncioLocal::NAME,
+    raw_epoll::NAME,
+    raw_futures::NAME,
+    TokioCt::NAME,
+    SmolLocal::NAME,
+    AsyncioWorkers2::NAME,
+    TokioMt2::NAME,
+    SmolMt2::NAME,
+];
 
 /// One row of the report for each subject, before it is measured.
 #[derive(Clone, Debug)]
@@ -48,8 +64,10 @@ pub enum Echo {
 impl Case {
     pub fn subjects(&self) -> &'static [&'static str] {
         match self.kind {
+            Kind::Echo { what: Echo::SameCpu, .. } => &SERVERS[..5],
             Kind::Echo { .. } => &SERVERS,
-            _ => &RUNTIMES,
+            Kind::InProcess => &RUNTIMES,
+            Kind::MemConnection | Kind::Allocations => &ONE_LOOP,
         }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::process;
 use crate::subject::Subject;
 use crate::subjects::{
-    asyncio_local::AsyncioLocal, raw_epoll, raw_futures, smol_local::SmolLocal, tokio_ct::TokioCt,
+    asyncio::{AsyncioLocal, AsyncioWorkers2}, raw_epoll, raw_futures, smol::{SmolLocal, SmolMt2}, tokio::{TokioCt, TokioMt2},
 };
 
 /// Serves until it is killed; prints its port first. The buffers are `size` bytes, on processor `cpu`.
@@ -23,6 +23,9 @@ pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
         AsyncioLocal::NAME => AsyncioLocal::run(AsyncioLocal::echo(listener, size))?,
         TokioCt::NAME => TokioCt::run(TokioCt::echo(listener, size))?,
         SmolLocal::NAME => SmolLocal::run(SmolLocal::echo(listener, size))?,
+        AsyncioWorkers2::NAME => AsyncioWorkers2::run(AsyncioWorkers2::echo(listener, size))?,
+        TokioMt2::NAME => TokioMt2::run(TokioMt2::echo(listener, size))?,
+        SmolMt2::NAME => SmolMt2::run(SmolMt2::echo(listener, size))?,
         _ => bail!("no such subject: {subject}"),
     }
     Ok(())

@@ -19,7 +19,7 @@ mod report;
 
 use anyhow::{Context, Result, bail};
 use subject::Subject;
-use subjects::{asyncio_local::AsyncioLocal, smol_local::SmolLocal, tokio_ct::TokioCt};
+use subjects::{asyncio::{AsyncioLocal, AsyncioWorkers2}, smol::{SmolLocal, SmolMt2}, tokio::{TokioCt, TokioMt2}};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -68,12 +68,17 @@ fn measure(case: &str, subject: &str) -> Result<f64> {
         AsyncioLocal::NAME => measure_on::<AsyncioLocal>(case),
         TokioCt::NAME => measure_on::<TokioCt>(case),
         SmolLocal::NAME => measure_on::<SmolLocal>(case),
+        AsyncioWorkers2::NAME => measure_on::<AsyncioWorkers2>(case),
+        TokioMt2::NAME => measure_on::<TokioMt2>(case),
+        SmolMt2::NAME => measure_on::<SmolMt2>(case),
         _ => bail!("no such subject: {subject}"),
     }
 }
 
 fn measure_on<S: Subject>(case: &str) -> Result<f64> {
-    process::pin_to(0)?;
+    if S::WORKERS == 1 {
+        process::pin_to(0)?;
+    }
     Ok(match case {
         "timer_lateness_p50" => timers::lateness::<S>().p50_us,
         "timer_cpu_each" => timers::lateness::<S>().cpu_us_each,
@@ -101,6 +106,9 @@ fn repeat(case: &str, subject: &str, count: usize) -> Result<()> {
         AsyncioLocal::NAME => operation::<AsyncioLocal>(case, count),
         TokioCt::NAME => operation::<TokioCt>(case, count),
         SmolLocal::NAME => operation::<SmolLocal>(case, count),
+        AsyncioWorkers2::NAME => operation::<AsyncioWorkers2>(case, count),
+        TokioMt2::NAME => operation::<TokioMt2>(case, count),
+        SmolMt2::NAME => operation::<SmolMt2>(case, count),
         _ => bail!("no such subject: {subject}"),
     }
 }

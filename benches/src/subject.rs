@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// A runtime that is measured.
 pub trait Subject: 'static {
     const NAME: &'static str;
+    /// How many threads poll tasks.
+    const WORKERS: usize;
     type Runtime;
     type Task<T: Send + 'static>: Future<Output = T> + Unpin;
     type Sleep: Future<Output = ()> + Send;

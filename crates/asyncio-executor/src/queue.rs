@@ -58,6 +58,19 @@ enum Next {
     Task(LocalTask),
     Main,
     Shared(Runnable),
+    /// To be dropped, since its executor is closed.
+    Dropped(Runnable),
+}
+
+/// Where a task of several workers went that became ready.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pushed {
+    /// To the place that its worker comes to next of all.
+    Hot,
+    /// Into the ring, where its worker comes to it next: nobody else needs to be told.
+    Next,
+    /// Into the ring, behind others.
+    ForAll,
 }
 
 /// How a task came to be ready.
@@ -289,6 +302,7 @@ impl Owner {
                 Some(Next::Shared(runnable)) => {
                     budget::with_budget(units, || runnable.run());
                 }
+                Some(Next::Dropped(runnable)) => drop(runnable),
                 Some(Next::Main) => return Ran { polls, stopped: Stopped::Main },
                 None => return Ran { polls, stopped: Stopped::Idle },
             }
@@ -445,10 +459,12 @@ impl Local {
     }
 
     /// What is hot first; and past the tokens whose items were stolen.
+    #[inline]
     fn pop_as_member(&mut self) -> Option<Next> {
         let member = self.member.as_mut()?;
         match member.take_hot() {
             FromHot::Run(runnable) => return Some(Next::Shared(runnable)),
+            FromHot::Drop(runnable) => return Some(Next::Dropped(runnable)),
             FromHot::Queued => self.ready.push_back(Entry::Shared),
             FromHot::Nothing => {}
         }
@@ -478,21 +494,23 @@ impl Local {
         self.ready.extend(std::iter::repeat_with(|| Entry::Shared).take(count));
     }
 
-    /// Makes a task ready here. Returns whether the worker comes to it next, so that nobody else needs to.
-    fn push_shared(&mut self, runnable: Runnable, because: Because) -> bool {
+    /// Makes a task ready here, and says for whom.
+    #[inline]
+    fn push_shared(&mut self, runnable: Runnable, because: Because) -> Pushed {
         let is_in_task = current::is_in_task();
-        let is_free = self.ready.is_empty() && !self.is_hot();
         let Some(member) = &mut self.member else { unreachable!("a member's task") };
-        let (is_next, is_queued) = if is_in_task && because == Because::Woken {
+        if is_in_task && because == Because::Woken {
             // It talks to the one that is polled now, whose data is at hand.
-            let displaces = member.push_hot(runnable);
-            (!displaces, displaces)
-        } else {
-            member.push(runnable);
-            (is_free && member.is_attentive && !is_in_task, true)
-        };
-        self.queue_tokens(usize::from(is_queued));
-        is_next
+            if !member.push_hot(runnable) {
+                return Pushed::Hot;
+            }
+            self.ready.push_back(Entry::Shared);
+            return Pushed::ForAll;
+        }
+        let is_next = member.is_attentive && !is_in_task && self.ready.is_empty() && !member.is_hot();
+        member.push(runnable);
+        self.ready.push_back(Entry::Shared);
+        if is_next { Pushed::Next } else { Pushed::ForAll }
     }
 
     #[cold]
@@ -536,11 +554,14 @@ pub(crate) fn push_here(
         if !is_member {
             return Err(runnable);
         }
-        let is_next = local.push_shared(runnable, because);
+        let pushed = local.push_shared(runnable, because);
+        if pushed == Pushed::Hot {
+            return Ok(());
+        }
         let Some(member) = &local.member else { unreachable!("it is a member") };
         match member.shared().attention() {
             Attention::Given => None,
-            Attention::Wanted if is_next => None,
+            Attention::Wanted if pushed == Pushed::Next => None,
             Attention::Wanted | Attention::Closed => Some(member.shared().clone()),
         }
     };

@@ -19,7 +19,7 @@ use crate::foreign::Spawn;
 use crate::header::{Header, TaskId};
 use crate::spawn::{Handle, TaskOptions};
 use crate::task::guard;
-use crate::workers::{self, Raw, Seat};
+use crate::workers::{self, Raw, Registration, Seat};
 
 /// What async-task keeps beside the future.
 pub(crate) struct Metadata {
@@ -31,8 +31,8 @@ pub(crate) struct Metadata {
 pub(crate) enum Home {
     /// To an executor of somebody else's.
     Foreign(Arc<dyn Spawn>),
-    /// To the workers of an executor of ours. It is in the registry of this seat.
-    Seat { seat: Arc<Seat<Runnable>>, key: u32 },
+    /// To the workers of an executor of ours, by way of the seat where it was spawned.
+    Seat(Arc<Seat<Runnable>>),
 }
 
 /// A task that is ready to be polled.
@@ -66,7 +66,7 @@ pub(crate) fn schedule(runnable: Runnable) {
     match &runnable.inner.metadata().home {
         // A clone first: the task may be gone as soon as the other side sees it.
         Home::Foreign(home) => home.clone().schedule(runnable),
-        Home::Seat { .. } => workers::schedule(runnable),
+        Home::Seat(_) => workers::schedule(runnable),
     }
 }
 
@@ -77,16 +77,12 @@ impl Runnable {
         self.inner.run()
     }
 
-    pub(crate) fn waker(&self) -> std::task::Waker {
-        self.inner.waker()
-    }
-
     /// Returns the seat of a task of ours.
     #[inline]
     pub(crate) fn seat(&self) -> Option<&Arc<Seat<Self>>> {
         match &self.inner.metadata().home {
             Home::Foreign(_) => None,
-            Home::Seat { seat, .. } => Some(seat),
+            Home::Seat(seat) => Some(seat),
         }
     }
 
@@ -125,12 +121,14 @@ unsafe impl Raw for Runnable {
 /// The future of a task, with what happens around each poll and at its end.
 struct TaskFuture<'a, F> {
     metadata: &'a Metadata,
+    /// Its place among the tasks that wait, from its first poll on.
+    registration: Option<Registration>,
     future: ManuallyDrop<F>,
 }
 
 impl<'a, F> TaskFuture<'a, F> {
     fn new(metadata: &'a Metadata, future: F) -> Self {
-        Self { metadata, future: ManuallyDrop::new(future) }
+        Self { metadata, registration: None, future: ManuallyDrop::new(future) }
     }
 }
 
@@ -145,8 +143,13 @@ impl<F: Future> Future for TaskFuture<'_, F> {
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let header = &this.metadata.header;
         header.count_poll();
-        let _polling = Polling::begin(header);
-        future.poll(cx)
+        let polling = Polling::begin(header);
+        let poll = future.poll(cx);
+        drop(polling);
+        if poll.is_pending() && this.registration.is_none() && matches!(this.metadata.home, Home::Seat(_)) {
+            this.registration = Registration::of(cx.waker());
+        }
+        poll
     }
 }
 
@@ -158,8 +161,5 @@ impl<F> Drop for TaskFuture<'_, F> {
         let _polling = Polling::begin(header);
         // SAFETY: dropped once, here, and not touched afterwards.
         guard(task, "dropping the future", || unsafe { ManuallyDrop::drop(&mut self.future) });
-        if let Home::Seat { seat, key } = &self.metadata.home {
-            seat.unregister(*key);
-        }
     }
 }

@@ -25,16 +25,22 @@ impl<T: Raw> Hot<T> {
         Self { raw: AtomicPtr::new(ptr::null_mut()), item: PhantomData }
     }
 
-    /// SeqCst: closing is seen after an item was put here, or the item is seen by closing (S2 in `shared.rs`).
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.raw.load(Ordering::SeqCst).is_null()
+        // Relaxed: whoever acts on it swaps.
+        self.raw.load(Ordering::Relaxed).is_null()
     }
 
-    /// Puts an item here, and returns the one that was.
+    /// Puts an item here, and returns the one that was. For the owner alone: where it sees nothing, nobody else puts something.
     #[inline]
-    pub(super) fn replace(&self, item: T) -> Option<T> {
-        self.swap(item.into_raw().as_ptr())
+    pub(super) fn put(&self, item: T) -> Option<T> {
+        let raw = item.into_raw().as_ptr();
+        if self.is_empty() {
+            // Release: what the item holds passes with it.
+            self.raw.store(raw, Ordering::Release);
+            return None;
+        }
+        self.swap(raw)
     }
 
     /// Takes the item.
@@ -44,8 +50,8 @@ impl<T: Raw> Hot<T> {
     }
 
     fn swap(&self, raw: *mut ()) -> Option<T> {
-        // SeqCst: as in `is_empty`; what the item holds passes with it.
-        let former = NonNull::new(self.raw.swap(raw, Ordering::SeqCst))?;
+        // Acquire and Release: what the item holds passes with it.
+        let former = NonNull::new(self.raw.swap(raw, Ordering::AcqRel))?;
         // SAFETY: it came from `into_raw`, and whoever swaps it out is the only one who does.
         Some(unsafe { T::from_raw(former) })
     }

@@ -206,11 +206,17 @@ fn close_against_push() {
             let mut worker = Worker::new(&shared, 0);
             let pusher = thread::spawn(move || {
                 match place {
-                    "ring" => worker.member.push(item()),
-                    "hot" => assert!(!worker.member.push_hot(item())),
-                    _ => return worker.member.shared().inject(item()),
+                    "ring" => {
+                        worker.member.push(item());
+                        worker.member.shared().after_push();
+                    }
+                    "hot" => {
+                        assert!(!worker.member.push_hot(item()));
+                        // It comes to it at the end of the poll.
+                        drop(worker.member.take_hot());
+                    }
+                    _ => worker.member.shared().inject(item()),
                 }
-                worker.member.shared().after_push();
             });
             shared.close();
             pusher.join().unwrap();

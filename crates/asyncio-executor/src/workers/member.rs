@@ -44,6 +44,8 @@ pub(crate) enum FromHot<T> {
     Run(T),
     /// It has been before the others often enough, and is in the ring now.
     Queued,
+    /// It was put there while the executor was closed.
+    Drop(T),
 }
 
 impl<T: Raw> Member<T> {
@@ -77,7 +79,7 @@ impl<T: Raw> Member<T> {
     /// Puts an item into the hot place; says whether there was one, which is in the ring then.
     #[inline]
     pub(crate) fn push_hot(&mut self, item: T) -> bool {
-        let former = self.seat.hot().replace(item);
+        let former = self.seat.hot().put(item);
         former.map(|former| self.own.push(former)).is_some()
     }
 
@@ -94,12 +96,17 @@ impl<T: Raw> Member<T> {
         !self.seat.hot().is_empty()
     }
 
+    /// Takes what is hot, unless others have their turn. Where the executor was closed meanwhile it is to be dropped.
     #[inline]
     pub(crate) fn take_hot(&mut self) -> FromHot<T> {
         let Some(item) = self.seat.hot().take() else {
             self.streak = 0;
             return FromHot::Nothing;
         };
+        // S2: whoever puts something there does not look.
+        if self.shared.is_closed() {
+            return FromHot::Drop(item);
+        }
         self.streak += 1;
         if self.streak <= STREAK_MAX {
             return FromHot::Run(item);

@@ -152,8 +152,12 @@ impl Executor {
         let here = Owner::current().filter(|owner| owner.is_member_of(self.shared()));
         let seat = here.as_ref().and_then(Owner::seat).unwrap_or_else(|| self.shared().seats()[0].clone());
         let id = here.map_or_else(fresh_id, |owner| owner.fresh_id());
-        let (handle, is_closed) = spawn_at(seat, id, options, future);
-        if is_closed { Err(LoopClosed::new()) } else { Ok(handle) }
+        let (runnable, handle) = runnable::new(id, options, Home::Seat(seat), future);
+        if self.is_closed() {
+            return Err(LoopClosed::new());
+        }
+        make_ready(runnable, Because::Spawned);
+        Ok(handle)
     }
 
     /// Makes a future on the worker with this number, and runs it there: it need not be `Send`.
@@ -215,8 +219,12 @@ where
 {
     let owner = Owner::current().ok_or(NoExecutor(()))?;
     match owner.seat() {
-        // On a closed executor its handle says that it was ended, as that of a local task does.
-        Some(seat) => Ok(spawn_at(seat, owner.fresh_id(), options, future).0),
+        Some(seat) => {
+            let (runnable, handle) = runnable::new(owner.fresh_id(), options, Home::Seat(seat), future);
+            // On a closed executor that drops it, and its handle says that it was ended, as that of a local task does.
+            make_ready(runnable, Because::Spawned);
+            Ok(handle)
+        }
         None => Ok(spawn::spawn_local(&owner, options, future)),
     }
 }
@@ -265,34 +273,29 @@ where
     spawner.spawn_made(options, make).map_err(|_| SpawnPinnedError::Closed)
 }
 
-/// Makes a task at this seat and makes it ready; says whether the executor is closed: then it is gone already.
-#[inline]
-fn spawn_at<F>(
+/// A place among the tasks that wait, given up when it is dropped.
+pub(crate) struct Registration {
     seat: Arc<Seat<Runnable>>,
-    id: crate::header::TaskId,
-    options: TaskOptions,
-    future: F,
-) -> (Handle<F::Output>, bool)
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let home = seat.clone();
-    let mut registry = home.registry().lock();
-    let is_closed = registry.is_closed;
-    // A registry that is closed is empty, and stays so: the key is nobody's.
-    let key = u32::try_from(registry.wakers.vacant_key()).expect("a seat holds fewer than 2^32 tasks");
-    let (runnable, handle) = runnable::new(id, options, Home::Seat { seat, key }, future);
-    if !is_closed {
-        registry.wakers.insert(runnable.waker());
+    key: usize,
+}
+
+impl Registration {
+    /// Of a task that has just been polled, by the worker that polled it.
+    pub(crate) fn of(waker: &Waker) -> Option<Self> {
+        let seat = Owner::current().and_then(|owner| owner.seat())?;
+        let key = seat.register(waker);
+        if key.is_none() {
+            // Closed: it is made ready, and dropped, at the end of this poll.
+            waker.wake_by_ref();
+        }
+        key.map(|key| Self { seat, key })
     }
-    drop(registry);
-    if is_closed {
-        drop(runnable);
-    } else {
-        make_ready(runnable, Because::Spawned);
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.seat.unregister(self.key);
     }
-    (handle, is_closed)
 }
 
 /// Makes a task of an executor of ours ready again.

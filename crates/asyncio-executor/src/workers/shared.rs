@@ -1,12 +1,12 @@
 //! [`Shared`]: what the workers of one executor share: a seat for each, the injection queue, and who sleeps.
 //!
-//! No lock is taken by all workers on a hot path: a seat's ring is lock-free for its owner, its registry of live tasks is locked by those who
-//! spawn there and by those who end what was spawned there, and the injection queue is lock-free.
+//! No lock is taken by all workers on a hot path: a seat's ring is lock-free for its owner; its list of tasks that wait is locked by the
+//! worker where one waits first, and by whoever ends it; and the injection queue is lock-free.
 //!
 //! - S1: a seat has at most one occupant, who has the own end of its ring.
-//! - S2: closing comes in this order: the executor says that it is closed; each registry is closed, so that no task is added; every task that
-//!   waits is made ready; every queue is emptied, which drops what is in it. Whoever pushed without having seen it sees it after the push,
-//!   and empties the queues himself ([`Attention::Closed`]). So nothing stays behind, whenever it comes.
+//! - S2: closing comes in this order: the executor says that it is closed; each list of tasks that wait is closed, so that none is added; every
+//!   task in them is made ready; every queue is emptied, which drops what is in it. Whoever pushed without having seen it sees it after the push,
+//!   and empties the queues himself; what a worker put into its hot place it drops when it comes to it ([`Attention::Closed`]). So nothing stays behind, whenever it comes.
 //! - S3: no user code runs under a lock: wakers and tasks are taken out first.
 
 use std::cell::Cell;
@@ -37,14 +37,16 @@ pub(crate) struct Seat<T: Raw> {
     stealer: Stealer<T>,
     /// The task that the present poll woke last.
     hot: Hot<T>,
-    registry: Mutex<Registry>,
+    /// The tasks that waited here first, and have not ended.
+    waiting: Mutex<Waiting>,
     occupant: Mutex<Occupant<T>>,
 }
 
-/// The tasks that were spawned at a seat and have not ended.
-pub(crate) struct Registry {
-    pub(crate) wakers: Slab<Waker>,
-    pub(crate) is_closed: bool,
+/// Tasks that wait are in no queue; by this, closing gets hold of them. A task that is ready at its first poll never comes here.
+#[derive(Default)]
+struct Waiting {
+    wakers: Slab<Waker>,
+    is_closed: bool,
 }
 
 /// Who sits there (S1).
@@ -193,7 +195,7 @@ impl<T: Raw> Seat<T> {
             index,
             stealer,
             hot: Hot::new(),
-            registry: Mutex::new(Registry { wakers: Slab::new(), is_closed: false }),
+            waiting: Mutex::default(),
             occupant: Mutex::new(Occupant::Nobody(own)),
         }
     }
@@ -210,21 +212,22 @@ impl<T: Raw> Seat<T> {
         &self.stealer
     }
 
-    pub(crate) fn registry(&self) -> &Mutex<Registry> {
-        &self.registry
+    /// Takes a task in that waits, and returns its key; `None` if the executor is closed.
+    pub(super) fn register(&self, waker: &Waker) -> Option<usize> {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_closed { None } else { Some(waiting.wakers.insert(waker.clone())) }
     }
 
-    /// Takes a task that has ended out of the list.
-    pub(crate) fn unregister(&self, key: u32) {
+    pub(super) fn unregister(&self, key: usize) {
         // Not there if the executor was closed meanwhile.
-        let waker = self.registry.lock().wakers.try_remove(key as usize);
+        let waker = self.waiting.lock().wakers.try_remove(key);
         drop(waker);
     }
 
     fn close_registry(&self) -> Slab<Waker> {
-        let mut registry = self.registry.lock();
-        registry.is_closed = true;
-        std::mem::take(&mut registry.wakers)
+        let mut waiting = self.waiting.lock();
+        waiting.is_closed = true;
+        std::mem::take(&mut waiting.wakers)
     }
 
     pub(super) fn hot(&self) -> &Hot<T> {

@@ -1,4 +1,4 @@
-//! `tokio-ct`: tokio's current_thread runtime.
+//! `asyncio-local` and `asyncio-workers2`: ours, with one loop and with two.
 
 use std::future::Future;
 use std::io;
@@ -6,13 +6,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use asyncio::net::TcpListener;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 use crate::subject::Subject;
 
-pub struct TokioCt;
+pub struct Asyncio<const WORKERS: usize>;
 
-pub struct Task<T>(tokio::task::JoinHandle<T>);
+pub type AsyncioLocal = Asyncio<1>;
+pub type AsyncioWorkers2 = Asyncio<2>;
+
+/// A handle whose panics go on, as the others' do.
+pub struct Task<T>(asyncio::Task<T>);
 
 impl<T> Future for Task<T> {
     type Output = T;
@@ -23,18 +28,19 @@ impl<T> Future for Task<T> {
     }
 }
 
-impl Subject for TokioCt {
-    const NAME: &'static str = "tokio-ct";
-    type Runtime = tokio::runtime::Runtime;
+impl<const WORKERS: usize> Subject for Asyncio<WORKERS> {
+    const NAME: &'static str = if WORKERS == 1 { "asyncio-local" } else { "asyncio-workers2" };
+    const WORKERS: usize = WORKERS;
+    type Runtime = asyncio::Runner;
     type Task<T: Send + 'static> = Task<T>;
-    type Sleep = tokio::time::Sleep;
+    type Sleep = asyncio::Sleep;
 
     fn runtime() -> Self::Runtime {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+        asyncio::Runner::builder().workers(WORKERS).build().unwrap()
     }
 
     fn block_on<F: Future>(runtime: &mut Self::Runtime, future: F) -> F::Output {
-        runtime.block_on(future)
+        runtime.run(future)
     }
 
     #[inline]
@@ -43,38 +49,38 @@ impl Subject for TokioCt {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Task(tokio::spawn(future))
+        Task(asyncio::spawn(future))
     }
 
     #[inline]
     fn sleep(duration: Duration) -> Self::Sleep {
-        tokio::time::sleep(duration)
+        asyncio::sleep(duration)
     }
 
     #[inline]
     fn reset(sleep: Pin<&mut Self::Sleep>, deadline: Instant) {
-        sleep.reset(deadline.into());
+        sleep.get_mut().reset(deadline);
     }
 
     #[inline]
     fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output = Option<F::Output>> {
-        async move { tokio::time::timeout(duration, future).await.ok() }
+        async move { asyncio::timeout(duration, future).await.ok() }
     }
 
     async fn echo(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = TcpListener::from_std(listener)?;
         loop {
             let (mut stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            tokio::spawn(async move {
+            asyncio::spawn(async move {
                 let mut buf = vec![0; buffer];
                 while let Ok(n @ 1..) = stream.read(&mut buf).await {
                     if stream.write_all(&buf[..n]).await.is_err() {
                         break;
                     }
                 }
-            });
+            })
+            .detach();
         }
     }
 }

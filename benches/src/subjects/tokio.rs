@@ -1,4 +1,4 @@
-//! `asyncio-local`: ours, one loop.
+//! `tokio-ct` and `tokio-mt2`: tokio's current_thread runtime, and its multi_thread one with two workers.
 
 use std::future::Future;
 use std::io;
@@ -6,15 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use asyncio::net::TcpListener;
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::subject::Subject;
 
-pub struct AsyncioLocal;
+pub struct Tokio<const WORKERS: usize>;
 
-/// A handle whose panics go on, as the others' do.
-pub struct Task<T>(asyncio::Task<T>);
+pub type TokioCt = Tokio<1>;
+pub type TokioMt2 = Tokio<2>;
+
+pub struct Task<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Future for Task<T> {
     type Output = T;
@@ -25,18 +26,25 @@ impl<T> Future for Task<T> {
     }
 }
 
-impl Subject for AsyncioLocal {
-    const NAME: &'static str = "asyncio-local";
-    type Runtime = asyncio::Runner;
+impl<const WORKERS: usize> Subject for Tokio<WORKERS> {
+    const NAME: &'static str = if WORKERS == 1 { "tokio-ct" } else { "tokio-mt2" };
+    const WORKERS: usize = WORKERS;
+    type Runtime = tokio::runtime::Runtime;
     type Task<T: Send + 'static> = Task<T>;
-    type Sleep = asyncio::Sleep;
+    type Sleep = tokio::time::Sleep;
 
     fn runtime() -> Self::Runtime {
-        asyncio::Runner::new().unwrap()
+        use tokio::runtime::Builder;
+        let mut builder = match WORKERS {
+            1 => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
+        // The one on the thread that blocks is not counted.
+        builder.worker_threads(WORKERS).enable_all().build().unwrap()
     }
 
     fn block_on<F: Future>(runtime: &mut Self::Runtime, future: F) -> F::Output {
-        runtime.run(future)
+        runtime.block_on(future)
     }
 
     #[inline]
@@ -45,38 +53,38 @@ impl Subject for AsyncioLocal {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Task(asyncio::spawn(future))
+        Task(tokio::spawn(future))
     }
 
     #[inline]
     fn sleep(duration: Duration) -> Self::Sleep {
-        asyncio::sleep(duration)
+        tokio::time::sleep(duration)
     }
 
     #[inline]
     fn reset(sleep: Pin<&mut Self::Sleep>, deadline: Instant) {
-        sleep.get_mut().reset(deadline);
+        sleep.reset(deadline.into());
     }
 
     #[inline]
     fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output = Option<F::Output>> {
-        async move { asyncio::timeout(duration, future).await.ok() }
+        async move { tokio::time::timeout(duration, future).await.ok() }
     }
 
     async fn echo(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
-        let listener = TcpListener::from_std(listener)?;
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
         loop {
             let (mut stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            asyncio::spawn(async move {
+            tokio::spawn(async move {
                 let mut buf = vec![0; buffer];
                 while let Ok(n @ 1..) = stream.read(&mut buf).await {
                     if stream.write_all(&buf[..n]).await.is_err() {
                         break;
                     }
                 }
-            })
-            .detach();
+            });
         }
     }
 }
