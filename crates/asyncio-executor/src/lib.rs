@@ -47,6 +47,7 @@ mod task;
 mod current;
 mod local;
 mod queue;
+mod ready;
 
 mod foreign;
 mod runnable;

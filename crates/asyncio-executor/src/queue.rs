@@ -15,7 +15,6 @@
 #![expect(unsafe_code, reason = "one thread's side of a queue that all threads hold")]
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ptr;
@@ -29,10 +28,11 @@ use slab::Slab;
 
 use crate::current::{self, Entered};
 use crate::header::TaskId;
+use crate::ready::{Because, Entry, Next, Ready};
 use crate::runnable::Runnable;
-use crate::schedule::{ReadyTasks, Schedule};
+use crate::schedule::Schedule;
 use crate::task::LocalTask;
-use crate::workers::{Attention, Found, FromHot, Member, Seat, Shared};
+use crate::workers::{Found, Member, Seat, Shared};
 
 /// The ready queue of one thread.
 pub(crate) struct Queue {
@@ -42,52 +42,6 @@ pub(crate) struct Queue {
     unpark: Waker,
     /// Set by the owner before it drops the futures; read by the owner, and by whoever asks from afar.
     is_closing: AtomicBool,
-}
-
-/// What waits in the ready queue. There is one kind of place in it, so that the order is one.
-pub(crate) enum Entry {
-    Task(LocalTask),
-    /// The main future of a loop, which its owner polls in place.
-    Main,
-    /// A token for the next item of this worker's ring, where others may have taken it from. So the order is one here too.
-    Shared,
-}
-
-/// What is to be run.
-enum Next {
-    Task(LocalTask),
-    Main,
-    Shared(Runnable),
-    /// To be dropped, since its executor is closed.
-    Dropped(Runnable),
-}
-
-/// Where a task of several workers went that became ready.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pushed {
-    /// To the place that its worker comes to next of all.
-    Hot,
-    /// Into the ring, where its worker comes to it next: nobody else needs to be told.
-    Next,
-    /// Into the ring, behind others.
-    ForAll,
-}
-
-/// How a task came to be ready.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Because {
-    Spawned,
-    Woken,
-}
-
-impl Entry {
-    pub(crate) fn id(&self) -> TaskId {
-        match self {
-            Self::Task(task) => task.header().id(),
-            // A worker of several has no schedule that could ask for the other one.
-            Self::Main | Self::Shared => TaskId::MAIN,
-        }
-    }
 }
 
 /// What [`LocalExecutor::run_up_to`](crate::LocalExecutor::run_up_to) did.
@@ -113,15 +67,9 @@ pub enum Stopped {
 }
 
 struct Local {
-    ready: VecDeque<Entry>,
-    /// How many of `ready` belong to the present round.
-    round_left: usize,
+    ready: Ready,
     /// Live tasks, by which `close` gets hold of their futures.
     tasks: Slab<LocalTask>,
-    /// `None` is first in, first out.
-    schedule: Option<Box<dyn Schedule>>,
-    /// Its side of an executor of several workers, if it is one of them.
-    member: Option<Member<Runnable>>,
     budget: u32,
     next_id: u64,
     ids_end: u64,
@@ -139,11 +87,8 @@ unsafe impl<T> Sync for Owned<T> {}
 impl Queue {
     pub(crate) fn new(unpark: Waker, schedule: Option<Box<dyn Schedule>>) -> Self {
         let local = Local {
-            ready: VecDeque::new(),
-            round_left: 0,
+            ready: Ready::new(schedule),
             tasks: Slab::new(),
-            schedule,
-            member: None,
             budget: budget::DEFAULT,
             next_id: 0,
             ids_end: 0,
@@ -172,7 +117,7 @@ impl Queue {
         // SAFETY: the caller is on the owner's thread.
         match unsafe { self.owner_side() }.try_borrow_mut() {
             Ok(mut local) => {
-                local.ready.push_back(entry);
+                local.ready.push(entry);
                 Ok(())
             }
             Err(_) => Err(entry),
@@ -283,7 +228,7 @@ impl Owner {
         let mut local = self.local().borrow_mut();
         let slot = local.tasks.insert(task.clone());
         task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
-        local.ready.push_back(Entry::Task(task));
+        local.ready.push(Entry::Task(task));
     }
 
     /// Takes a task that ends out of the list of live tasks.
@@ -296,31 +241,33 @@ impl Owner {
     pub(crate) fn run_up_to(&self, limit: usize) -> Ran {
         self.take_remote();
         let units = self.budget();
-        for polls in 0..limit {
-            match self.pop() {
+        self.local().borrow_mut().ready.set_attentive(true);
+        let ran = self.run(limit, units);
+        self.local().borrow_mut().ready.set_attentive(false);
+        ran
+    }
+
+    #[inline]
+    fn run(&self, limit: usize, units: u32) -> Ran {
+        let mut polls = 0;
+        while polls < limit {
+            let next = self.local().borrow_mut().ready.pop();
+            match next {
                 Some(Next::Task(task)) => budget::with_budget(units, || task.run(self)),
                 Some(Next::Shared(runnable)) => {
                     budget::with_budget(units, || runnable.run());
                 }
                 Some(Next::Dropped(runnable)) => drop(runnable),
+                Some(Next::Announce(helper)) => {
+                    helper.announce();
+                    continue;
+                }
                 Some(Next::Main) => return Ran { polls, stopped: Stopped::Main },
                 None => return Ran { polls, stopped: Stopped::Idle },
             }
+            polls += 1;
         }
-        Ran { polls: limit, stopped: Stopped::Limit }
-    }
-
-    #[inline]
-    fn pop(&self) -> Option<Next> {
-        let mut local = self.local().borrow_mut();
-        if local.member.is_some() {
-            return local.pop_as_member();
-        }
-        match local.pop_entry()? {
-            Entry::Task(task) => Some(Next::Task(task)),
-            Entry::Main => Some(Next::Main),
-            Entry::Shared => unreachable!("a member's token"),
-        }
+        Ran { polls, stopped: Stopped::Limit }
     }
 
     /// Moves what other threads have made ready to the local side.
@@ -329,11 +276,9 @@ impl Owner {
         if !self.queue.remote.is_empty() {
             self.take_remote_entries();
         }
+        // E2: from inside a user's choice nothing is moved.
         if let Ok(mut local) = self.local().try_borrow_mut() {
-            if let Some(member) = &mut local.member {
-                let count = member.take_injected();
-                local.queue_tokens(count);
-            }
+            local.ready.take_injected();
         }
     }
 
@@ -349,29 +294,30 @@ impl Owner {
             match entry {
                 Entry::Task(task) if task.is_unlisted() => self.take_in(task),
                 Entry::Task(task) if !task.accept_remote() => {}
-                entry => self.local().borrow_mut().ready.push_back(entry),
+                entry => self.local().borrow_mut().ready.push(entry),
             }
         }
     }
 
     pub(crate) fn ready_count(&self) -> usize {
         self.take_remote();
-        let local = self.local().borrow();
-        local.ready.len() + usize::from(local.is_hot())
+        self.local().borrow().ready.count()
     }
 
     /// Makes this the worker at `seat`.
     pub(crate) fn join(&self, member: Member<Runnable>) {
-        self.local().borrow_mut().member = Some(member);
+        self.local().borrow_mut().ready.join(member);
     }
 
     pub(crate) fn is_member_of(&self, executor: &Arc<Shared<Runnable>>) -> bool {
-        self.local().borrow().member.as_ref().is_some_and(|member| Arc::ptr_eq(member.shared(), executor))
+        // E2: whoever has a schedule is no member.
+        let Ok(local) = self.local().try_borrow() else { return false };
+        local.ready.member().is_some_and(|member| Arc::ptr_eq(member.shared(), executor))
     }
 
     /// Returns the seat of this worker, if it is one of several.
     pub(crate) fn seat(&self) -> Option<Arc<Seat<Runnable>>> {
-        self.local().borrow().member.as_ref().map(|member| member.seat().clone())
+        self.local().try_borrow().ok()?.ready.member().map(|member| member.seat().clone())
     }
 
     /// Looks for something to do: here, and then elsewhere. If there is nothing, this worker sleeps from now on, until it
@@ -394,16 +340,11 @@ impl Owner {
     }
 
     fn with_member(&self, step: impl FnOnce(&mut Member<Runnable>) -> Found) -> bool {
-        let mut local = self.local().borrow_mut();
-        let Some(member) = &mut local.member else { return false };
-        let found = step(member);
-        let helper = found.needs_help.then(|| member.shared().clone());
-        local.queue_tokens(found.count);
-        drop(local);
-        if let Some(shared) = helper {
-            shared.summon();
+        let (has_found, helper) = self.local().borrow_mut().ready.with_member(step);
+        if let Some(helper) = helper {
+            helper.announce();
         }
-        found.count > 0
+        has_found
     }
 
     pub(crate) fn task_count(&self) -> usize {
@@ -434,93 +375,13 @@ impl Owner {
                 shell => drop(shell),
             }
         }
-        let mut local = self.local().borrow_mut();
-        local.round_left = 0;
-        let shells = std::mem::take(&mut local.ready);
-        // A user's schedule may hold a `Spawner`, and that the queue; so does the executor, whose seat is given up.
-        let schedule = local.schedule.take();
-        let member = local.member.take();
-        drop(local);
-        drop((shells, schedule, member));
+        // Outside of the borrow: shells, a user's schedule, and the seat that is given up. The latter two may hold the queue.
+        let ready = std::mem::replace(&mut self.local().borrow_mut().ready, Ready::new(None));
+        drop(ready);
     }
 }
 
 impl Local {
-    #[inline]
-    fn pop_entry(&mut self) -> Option<Entry> {
-        if self.round_left == 0 {
-            self.round_left = self.ready.len();
-        }
-        self.round_left = self.round_left.checked_sub(1)?;
-        if self.schedule.is_some() {
-            return self.pop_scheduled();
-        }
-        self.ready.pop_front()
-    }
-
-    /// What is hot first; and past the tokens whose items were stolen.
-    #[inline]
-    fn pop_as_member(&mut self) -> Option<Next> {
-        let member = self.member.as_mut()?;
-        match member.take_hot() {
-            FromHot::Run(runnable) => return Some(Next::Shared(runnable)),
-            FromHot::Drop(runnable) => return Some(Next::Dropped(runnable)),
-            FromHot::Queued => self.ready.push_back(Entry::Shared),
-            FromHot::Nothing => {}
-        }
-        loop {
-            let entry = self.pop_entry()?;
-            let member = self.member.as_mut()?;
-            match entry {
-                Entry::Task(task) => return Some(Next::Task(task)),
-                Entry::Main => {
-                    member.is_attentive = false;
-                    return Some(Next::Main);
-                }
-                Entry::Shared => {
-                    if let Some(runnable) = member.take_next() {
-                        return Some(Next::Shared(runnable));
-                    }
-                }
-            }
-        }
-    }
-
-    fn is_hot(&self) -> bool {
-        self.member.as_ref().is_some_and(Member::is_hot)
-    }
-
-    fn queue_tokens(&mut self, count: usize) {
-        self.ready.extend(std::iter::repeat_with(|| Entry::Shared).take(count));
-    }
-
-    /// Makes a task ready here, and says for whom.
-    #[inline]
-    fn push_shared(&mut self, runnable: Runnable, because: Because) -> Pushed {
-        let is_in_task = current::is_in_task();
-        let Some(member) = &mut self.member else { unreachable!("a member's task") };
-        if is_in_task && because == Because::Woken {
-            // It talks to the one that is polled now, whose data is at hand.
-            if !member.push_hot(runnable) {
-                return Pushed::Hot;
-            }
-            self.ready.push_back(Entry::Shared);
-            return Pushed::ForAll;
-        }
-        let is_next = member.is_attentive && !is_in_task && self.ready.is_empty() && !member.is_hot();
-        member.push(runnable);
-        self.ready.push_back(Entry::Shared);
-        if is_next { Pushed::Next } else { Pushed::ForAll }
-    }
-
-    #[cold]
-    fn pop_scheduled(&mut self) -> Option<Entry> {
-        let count = (self.round_left + 1).min(self.ready.len());
-        let schedule = self.schedule.as_mut().filter(|_| count > 0)?;
-        let chosen = schedule.next(ReadyTasks { queue: &self.ready, count }) % count;
-        self.ready.swap_remove_front(chosen)
-    }
-
     /// Takes the next id from a block of this queue's own, so that spawning does not touch what all threads share.
     #[inline]
     fn fresh_id(&mut self) -> TaskId {
@@ -549,24 +410,10 @@ pub(crate) fn push_here(
         let queue = unsafe { &*queue };
         // SAFETY: E1: it is entered on this thread.
         let Ok(mut local) = (unsafe { queue.owner_side() }).try_borrow_mut() else { return Err(runnable) };
-        let is_member =
-            local.member.as_ref().is_some_and(|member| ptr::eq(Arc::as_ptr(member.shared()), executor));
-        if !is_member {
-            return Err(runnable);
-        }
-        let pushed = local.push_shared(runnable, because);
-        if pushed == Pushed::Hot {
-            return Ok(());
-        }
-        let Some(member) = &local.member else { unreachable!("it is a member") };
-        match member.shared().attention() {
-            Attention::Given => None,
-            Attention::Wanted if pushed == Pushed::Next => None,
-            Attention::Wanted | Attention::Closed => Some(member.shared().clone()),
-        }
+        local.ready.push_shared(executor, runnable, because)?
     };
-    if let Some(shared) = helper {
-        shared.after_push();
+    if let Some(helper) = helper {
+        helper.announce();
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! Tasks that any thread may poll: what they carry ([`Metadata`]), and the [`Runnable`] that is polled.
 //!
-//! They stand on `async-task`. A panic in the `Drop` of an output that nobody takes, or in the waker of whoever awaits, ends the process:
-//! async-task aborts there. Its `cancel` is never called: cancelling is the business of upper layers.
+//! They stand on `async-task`. A panic in the waker of whoever awaits one ends the process: async-task aborts there. Its `cancel` is never
+//! called: cancelling is the business of upper layers.
 
 #![expect(unsafe_code, reason = "the pinned future of a task on `async-task`, and its header beside it")]
 
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
@@ -74,6 +75,9 @@ impl Runnable {
     /// Polls the task once. Says whether it was made ready again meanwhile.
     #[inline]
     pub fn run(self) -> bool {
+        // The last reference is not to go inside of `run`: async-task would give the memory back without dropping the future, which whoever
+        // it is pinned for must see. A waker that goes last drops it. A task of ours has one in the list of those that wait.
+        let _last = matches!(self.inner.metadata().home, Home::Foreign(_)).then(|| self.inner.waker());
         self.inner.run()
     }
 
@@ -118,6 +122,28 @@ unsafe impl Raw for Runnable {
     }
 }
 
+/// The output of a task. Where nobody takes it, a panic in its drop is reported.
+pub(crate) struct Output<T> {
+    value: Option<T>,
+    task: (TaskId, &'static Location<'static>),
+}
+
+impl<T> Output<T> {
+    #[inline]
+    pub(crate) fn take(mut self) -> Option<T> {
+        self.value.take()
+    }
+}
+
+impl<T> Drop for Output<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(value) = self.value.take() {
+            guard(self.task, "dropping the output", || drop(value));
+        }
+    }
+}
+
 /// The future of a task, with what happens around each poll and at its end.
 struct TaskFuture<'a, F> {
     metadata: &'a Metadata,
@@ -133,10 +159,10 @@ impl<'a, F> TaskFuture<'a, F> {
 }
 
 impl<F: Future> Future for TaskFuture<'_, F> {
-    type Output = F::Output;
+    type Output = Output<F::Output>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: the future is not moved out of `self`: it is pinned with it, and `Drop` drops it in place.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: as above: pinned with `self`.
@@ -146,10 +172,16 @@ impl<F: Future> Future for TaskFuture<'_, F> {
         let polling = Polling::begin(header);
         let poll = future.poll(cx);
         drop(polling);
-        if poll.is_pending() && this.registration.is_none() && matches!(this.metadata.home, Home::Seat(_)) {
-            this.registration = Registration::of(cx.waker());
+        if let (Poll::Pending, Home::Seat(seat)) = (&poll, &this.metadata.home) {
+            if this.registration.is_none() {
+                this.registration = Registration::of(seat, cx.waker());
+            }
+            if seat.is_closed() {
+                // S2: at the end of this poll it is dropped.
+                cx.waker().wake_by_ref();
+            }
         }
-        poll
+        poll.map(|value| Output { value: Some(value), task: (header.id, header.spawned_at) })
     }
 }
 

@@ -19,7 +19,7 @@ use asyncio_base::shim::Arc;
 use crate::current::with_polled;
 use crate::header::{Header, Rare, TaskId};
 use crate::queue::{Owner, Queue};
-use crate::runnable::Metadata;
+use crate::runnable::{Metadata, Output};
 use crate::task::{self, LocalHandle};
 
 /// The handle to a task: a future of its output, or of `None` if the task was ended before it had one.
@@ -37,11 +37,11 @@ pub struct Handle<T> {
 enum Inner<T> {
     Local(LocalHandle<T>),
     /// The task is `None` only while it is being dropped.
-    Shared(Option<async_task::FallibleTask<T, Metadata>>, TaskId),
+    Shared(Option<async_task::FallibleTask<Output<T>, Metadata>>, TaskId),
 }
 
 impl<T> Handle<T> {
-    pub(crate) fn shared(task: async_task::Task<T, Metadata>, id: TaskId) -> Self {
+    pub(crate) fn shared(task: async_task::Task<Output<T>, Metadata>, id: TaskId) -> Self {
         Self { inner: Inner::Shared(Some(task.fallible()), id) }
     }
 
@@ -72,7 +72,9 @@ impl<T> Future for Handle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         match &mut self.inner {
             Inner::Local(local) => Pin::new(local).poll(cx),
-            Inner::Shared(Some(task), _) => Pin::new(task).poll(cx),
+            Inner::Shared(Some(task), _) => {
+                Pin::new(task).poll(cx).map(|output| output.and_then(Output::take))
+            }
             Inner::Shared(None, _) => Poll::Ready(None),
         }
     }

@@ -8,7 +8,7 @@ use asyncio_base::budget;
 use asyncio_base::shim::Arc;
 use asyncio_executor::{Executor, LocalExecutor, Schedule};
 use asyncio_reactor::{DefaultSelector, Reactor, SelectorReactor};
-use asyncio_timers::{Clock, DEFAULT_TICK, MonotonicClock, Timers};
+use asyncio_timers::{Clock, DEFAULT_TICK, Idle, MonotonicClock, Timers};
 
 use crate::affinity::Pinned;
 use crate::core::Core;
@@ -98,7 +98,8 @@ impl Builder {
     /// Keeps each worker on one CPU: the first worker on the first of these, and so on, from the front again if there are more
     /// workers than CPUs. The default is that the system moves them as it likes.
     ///
-    /// Worker 0 is the thread that [builds](Self::build) the runner; it may run where it could before when the runner is dropped.
+    /// Worker 0 is the thread that [builds](Self::build) the runner; it may run where it could before when the runner is dropped. Threads that
+    /// are started on a worker begin on its CPU, and stay there.
     pub fn cpus(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         self.loops.cpus = cpus.into_iter().collect();
         self
@@ -123,7 +124,7 @@ impl Builder {
         self
     }
 
-    /// Sets the clock, which all workers share. The default is the system's monotonic one.
+    /// Sets the clock, which all workers share; one that jumps is for one worker. The default is the system's monotonic one.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.loops.clock = Arc::new(clock);
         self
@@ -136,7 +137,8 @@ impl Builder {
     }
 
     /// Sets the tick of the timers, rounded down to a power of two of nanoseconds: how late a sleep may end. The default is
-    /// [`DEFAULT_TICK`], 16 µs; a finer one costs more turns where many timers fire.
+    /// [`DEFAULT_TICK`], 16 µs; a finer one costs more turns where many timers fire. A clock that is moved by hand has a
+    /// [tick of its own](Clock::tick).
     pub fn timer_tick(mut self, tick: Duration) -> Self {
         self.loops.tick = tick;
         self
@@ -155,7 +157,7 @@ impl Builder {
     ///
     /// Fails with what the reactor's factory says: for the default, where the process or the system is out of descriptors; where a
     /// thread cannot be started, or not be kept on its [CPU](Self::cpus); and with [`InvalidInput`](io::ErrorKind::InvalidInput) where
-    /// several workers are to have a [schedule](Self::schedule).
+    /// several workers are to have a [schedule](Self::schedule), or a clock that jumps.
     pub fn build(self) -> io::Result<Runner> {
         let Self { loops, schedule, workers, thread_name } = self;
         if workers == 1 {
@@ -166,9 +168,12 @@ impl Builder {
             })?;
             return Ok(Runner::on(core, Crew::default(), None, pinned));
         }
+        let refused = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
         if schedule.is_some() {
-            let message = "a schedule is for one worker: leave it out, or ask for one";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            return Err(refused("a schedule is for one worker: leave it out, or ask for one"));
+        }
+        if loops.clock.idle(Some(loops.clock.now() + Duration::from_secs(1))) == Idle::Jump {
+            return Err(refused("a clock that jumps is for one worker: others would be left behind by it"));
         }
         let executor = Executor::new(workers);
         let pinned = loops.pin(0)?;

@@ -100,7 +100,7 @@ impl Core {
             // `Forever`, and whatever a later clock may say: an event ends it.
             _ => limit,
         };
-        let events = survive(|| self.wait_for_events(wait)).transpose()?.unwrap_or(1);
+        let events = survive(|| self.reactor.turn(wait)).transpose()?.unwrap_or(1);
         if idle == Idle::Jump && events == 0 && !self.executor.is_ready() {
             self.timers.jump();
         }
@@ -108,26 +108,10 @@ impl Core {
         Ok(events + fired > 0)
     }
 
-    /// Waits for events, after it has looked for them for a while if it was told to.
-    fn wait_for_events(&self, wait: Option<Duration>) -> io::Result<usize> {
-        if !self.spin.is_zero() && wait != Some(Duration::ZERO) {
-            let begin = Instant::now();
-            let longest = wait.map_or(self.spin, |wait| wait.min(self.spin));
-            while begin.elapsed() < longest {
-                let events = self.reactor.turn(Some(Duration::ZERO))?;
-                if events > 0 || self.executor.is_ready() {
-                    return Ok(events);
-                }
-                std::hint::spin_loop();
-            }
-            return self.reactor.turn(wait.map(|wait| wait.saturating_sub(begin.elapsed())));
-        }
-        self.reactor.turn(wait)
-    }
-
     /// Runs a step of closing, in which user code is dropped that may look for its timers and its sockets.
     pub(crate) fn closing_step(&self, step: impl FnOnce()) {
         survive(|| {
+            let _executor = self.executor.enter();
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
             step();
@@ -161,6 +145,38 @@ fn survive<R>(step: impl FnOnce() -> R) -> Option<R> {
         discard(panic);
     }
     result
+}
+
+/// A loop that has nothing to do, and looks for events for a while before it waits for them.
+///
+/// Each look is a turn like any other: whatever ends a wait, be it a wake or a timer of another thread, ends this too.
+pub(crate) struct Spinning {
+    longest: Duration,
+    since: Option<Instant>,
+}
+
+impl Spinning {
+    pub(crate) fn of(core: &Core) -> Self {
+        Self { longest: core.spin, since: None }
+    }
+
+    /// Returns how long the next look may wait at most.
+    #[inline]
+    pub(crate) fn limit(&mut self, busy: Busy) -> Option<Duration> {
+        if self.longest.is_zero() || busy != Busy::Idle {
+            return None;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() < self.longest { Some(Duration::ZERO) } else { None }
+    }
+
+    /// Says what came of that look.
+    #[inline]
+    pub(crate) fn looked(&mut self, busy: Busy, limit: Option<Duration>, has_happened: bool) {
+        if busy != Busy::Idle || limit.is_none() || has_happened {
+            self.since = None;
+        }
+    }
 }
 
 /// How long the loop has been polling without a look at its events.

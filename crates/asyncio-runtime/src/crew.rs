@@ -19,7 +19,7 @@ use asyncio_base::report;
 use asyncio_base::shim::thread::JoinHandle;
 use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
 
-use crate::core::{Busy, Core, Stretch};
+use crate::core::{Busy, Core, Spinning, Stretch};
 use crate::event_loop::EventLoop;
 
 /// After so long a wait for a worker that is to stop, it is named: whoever waits knows what for.
@@ -83,14 +83,17 @@ impl Crew {
             }
         };
         let thread = std::thread::Builder::new().name(name).spawn(body)?;
-        match was_made.recv() {
+        let error = match was_made.recv() {
             Ok(Ok(event_loop)) => {
                 self.workers.push(Hand { event_loop, thread, taken, next });
-                Ok(())
+                return Ok(());
             }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(io::Error::other("a worker's thread ended before its loop was made")),
-        }
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::other("a worker's thread panicked before its loop was made"),
+        };
+        // It has ended, or is about to, and so has what it holds. Its panic is told of above.
+        let _ = thread.join();
+        Err(error)
     }
 
     /// Returns why a worker cannot go on, once.
@@ -149,18 +152,43 @@ impl Crew {
 
 /// The loop of a worker, until it is told to stop.
 fn work(core: &Core, shared: &Shared, tell: &EventLoop) {
+    let mut failing = Failing { shared, tell, error: Some(io::Error::other("a worker's thread panicked")) };
     let _entered = core.enter();
     let mut stretch = Stretch::default();
+    let mut spinning = Spinning::of(core);
     // Acquire: what was done before the stop is seen.
     while !shared.is_stopping.load(Ordering::Acquire) {
         let busy = core.run_ready(&mut stretch);
         debug_assert!(busy != Busy::Main, "there is one main, on worker 0");
         stretch = Stretch::default();
-        if let Err(error) = core.look_at_events(busy, None) {
-            shared.failure.lock().get_or_insert(error);
-            shared.has_failed.store(true, Ordering::Relaxed);
-            tell.unpark();
-            return;
+        let limit = spinning.limit(busy);
+        match core.look_at_events(busy, limit) {
+            Ok(has_happened) => spinning.looked(busy, limit, has_happened),
+            Err(error) => {
+                failing.error = Some(error);
+                core.executor.step_away();
+                return;
+            }
+        }
+    }
+    failing.error = None;
+}
+
+/// Tells worker 0 why this one cannot go on, also where it panics.
+struct Failing<'a> {
+    shared: &'a Shared,
+    tell: &'a EventLoop,
+    error: Option<io::Error>,
+}
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        if let Some(error) = self.error.take() {
+            // The last one is told.
+            let surplus = self.shared.failure.lock().replace(error);
+            drop(surplus);
+            self.shared.has_failed.store(true, Ordering::Relaxed);
+            self.tell.unpark();
         }
     }
 }

@@ -12,7 +12,7 @@ use asyncio_executor::Executor;
 
 use crate::affinity::Pinned;
 use crate::builder::Builder;
-use crate::core::{Busy, Core, Stretch};
+use crate::core::{Busy, Core, Spinning, Stretch};
 use crate::crew::Crew;
 use crate::event_loop::EventLoop;
 
@@ -109,6 +109,7 @@ impl Runner {
         let mut cx = Context::from_waker(&waker);
         waker.wake_by_ref();
         let mut stretch = Stretch::default();
+        let mut spinning = Spinning::of(core);
         loop {
             let busy = core.run_ready(&mut stretch);
             if busy == Busy::Main {
@@ -119,9 +120,11 @@ impl Runner {
                 continue;
             }
             stretch = Stretch::default();
-            let looked = core.look_at_events(busy, None);
-            if let Some(error) = looked.err().or_else(|| self.crew.failure()) {
-                panic!("the event loop cannot wait for events any more: {error}");
+            let limit = spinning.limit(busy);
+            let looked = self.crew.failure().map_or_else(|| core.look_at_events(busy, limit), Err);
+            match looked {
+                Ok(has_happened) => spinning.looked(busy, limit, has_happened),
+                Err(error) => panic!("the event loop cannot wait for events any more: {error}"),
             }
         }
     }
@@ -142,11 +145,12 @@ impl Runner {
     /// all); fires what is due; polls what that made ready. Returns whether anything happened.
     ///
     /// Between turns the host waits until [`as_fd`](std::os::fd::AsFd::as_fd) is readable or [`next_deadline`](Self::next_deadline) has come,
-    /// whichever is first. Wakes from other threads make the descriptor readable.
+    /// whichever is first. Wakes from other threads make the descriptor readable. Where there are several workers, what any of them may run the
+    /// others run meanwhile, and the host is not told of it.
     ///
     /// # Errors
     ///
-    /// Fails where the reactor cannot wait, and with `LoopClosed` after [`close`](Self::close).
+    /// Fails where the reactor cannot wait, or another worker cannot go on; and with `LoopClosed` after [`close`](Self::close).
     ///
     /// # Panics
     ///
@@ -168,6 +172,9 @@ impl Runner {
     pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         if self.core.event_loop.is_closed() {
             return Err(asyncio_base::LoopClosed::new().into());
+        }
+        if let Some(error) = self.crew.failure() {
+            return Err(error);
         }
         let core = &self.core;
         let _entered = core.enter();

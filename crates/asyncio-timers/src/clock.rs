@@ -27,6 +27,12 @@ pub trait Clock: Debug + Send + Sync + 'static {
         let _ = deadline;
     }
 
+    /// Returns the tick that timers on this clock must have, if it is not for others to choose. A clock that is moved by hand needs the finest
+    /// one: what it is moved to exactly has come.
+    fn tick(&self) -> Option<Duration> {
+        None
+    }
+
     /// Asks to be woken when time is moved by hand.
     fn subscribe(&self, unpark: &Waker) {
         let _ = unpark;
@@ -154,6 +160,10 @@ impl Clock for ManualClock {
 
     fn jump(&self, deadline: Instant) {
         self.move_to(|_| deadline);
+    }
+
+    fn tick(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(1))
     }
 
     fn subscribe(&self, unpark: &Waker) {

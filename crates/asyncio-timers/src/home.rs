@@ -119,7 +119,7 @@ impl Timers {
         Self::with_tick(Arc::new(clock), unpark, DEFAULT_TICK)
     }
 
-    /// Makes timers with another tick, rounded down to a power of two of nanoseconds.
+    /// Makes timers with another tick, rounded down to a power of two of nanoseconds; the clock's own, if it [has one](Clock::tick).
     pub fn with_tick(clock: Arc<dyn Clock>, unpark: Waker, tick: Duration) -> Self {
         let origin = clock.now();
         Self::with_origin(clock, unpark, tick, origin)
@@ -127,6 +127,7 @@ impl Timers {
 
     /// Makes timers whose wheel counts from `origin`, which may lie far in the past: what a process of that age sees.
     pub fn with_origin(clock: Arc<dyn Clock>, unpark: Waker, tick: Duration, origin: Instant) -> Self {
+        let tick = clock.tick().unwrap_or(tick);
         let mut wheel = Wheel::new(tick);
         wheel.advance(nanos_since(origin, clock.now()), &mut Vec::new());
         clock.subscribe(&unpark);

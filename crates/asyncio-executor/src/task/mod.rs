@@ -40,7 +40,8 @@ use self::join::{AtEnd, Join};
 use self::stage::Methods;
 use crate::current::Polling;
 use crate::header::{Header, TaskId};
-use crate::queue::{Entry, Owner, Queue};
+use crate::queue::{Owner, Queue};
+use crate::ready::Entry;
 
 pub(crate) use self::handle::LocalHandle;
 pub(crate) use self::stage::new;

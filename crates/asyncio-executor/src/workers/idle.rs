@@ -37,16 +37,22 @@ pub(super) struct Idle {
 
 /// What is to be done about work that was just published.
 pub(crate) enum Attention {
-    /// Somebody searches, or nobody sleeps.
+    /// Somebody searches, or nobody sleeps, or whoever closes comes to it.
     Given,
     /// Somebody is to be summoned.
     Wanted,
-    /// The executor is closed: it is to be dropped.
+    /// The executor is closed, and its queues are emptied: it is to be dropped.
     Closed,
 }
 
+/// No worker has this number.
+pub(super) const NOBODY: usize = usize::MAX;
+
 /// In `searching`: the executor is closed, and nobody is summoned any more.
 const CLOSED: usize = 1 << (usize::BITS - 1);
+/// And whoever closed it has emptied the queues: what comes now is for whoever pushes it to drop.
+const EMPTIED: usize = CLOSED >> 1;
+const COUNT: usize = EMPTIED - 1;
 
 impl Idle {
     pub(super) fn new(workers: usize) -> Self {
@@ -68,7 +74,7 @@ impl Idle {
         seq_cst();
         match self.searching().load(Ordering::SeqCst) {
             0 if self.is_somebody_asleep() => Attention::Wanted,
-            searching if searching & CLOSED != 0 => Attention::Closed,
+            searching if searching & EMPTIED != 0 => Attention::Closed,
             _ => Attention::Given,
         }
     }
@@ -78,34 +84,37 @@ impl Idle {
         self.asleep.iter().any(|word| word.load(Ordering::SeqCst) != 0)
     }
 
-    /// Chooses one that sleeps, and makes it a searcher (I5), if nobody searches.
-    pub(super) fn summon(&self, is_work_there: impl Fn() -> bool) -> Option<usize> {
+    /// Chooses one that sleeps, other than `besides`, and makes it a searcher (I5), if nobody searches.
+    pub(super) fn summon(&self, mut besides: usize, is_work_there: impl Fn() -> bool) -> Option<usize> {
         while self.is_somebody_asleep() {
             if self.searching().compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                 return None;
             }
-            if let Some(worker) = self.choose() {
+            if let Some(worker) = self.choose(besides) {
                 return Some(worker);
             }
             // All have risen by themselves. We counted as a searcher for a moment (I3).
-            if self.stop_searching() && !is_work_there() {
+            if !self.stop_searching() || !is_work_there() {
                 return None;
             }
+            besides = NOBODY;
         }
         None
     }
 
     /// Takes the bit of the first one that sleeps: he has slept for the shortest time, if there was little to do.
-    fn choose(&self) -> Option<usize> {
+    fn choose(&self, besides: usize) -> Option<usize> {
         for (nth, word) in self.asleep.iter().enumerate() {
-            let mut bits = word.load(Ordering::SeqCst);
+            let is_here = besides / usize::BITS as usize == nth;
+            let passed_over = if is_here { 1 << (besides % usize::BITS as usize) } else { 0 };
+            let mut bits = word.load(Ordering::SeqCst) & !passed_over;
             while bits != 0 {
                 let lowest = bits & bits.wrapping_neg();
                 let former = word.fetch_and(!lowest, Ordering::SeqCst);
                 if former & lowest != 0 {
                     return Some(nth * usize::BITS as usize + lowest.trailing_zeros() as usize);
                 }
-                bits = former & !lowest;
+                bits = former & !lowest & !passed_over;
             }
         }
         None
@@ -128,12 +137,12 @@ impl Idle {
     /// Stops to search, and says whether nobody does any more.
     pub(super) fn stop_searching(&self) -> bool {
         seq_cst();
-        self.searching().fetch_sub(1, Ordering::SeqCst) & !CLOSED == 1
+        self.searching().fetch_sub(1, Ordering::SeqCst) & COUNT == 1
     }
 
     pub(super) fn is_anybody_searching(&self) -> bool {
         seq_cst();
-        self.searching().load(Ordering::SeqCst) & !CLOSED != 0
+        self.searching().load(Ordering::SeqCst) & COUNT != 0
     }
 
     /// Says that this worker sleeps (I2).
@@ -156,6 +165,10 @@ impl Idle {
         self.searching().fetch_or(CLOSED, Ordering::SeqCst);
     }
 
+    pub(super) fn set_emptied(&self) {
+        self.searching().fetch_or(EMPTIED, Ordering::SeqCst);
+    }
+
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
         self.searching().load(Ordering::SeqCst) & CLOSED != 0
@@ -166,7 +179,7 @@ impl fmt::Debug for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let asleep: u32 = self.asleep.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
         f.debug_struct("Idle")
-            .field("searching", &(self.searching().load(Ordering::Relaxed) & !CLOSED))
+            .field("searching", &(self.searching().load(Ordering::Relaxed) & COUNT))
             .field("asleep", &asleep)
             .finish()
     }

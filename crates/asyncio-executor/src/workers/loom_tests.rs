@@ -51,14 +51,14 @@ impl Worker {
             drop(self.member.take_next());
             tokens -= 1;
         }
-        if let FromHot::Run(item) = self.member.take_hot() {
+        if let FromHot::Run(item) = self.member.take_hot(false) {
             drop(item);
         }
     }
 
     fn after(&mut self, found: Found) {
         if found.needs_help {
-            self.member.shared().summon();
+            self.member.shared().summon(self.member.seat().index());
         }
         self.run(found.count);
     }
@@ -167,7 +167,7 @@ fn push_against_a_searcher_that_gives_up() {
         });
         for _ in 0..2 {
             held_up.member.push(item());
-            held_up.member.shared().after_push();
+            held_up.member.shared().after_push(0);
         }
         let helper = thread.join().unwrap();
         assert_eq!(drops.load(Ordering::Relaxed), 2);
@@ -208,12 +208,12 @@ fn close_against_push() {
                 match place {
                     "ring" => {
                         worker.member.push(item());
-                        worker.member.shared().after_push();
+                        worker.member.shared().after_push(0);
                     }
                     "hot" => {
                         assert!(!worker.member.push_hot(item()));
-                        // It comes to it at the end of the poll.
-                        drop(worker.member.take_hot());
+                        // It comes to it at the end of the poll, and looks.
+                        drop(worker.member.take_hot(false));
                     }
                     _ => worker.member.shared().inject(item()),
                 }

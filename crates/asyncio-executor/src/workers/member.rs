@@ -1,11 +1,13 @@
 //! [`Member`]: one worker's side of an executor: its own end of its ring, and how it looks for work.
+//!
+//! What it puts into its ring by itself, when it moves work about, needs to be announced as a push does; [`Found`] says so.
 
 use asyncio_base::shim::{Arc, thread};
 
 use super::ring::{self, OwnEnd, Raw};
 use super::shared::{Seat, Shared};
 
-/// The worker that sits at a seat. `!Sync` by its ring's end: it is the seat's thread that has it.
+/// The worker that sits at a seat. It is the seat's thread that has it.
 pub(crate) struct Member<T: Raw> {
     shared: Arc<Shared<T>>,
     seat: Arc<Seat<T>>,
@@ -15,6 +17,8 @@ pub(crate) struct Member<T: Raw> {
     next: usize,
     /// How many items in a row were run from the hot place.
     streak: u32,
+    /// It has said that it sleeps, and has not risen.
+    is_asleep: bool,
     /// The worker looks at its queue as soon as what it is doing now is done, and that is nothing of a user's.
     pub(crate) is_attentive: bool,
     /// Where the next search begins: elsewhere each time, so that not all go for the same victim.
@@ -42,10 +46,8 @@ pub(crate) enum FromHot<T> {
     Nothing,
     /// It is to be run now.
     Run(T),
-    /// It has been before the others often enough, and is in the ring now.
+    /// It has been before the others often enough, and is in the ring now: to be announced.
     Queued,
-    /// It was put there while the executor was closed.
-    Drop(T),
 }
 
 impl<T: Raw> Member<T> {
@@ -57,6 +59,7 @@ impl<T: Raw> Member<T> {
             next: own.next_index(),
             own,
             streak: 0,
+            is_asleep: false,
             is_attentive: false,
             random,
         }
@@ -83,6 +86,11 @@ impl<T: Raw> Member<T> {
         former.map(|former| self.own.push(former)).is_some()
     }
 
+    /// Returns how many tokens stand for nothing, because their items were stolen.
+    pub(crate) fn stale(&self) -> usize {
+        self.own.next_index().wrapping_sub(self.next) - self.own.len()
+    }
+
     /// Returns the item that the first of the tokens stands for, unless it was stolen.
     #[inline]
     pub(crate) fn take_next(&mut self) -> Option<T> {
@@ -96,19 +104,15 @@ impl<T: Raw> Member<T> {
         !self.seat.hot().is_empty()
     }
 
-    /// Takes what is hot, unless others have their turn. Where the executor was closed meanwhile it is to be dropped.
+    /// Takes what is hot; where others wait, at most so many times in a row.
     #[inline]
-    pub(crate) fn take_hot(&mut self) -> FromHot<T> {
+    pub(crate) fn take_hot(&mut self, do_others_wait: bool) -> FromHot<T> {
         let Some(item) = self.seat.hot().take() else {
             self.streak = 0;
             return FromHot::Nothing;
         };
-        // S2: whoever puts something there does not look.
-        if self.shared.is_closed() {
-            return FromHot::Drop(item);
-        }
         self.streak += 1;
-        if self.streak <= STREAK_MAX {
+        if self.streak <= STREAK_MAX || !do_others_wait {
             return FromHot::Run(item);
         }
         self.streak = 0;
@@ -119,7 +123,6 @@ impl<T: Raw> Member<T> {
     /// Moves this worker's part of what was injected into the ring, and returns how many items that were.
     #[inline]
     pub(crate) fn take_injected(&mut self) -> usize {
-        self.is_attentive = true;
         if !self.shared.is_anything_injected() {
             return 0;
         }
@@ -130,6 +133,12 @@ impl<T: Raw> Member<T> {
     /// Looks for work, because there is none here; if it finds none, the worker sleeps from now on: it may wait, and must
     /// [`rise`](Self::rise) afterwards.
     pub(crate) fn find_or_sleep(&mut self) -> Found {
+        if self.is_asleep {
+            let found = self.rise();
+            if found.count > 0 {
+                return found;
+            }
+        }
         let shared = self.shared.clone();
         let (idle, me) = (shared.idle(), self.seat.index());
         let mut is_searcher = idle.begin_searching();
@@ -145,6 +154,8 @@ impl<T: Raw> Member<T> {
             let nobody_searches =
                 if is_searcher { idle.stop_searching() } else { !idle.is_anybody_searching() };
             if !nobody_searches || shared.is_closed() || !shared.has_work() {
+                self.is_asleep = true;
+                self.is_attentive = true;
                 return Found::NOTHING;
             }
             // Its owner may be about to take it, and have had no time to.
@@ -155,6 +166,10 @@ impl<T: Raw> Member<T> {
 
     /// Ends the sleep; if it was summoned, looks for what it was summoned for.
     pub(crate) fn rise(&mut self) -> Found {
+        if !std::mem::take(&mut self.is_asleep) {
+            return Found::NOTHING;
+        }
+        self.is_attentive = false;
         let idle = self.shared.idle();
         if idle.rise(self.seat.index()) {
             return Found::NOTHING;
@@ -173,7 +188,9 @@ impl<T: Raw> Member<T> {
 
     fn stop_searching(&self, count: usize) -> Found {
         let is_last = self.shared.idle().stop_searching();
-        Found { count, needs_help: is_last && self.shared.has_work() }
+        // I4. The first one that is here is this worker's own business.
+        let is_more = || self.own.len() > 1 || self.shared.has_work_besides(self.seat.index());
+        Found { count, needs_help: is_last && is_more() }
     }
 
     /// Moves work of others into the ring, and returns how many items that were.
@@ -226,6 +243,10 @@ impl<T: Raw> Member<T> {
 /// Whoever stands up leaves nothing behind.
 impl<T: Raw> Drop for Member<T> {
     fn drop(&mut self) {
+        if self.rise().needs_help {
+            // Summoned, and nobody else is: those who are left will see to what it was summoned for.
+            self.shared.summon(self.seat.index());
+        }
         let mut items: Vec<T> = self.seat.hot().take().into_iter().collect();
         while !self.seat.stealer().is_empty() {
             if self.seat.stealer().steal(|item| items.push(item)) == 0 {

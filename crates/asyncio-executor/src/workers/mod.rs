@@ -2,7 +2,7 @@
 //!
 //! Each worker has a [`ring`] of ready tasks of its own, a place for the one that was woken last ([`hot`]), and reads an injection queue
 //! that everybody else writes ([`shared`]). Where its own is empty it takes from others ([`member`]), and where all are it sleeps; [`idle`]
-//! argues why no wake-up is lost. In its ready queue (`queue.rs`) a task in the ring is a token, so there is one order for all that a
+//! argues why no wake-up is lost. In its ready queue (`ready.rs`) a task in the ring is a token, so there is one order for all that a
 //! worker runs.
 
 mod hot;
@@ -22,7 +22,8 @@ use asyncio_base::LoopClosed;
 use asyncio_base::shim::Arc;
 
 use crate::local::{LocalExecutor, NoExecutor};
-use crate::queue::{Because, Owner, Queue, push_here};
+use crate::queue::{Owner, Queue, push_here};
+use crate::ready::Because;
 use crate::runnable::{self, Home, Runnable};
 use crate::spawn::{self, Handle, Spawner, TaskOptions, fresh_id};
 
@@ -40,12 +41,13 @@ pub(crate) use self::shared::{Seat, Shared};
 /// # Order
 ///
 /// What a worker runs, it runs first in, first out, local tasks and others alike; but a task that is woken by the one that is being polled
-/// comes next, at most three times in a row. Between workers there is no order.
+/// comes next, at most three times in a row. Between workers there is no order. (So a poll that wakes another task, and then blocks its
+/// thread until that has run, may wait for ever.)
 ///
 /// # Waiting
 ///
 /// A worker asks [`LocalExecutor::try_idle`] before it waits, which looks for work elsewhere first. What it was made with as `unpark` is woken
-/// when there is work for it.
+/// when there is work for it. One that does something else than to run and to wait says so by [`step_away`](LocalExecutor::step_away).
 ///
 /// Dropping the last clone [closes](Self::close) it.
 ///
@@ -184,10 +186,11 @@ impl Executor {
         self.shared().is_closed()
     }
 
-    /// Drops every future that is left, here, and takes no more; one that is being polled right now is dropped at the end of that poll, by
-    /// whoever polls it.
+    /// Drops every future that is left, here, and takes no more. What a worker has in hand at that moment it drops itself: one that is being
+    /// polled at the end of that poll, and another one when it comes to it.
     ///
-    /// Local tasks of workers stay: they go with their worker. Dropping the last clone does this too.
+    /// Local tasks of workers stay: they go with their worker. Workers that wait are not woken. Dropping the last clone does this too; a clone
+    /// inside of one of its tasks keeps it open.
     pub fn close(&self) {
         self.shared().close();
     }
@@ -280,15 +283,13 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Of a task that has just been polled, by the worker that polled it.
-    pub(crate) fn of(waker: &Waker) -> Option<Self> {
-        let seat = Owner::current().and_then(|owner| owner.seat())?;
-        let key = seat.register(waker);
-        if key.is_none() {
-            // Closed: it is made ready, and dropped, at the end of this poll.
-            waker.wake_by_ref();
-        }
-        key.map(|key| Self { seat, key })
+    /// Of a task that has just been polled and waits: at the seat of the worker that polled it, or at its `home` if that is of another
+    /// executor. `None` if the executor is closed.
+    pub(crate) fn of(home: &Arc<Seat<Runnable>>, waker: &Waker) -> Option<Self> {
+        let here = Owner::current().and_then(|owner| owner.seat());
+        let seat = here.filter(|here| here.shared().ptr_eq(home.shared())).unwrap_or_else(|| home.clone());
+        let key = seat.register(waker)?;
+        Some(Self { seat, key })
     }
 }
 

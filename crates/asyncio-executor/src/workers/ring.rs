@@ -13,6 +13,7 @@
 
 #![expect(unsafe_code, reason = "items as pointers that two threads may copy and one gets")]
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -60,9 +61,10 @@ unsafe impl<T: Raw> Send for Ring<T> {}
 // SAFETY: as above.
 unsafe impl<T: Raw> Sync for Ring<T> {}
 
-/// The owner's end.
+/// The owner's end. It may be sent, and not be shared.
 pub(crate) struct OwnEnd<T: Raw> {
     ring: Arc<Ring<T>>,
+    not_sync: PhantomData<Cell<()>>,
 }
 
 /// The end of everybody else.
@@ -79,7 +81,7 @@ pub(crate) fn new<T: Raw>() -> (OwnEnd<T>, Stealer<T>) {
         buffer: UnsafeCell::new(buffer(CAPACITY)),
         items: PhantomData,
     });
-    (OwnEnd { ring: ring.clone() }, Stealer { ring })
+    (OwnEnd { ring: ring.clone(), not_sync: PhantomData }, Stealer { ring })
 }
 
 fn buffer(capacity: usize) -> Box<[AtomicPtr<()>]> {
@@ -132,7 +134,7 @@ impl<T: Raw> OwnEnd<T> {
         self.ring.tail().load(Ordering::Relaxed)
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         // Acquire: what thieves copied before they moved `head` is copied before a slot is written anew.
         self.next_index().wrapping_sub(self.ring.head().load(Ordering::Acquire))
     }

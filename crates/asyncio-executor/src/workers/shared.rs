@@ -4,21 +4,24 @@
 //! worker where one waits first, and by whoever ends it; and the injection queue is lock-free.
 //!
 //! - S1: a seat has at most one occupant, who has the own end of its ring.
-//! - S2: closing comes in this order: the executor says that it is closed; each list of tasks that wait is closed, so that none is added; every
-//!   task in them is made ready; every queue is emptied, which drops what is in it. Whoever pushed without having seen it sees it after the push,
-//!   and empties the queues himself; what a worker put into its hot place it drops when it comes to it ([`Attention::Closed`]). So nothing stays behind, whenever it comes.
+//! - S2: closing comes in this order: the executor says that it is closed, at each seat too; each list of tasks that wait is closed, so that
+//!   none is added; every task in them is made ready; every queue is emptied, which drops what is in it, on the thread that closes. Until
+//!   then whoever makes a task ready leaves it to that thread; afterwards he empties the queues himself ([`Attention::Closed`]). A worker
+//!   that comes to a task drops it instead of polling it; one that it was polling already is made ready once more at the end of that
+//!   poll, if it has not ended ([`Registration`](super::Registration)).
 //! - S3: no user code runs under a lock: wakers and tasks are taken out first.
 
 use std::cell::Cell;
 use std::fmt;
+use std::ptr;
 use std::task::Waker;
 
-use asyncio_base::shim::{Arc, Mutex, Weak, seq_cst, thread};
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering, Weak, seq_cst, thread};
 use concurrent_queue::ConcurrentQueue;
 use slab::Slab;
 
 use super::hot::Hot;
-use super::idle::{Attention, Idle};
+use super::idle::{Attention, Idle, NOBODY};
 use super::ring::{self, OwnEnd, Raw, STOLEN_MAX, Stealer};
 use crate::spawn::Spawner;
 
@@ -37,6 +40,8 @@ pub(crate) struct Seat<T: Raw> {
     stealer: Stealer<T>,
     /// The task that the present poll woke last.
     hot: Hot<T>,
+    /// Whether the executor is closed, for tasks: they have no way to the rest.
+    is_closed: AtomicBool,
     /// The tasks that waited here first, and have not ended.
     waiting: Mutex<Waiting>,
     occupant: Mutex<Occupant<T>>,
@@ -62,13 +67,13 @@ struct Occupied {
 
 #[cfg(not(loom))]
 thread_local! {
-    /// This thread is emptying the queues of a closed executor.
-    static IS_EMPTYING: Cell<bool> = const { Cell::new(false) };
+    /// The closed executor whose queues this thread is emptying.
+    static EMPTYING: Cell<*const ()> = const { Cell::new(ptr::null()) };
 }
 
 #[cfg(loom)]
 loom::thread_local! {
-    static IS_EMPTYING: Cell<bool> = Cell::new(false);
+    static EMPTYING: Cell<*const ()> = Cell::new(ptr::null());
 }
 
 impl<T: Raw> Shared<T> {
@@ -93,7 +98,7 @@ impl<T: Raw> Shared<T> {
         // OK because it has no bound and is not closed.
         let pushed = self.injected.push(item);
         debug_assert!(pushed.is_ok(), "it takes all");
-        self.after_push();
+        self.after_push(NOBODY);
     }
 
     #[inline]
@@ -101,19 +106,19 @@ impl<T: Raw> Shared<T> {
         self.idle.attention()
     }
 
-    /// What comes after each push, outside of every lock: somebody may have to be summoned for it.
-    pub(crate) fn after_push(&self) {
+    /// What comes after each push, outside of every lock: somebody may have to be summoned for it, other than the worker that pushed.
+    pub(crate) fn after_push(&self, worker: usize) {
         match self.attention() {
             Attention::Given => {}
-            Attention::Wanted => self.summon(),
+            Attention::Wanted => self.summon(worker),
             Attention::Closed => self.drop_queued(),
         }
     }
 
-    /// Summons one that sleeps, unless somebody searches.
+    /// Summons one that sleeps, other than `besides`, unless somebody searches.
     #[cold]
-    pub(crate) fn summon(&self) {
-        if let Some(worker) = self.idle.summon(|| self.has_work()) {
+    pub(crate) fn summon(&self, besides: usize) {
+        if let Some(worker) = self.idle.summon(besides, || self.has_work_besides(besides)) {
             if let Some(occupied) = self.seats[worker].occupied() {
                 occupied.unpark.wake_by_ref();
             }
@@ -122,7 +127,7 @@ impl<T: Raw> Shared<T> {
 
     /// Says whether there is something to be found by those who search. What is in a hot place is not: its owner is about to come to it.
     pub(super) fn has_work(&self) -> bool {
-        self.has_work_besides(usize::MAX)
+        self.has_work_besides(NOBODY)
     }
 
     /// The same, besides what is in the ring of this worker.
@@ -152,24 +157,34 @@ impl<T: Raw> Shared<T> {
         self.idle.close();
         seq_cst();
         for seat in &self.seats {
+            // Release: pairs with the Acquire in `Seat::is_closed`.
+            seat.is_closed.store(true, Ordering::Release);
+        }
+        for seat in &self.seats {
             seat.close_registry().into_iter().for_each(|(_, waker)| waker.wake());
         }
+        self.drop_queued();
+        self.idle.set_emptied();
+        // What came before that was left to us.
+        seq_cst();
         self.drop_queued();
     }
 
     /// Drops what is in the queues of a closed executor, and what that makes ready: one after the other, not one inside of the other.
     #[cold]
     fn drop_queued(&self) {
-        struct Emptying;
+        struct Emptying(*const ());
         impl Drop for Emptying {
             fn drop(&mut self) {
-                IS_EMPTYING.with(|is_emptying| is_emptying.set(false));
+                EMPTYING.with(|emptying| emptying.set(self.0));
             }
         }
-        if IS_EMPTYING.with(|is_emptying| is_emptying.replace(true)) {
+        let me = ptr::from_ref(self).cast();
+        let former = EMPTYING.with(|emptying| emptying.replace(me));
+        let _emptying = Emptying(former);
+        if former == me {
             return;
         }
-        let _emptying = Emptying;
         loop {
             let injected = self.injected.pop().map(drop).is_ok();
             let queued = self.seats.iter().any(|seat| {
@@ -195,6 +210,7 @@ impl<T: Raw> Seat<T> {
             index,
             stealer,
             hot: Hot::new(),
+            is_closed: AtomicBool::new(false),
             waiting: Mutex::default(),
             occupant: Mutex::new(Occupant::Nobody(own)),
         }
@@ -210,6 +226,13 @@ impl<T: Raw> Seat<T> {
 
     pub(super) fn stealer(&self) -> &Stealer<T> {
         &self.stealer
+    }
+
+    /// Says whether the executor is closed.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: pairs with the Release in `close`.
+        self.is_closed.load(Ordering::Acquire)
     }
 
     /// Takes a task in that waits, and returns its key; `None` if the executor is closed.

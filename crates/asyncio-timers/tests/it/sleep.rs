@@ -63,6 +63,25 @@ fn it_is_never_early_and_its_deadline_is_fixed_at_the_call() {
     assert!(is_ready(&mut nap, &waker));
 }
 
+/// On a clock that is moved by hand: there is no tick to round up to.
+#[test]
+fn a_clock_that_is_moved_to_a_deadline_has_come_to_it() {
+    let (clock, timers) = manual();
+    let _entered = timers.enter();
+    for nanos in [1, 999, 16_385, 1_000_000_007, 3_600_000_000_001] {
+        let (count, waker) = counting();
+        let duration = Duration::from_nanos(nanos);
+        let mut nap = sleep(duration);
+        assert!(!is_ready(&mut nap, &waker));
+        clock.advance(duration - Duration::from_nanos(1));
+        timers.fire_due();
+        assert_eq!((count.get(), is_ready(&mut nap, &waker)), (0, false), "{nanos}");
+        clock.advance(Duration::from_nanos(1));
+        assert_eq!((timers.fire_due(), count.get()), (1, 1), "{nanos}");
+        assert!(is_ready(&mut nap, &waker));
+    }
+}
+
 #[test]
 fn dropping_it_leaves_nothing_behind() {
     let (_clock, timers) = manual();

@@ -1,0 +1,230 @@
+//! [`Ready`]: what is ready on one thread, and what is next.
+//!
+//! There is one queue, so that there is one order: for tasks of this thread, for its main future, and for those that other workers may take.
+//! The latter wait in a ring ([`Member`]); here a token stands for each.
+
+use std::collections::VecDeque;
+
+use asyncio_base::shim::Arc;
+
+use crate::current;
+use crate::header::TaskId;
+use crate::runnable::Runnable;
+use crate::schedule::{ReadyTasks, Schedule};
+use crate::task::LocalTask;
+use crate::workers::{Attention, Found, FromHot, Member, Shared};
+
+/// What waits in the queue.
+pub(crate) enum Entry {
+    Task(LocalTask),
+    /// The main future of a loop, which its owner polls in place.
+    Main,
+    /// A token for the next item of this worker's ring, from where others may have taken it.
+    Shared,
+}
+
+/// What is to be run.
+pub(crate) enum Next {
+    Task(LocalTask),
+    Main,
+    Shared(Runnable),
+    /// To be dropped, since its executor is closed.
+    Dropped(Runnable),
+    /// Nothing yet: it was put behind others, and that is to be announced.
+    Announce(Helper),
+}
+
+/// What is to be told of what was put into a ring, outside of every borrow.
+pub(crate) struct Helper {
+    executor: Arc<Shared<Runnable>>,
+    worker: usize,
+}
+
+impl Helper {
+    fn of(member: &Member<Runnable>) -> Self {
+        Self { executor: member.shared().clone(), worker: member.seat().index() }
+    }
+
+    pub(crate) fn announce(self) {
+        self.executor.after_push(self.worker);
+    }
+}
+
+/// How a task came to be ready.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Because {
+    Spawned,
+    Woken,
+}
+
+impl Entry {
+    pub(crate) fn id(&self) -> TaskId {
+        match self {
+            Self::Task(task) => task.header().id(),
+            // A worker of several has no schedule that could ask for the other one.
+            Self::Main | Self::Shared => TaskId::MAIN,
+        }
+    }
+}
+
+pub(crate) struct Ready {
+    entries: VecDeque<Entry>,
+    /// How many of them belong to the present round.
+    round_left: usize,
+    /// `None` is first in, first out.
+    schedule: Option<Box<dyn Schedule>>,
+    /// This worker's side of an executor of several, if it is one of them.
+    member: Option<Member<Runnable>>,
+}
+
+impl Ready {
+    pub(crate) fn new(schedule: Option<Box<dyn Schedule>>) -> Self {
+        Self { entries: VecDeque::new(), round_left: 0, schedule, member: None }
+    }
+
+    pub(crate) fn join(&mut self, member: Member<Runnable>) {
+        self.member = Some(member);
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.entries.push_back(entry);
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Next> {
+        if self.member.is_some() {
+            return self.pop_as_member();
+        }
+        match self.pop_entry()? {
+            Entry::Task(task) => Some(Next::Task(task)),
+            Entry::Main => Some(Next::Main),
+            Entry::Shared => unreachable!("a member's token"),
+        }
+    }
+
+    #[inline]
+    fn pop_entry(&mut self) -> Option<Entry> {
+        if self.round_left == 0 {
+            self.round_left = self.entries.len();
+        }
+        self.round_left = self.round_left.checked_sub(1)?;
+        if self.schedule.is_some() {
+            return self.pop_scheduled();
+        }
+        self.entries.pop_front()
+    }
+
+    #[cold]
+    fn pop_scheduled(&mut self) -> Option<Entry> {
+        let count = (self.round_left + 1).min(self.entries.len());
+        let schedule = self.schedule.as_mut().filter(|_| count > 0)?;
+        let chosen = schedule.next(ReadyTasks { queue: &self.entries, count }) % count;
+        self.entries.swap_remove_front(chosen)
+    }
+
+    /// What is hot first; and past the tokens whose items were stolen.
+    #[inline]
+    fn pop_as_member(&mut self) -> Option<Next> {
+        let member = self.member.as_mut()?;
+        let is_closed = member.shared().is_closed();
+        let checked = |runnable| if is_closed { Next::Dropped(runnable) } else { Next::Shared(runnable) };
+        match member.take_hot(!self.entries.is_empty()) {
+            FromHot::Run(runnable) => return Some(checked(runnable)),
+            FromHot::Queued => {
+                self.entries.push_back(Entry::Shared);
+                return Some(Next::Announce(Helper::of(member)));
+            }
+            FromHot::Nothing => {}
+        }
+        loop {
+            let entry = self.pop_entry()?;
+            match entry {
+                Entry::Task(task) => return Some(Next::Task(task)),
+                Entry::Main => return Some(Next::Main),
+                Entry::Shared => {
+                    if let Some(runnable) = self.member.as_mut().and_then(Member::take_next) {
+                        return Some(checked(runnable));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns how much there is to be run.
+    pub(crate) fn count(&self) -> usize {
+        let Some(member) = &self.member else { return self.entries.len() };
+        self.entries.len() - member.stale() + usize::from(member.is_hot())
+    }
+
+    /// Says whether the worker looks at its queue as soon as what it is doing is done, and that is nothing of a user's.
+    #[inline]
+    pub(crate) fn set_attentive(&mut self, is_attentive: bool) {
+        if let Some(member) = &mut self.member {
+            member.is_attentive = is_attentive;
+        }
+    }
+
+    pub(crate) fn member(&self) -> Option<&Member<Runnable>> {
+        self.member.as_ref()
+    }
+
+    /// Takes this worker's part of what others spawned or woke from outside.
+    #[inline]
+    pub(crate) fn take_injected(&mut self) {
+        if let Some(member) = &mut self.member {
+            let count = member.take_injected();
+            self.queue_tokens(count);
+        }
+    }
+
+    /// Has the member look for work. Says whether it found some, and whom to tell if there is more.
+    pub(crate) fn with_member(
+        &mut self,
+        step: impl FnOnce(&mut Member<Runnable>) -> Found,
+    ) -> (bool, Option<Helper>) {
+        let Some(member) = &mut self.member else { return (false, None) };
+        let found = step(member);
+        let helper = found.needs_help.then(|| Helper::of(member));
+        self.queue_tokens(found.count);
+        (found.count > 0, helper)
+    }
+
+    fn queue_tokens(&mut self, count: usize) {
+        self.entries.extend(std::iter::repeat_with(|| Entry::Shared).take(count));
+    }
+
+    /// Makes a task of `executor` ready here; gives it back if this is no worker of that. Returns whom to tell, if it has to be announced.
+    #[inline]
+    pub(crate) fn push_shared(
+        &mut self,
+        executor: *const Shared<Runnable>,
+        runnable: Runnable,
+        because: Because,
+    ) -> Result<Option<Helper>, Runnable> {
+        let Some(member) = self.member.as_mut().filter(|member| Arc::as_ptr(member.shared()) == executor)
+        else {
+            return Err(runnable);
+        };
+        let is_in_task = current::is_in_task();
+        if is_in_task && because == Because::Woken && member.is_attentive {
+            // It talks to the one that is polled now, whose data is at hand. Nobody needs to be told.
+            if !member.push_hot(runnable) {
+                return Ok(None);
+            }
+        } else {
+            // The worker comes to it at once: neither does anybody for this.
+            let is_next = member.is_attentive && !is_in_task && self.entries.is_empty() && !member.is_hot();
+            member.push(runnable);
+            if is_next && !member.shared().is_closed() {
+                self.entries.push_back(Entry::Shared);
+                return Ok(None);
+            }
+        }
+        self.entries.push_back(Entry::Shared);
+        Ok(match member.shared().attention() {
+            Attention::Given => None,
+            Attention::Wanted | Attention::Closed => Some(Helper::of(member)),
+        })
+    }
+}
