@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::shell::{self, cargo, cargo_program, command};
-use crate::{floor, layers, loom, tidy};
+use crate::{cross, floor, layers, loom, planted, tidy};
 
 /// How much to check.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     run_step("loom", || loom::run(loom::Extent::Short))?;
     if extent == Extent::Full {
         run_step("loom, three preemptions", || loom::run(loom::Extent::Full))?;
+        run_step("planted", planted::run)?;
+        run_step("cross", cross::run)?;
         run_step("address sanitizer", address_sanitizer)?;
     }
     Ok(())

@@ -4,9 +4,11 @@
 
 mod bench;
 mod ci;
+mod cross;
 mod floor;
 mod layers;
 mod loom;
+mod planted;
 mod tidy;
 
 mod shell;
@@ -23,6 +25,8 @@ cargo xtask COMMAND
   layers           compares the arrows between crates with the table
   tidy             checks what rustfmt and clippy do not know about
   loom [--full]    the models; --full with three preemptions
+  planted          plants bugs, each of which the test that it names must find
+  cross            type-checks the libraries for Windows, macOS and FreeBSD
   examples         runs every example, each of which ends in assertions
   floor            counts system calls, instructions, allocations and bytes
   bench [ARGS]     measures us beside raw epoll, tokio and smol; `bench --help` tells more
@@ -49,6 +53,8 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["loom"] => loom::run(loom::Extent::Short),
         ["loom", "--full"] => loom::run(loom::Extent::Full),
+        ["planted"] => planted::run(),
+        ["cross"] => cross::run(),
         ["examples"] => ci::examples(),
         ["floor"] => floor::run(),
         ["bench", ref rest @ ..] => bench::run(rest),

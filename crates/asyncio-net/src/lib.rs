@@ -34,6 +34,7 @@ pub mod tcp;
 pub mod unix;
 
 mod about;
+mod accept;
 mod addr;
 mod datagram;
 mod names;

@@ -58,7 +58,7 @@ impl OsSocket {
     ///
     /// Fails where it cannot be made non-blocking.
     pub fn adopt(socket: socket2::Socket) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
+        sys::prepare(&socket)?;
         let is_tcp_stream = sys::is_tcp_stream(&socket);
         Ok(Self::from_parts(socket, is_tcp_stream))
     }

@@ -11,8 +11,8 @@ use asyncio_reactor::{Domain, Socket, SocketOption, Type, adopt, socket};
 use futures_core::Stream;
 
 use crate::about::about;
+use crate::accept::Accepting;
 use crate::addr::ToSocketAddrs;
-use crate::tcp::accept::Accepting;
 use crate::tcp::stream::TcpStream;
 use crate::tcp::to_ip;
 
@@ -71,8 +71,9 @@ impl TcpListener {
     fn bind_to(addr: SocketAddr) -> io::Result<Self> {
         let socket = socket(Domain::for_address(addr), Type::STREAM, None)?;
         // On Windows the same name means something else: taking an address from another program.
-        #[cfg(not(windows))]
-        socket.set_option(SocketOption::ReuseAddr(true))?;
+        if cfg!(not(windows)) {
+            socket.set_option(SocketOption::ReuseAddr(true))?;
+        }
         socket.bind(&addr.into())?;
         socket.listen(BACKLOG)?;
         Ok(Self { socket })

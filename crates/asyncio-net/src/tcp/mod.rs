@@ -3,10 +3,8 @@
 mod listener;
 mod stream;
 
-mod accept;
 mod connect;
 
-pub(crate) use accept::Accepting;
 pub use listener::{Incoming, TcpListener};
 pub use stream::TcpStream;
 

@@ -11,7 +11,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, SockAddr, Socket, Type, adopt, socket};
 use futures_core::Stream;
 
-use crate::tcp::Accepting;
+use crate::accept::Accepting;
 use crate::unix::{UnixStream, at, path_address, std_address, system_address};
 
 /// Takes connections at a path, or at an abstract name.

@@ -5,13 +5,19 @@ mod datagram;
 mod listener;
 mod stream;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "abstract_name/linux.rs"]
+mod abstract_name;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "abstract_name/none.rs"]
+mod abstract_name;
+
 pub use datagram::UnixDatagram;
 pub use listener::{Incoming, UnixListener};
 pub use stream::UnixStream;
 
 pub use crate::halves::{ReadHalf, WriteHalf};
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr;
@@ -60,17 +66,8 @@ fn system_address(addr: &SocketAddr) -> io::Result<SockAddr> {
     if let Some(path) = addr.as_pathname() {
         return path_address(path);
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        #[cfg(target_os = "android")]
-        use std::os::android::net::SocketAddrExt;
-        #[cfg(target_os = "linux")]
-        use std::os::linux::net::SocketAddrExt;
-        if let Some(name) = addr.as_abstract_name() {
-            // An abstract name is a path that begins with a zero (unix(7)).
-            let path = [b"\0", name].concat();
-            return SockAddr::unix(OsStr::from_bytes(&path));
-        }
+    if let Some(addr) = abstract_name::to_system(addr) {
+        return addr;
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "the address of a Unix socket without a name"))
 }
@@ -80,15 +77,8 @@ fn std_address(addr: &SockAddr) -> io::Result<SocketAddr> {
     if !addr.is_unix() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the address is not a Unix socket's"));
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        #[cfg(target_os = "android")]
-        use std::os::android::net::SocketAddrExt;
-        #[cfg(target_os = "linux")]
-        use std::os::linux::net::SocketAddrExt;
-        if let Some(name) = addr.as_abstract_namespace() {
-            return SocketAddr::from_abstract_name(name);
-        }
+    if let Some(addr) = abstract_name::to_std(addr) {
+        return addr;
     }
     // No path at all is a socket without a name; so is one whose path std cannot hold.
     SocketAddr::from_pathname(addr.as_pathname().unwrap_or(Path::new("")))

@@ -1,7 +1,7 @@
 //! The operating system. What a platform must provide:
 //!
 //! - `BorrowedDescriptor`, `OwnedDescriptor`, `borrow`: what is watched.
-//! - `new_socket`, `accept`, `connect`, `is_connect_pending`, `is_tcp_stream`: sockets, non-blocking and closed on exec.
+//! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `is_tcp_stream`: sockets, non-blocking and closed on exec.
 //! - `recv`, `send`: one system call each, never a signal.
 //! - `DefaultSelector`: the best selector of the platform.
 //!
@@ -18,6 +18,9 @@ mod epoll_wait;
 #[cfg(unix)]
 #[path = "unix.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod platform;
 
 #[cfg(target_os = "linux")]
 pub use epoll::EpollSelector;
@@ -31,5 +34,5 @@ pub use polling::PollingSelector;
 
 pub(crate) use options::{option, set_option};
 pub(crate) use platform::{
-    accept, borrow, connect, is_connect_pending, is_tcp_stream, new_socket, recv, send,
+    accept, borrow, connect, is_connect_pending, is_tcp_stream, new_socket, prepare, recv, send,
 };

@@ -7,11 +7,20 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags,
+    SendAncillaryMessage, SocketAddrAny, SocketAddrUnix,
 };
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{SockAddr, Socket, Type};
 
 use crate::socket::{Ancillary, Received, RecvMsg, SendMsg};
+
+#[cfg(target_vendor = "apple")]
+#[path = "flags/apple.rs"]
+mod flags;
+#[cfg(not(target_vendor = "apple"))]
+#[path = "flags/in_one_call.rs"]
+mod flags;
+
+pub(crate) use flags::{accept, new_socket, prepare};
 
 /// A descriptor, borrowed.
 pub type BorrowedDescriptor<'a> = BorrowedFd<'a>;
@@ -30,11 +39,6 @@ pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
     socket.as_fd()
 }
 
-pub(crate) fn new_socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
-    // Closed on exec: socket2 does that. Non-blocking in the same call where the system can.
-    Socket::new(domain, ty.nonblocking(), protocol)
-}
-
 pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
     let is_stream = socket.r#type().is_ok_and(|ty| ty == Type::STREAM) && is_tcp(socket);
     is_stream && socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6())
@@ -43,21 +47,12 @@ pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
 /// SCTP has stream sockets too, which give one message a call.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 fn is_tcp(socket: &Socket) -> bool {
-    socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::TCP))
+    socket.protocol().is_ok_and(|protocol| protocol == Some(socket2::Protocol::TCP))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 fn is_tcp(_socket: &Socket) -> bool {
     true
-}
-
-/// Accepts with `accept4`: non-blocking and closed on exec in one system call.
-pub(crate) fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (accepted, addr) = rustix::net::acceptfrom_with(socket, flags)?;
-    // A Unix peer that is bound to nothing may come without any address.
-    let addr = addr.map_or_else(|| SockAddr::unix(""), to_sock_addr)?;
-    Ok((Socket::from(accepted), addr))
 }
 
 pub(crate) fn connect(socket: &Socket, addr: &SockAddr) -> io::Result<()> {
@@ -72,27 +67,27 @@ pub(crate) fn is_connect_pending(error: &io::Error) -> bool {
 
 #[inline]
 pub(crate) fn recv(socket: &Socket, message: &mut RecvMsg<'_, '_>) -> io::Result<Received> {
-    let flags = if message.peek { RecvFlags::PEEK } else { RecvFlags::empty() };
+    let peek = if message.peek { RecvFlags::PEEK } else { RecvFlags::empty() };
     match (&mut *message.bufs, &message.addr, &message.ancillary) {
         ([buf], None, None) => {
-            let (n, _) = rustix::net::recv(socket, &mut **buf, flags)?;
+            let (n, _) = rustix::net::recv(socket, &mut **buf, peek)?;
             Ok(Received::new(n))
         }
-        _ => recv_msg(socket, message, flags),
+        _ => recv_msg(socket, message, peek),
     }
 }
 
-fn recv_msg(socket: &Socket, message: &mut RecvMsg<'_, '_>, flags: RecvFlags) -> io::Result<Received> {
+fn recv_msg(socket: &Socket, message: &mut RecvMsg<'_, '_>, peek: RecvFlags) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RIGHTS_MAX))];
     let mut control = match message.ancillary {
         Some(_) => RecvAncillaryBuffer::new(&mut space),
         None => RecvAncillaryBuffer::default(),
     };
-    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let flags = peek | flags::RECEIVING;
     let count = message.bufs.len().min(SLICES_MAX);
     let result = rustix::net::recvmsg(socket, &mut message.bufs[..count], &mut control, flags)?;
     if let Some(ancillary) = &mut message.ancillary {
-        collect_rights(&mut control, ancillary);
+        collect_rights(&mut control, ancillary)?;
     }
     if let Some(addr) = &mut message.addr {
         **addr = result.address.map(to_sock_addr).transpose()?;
@@ -104,18 +99,22 @@ fn recv_msg(socket: &Socket, message: &mut RecvMsg<'_, '_>, flags: RecvFlags) ->
     })
 }
 
-fn collect_rights(control: &mut RecvAncillaryBuffer<'_>, ancillary: &mut Ancillary) {
+fn collect_rights(control: &mut RecvAncillaryBuffer<'_>, ancillary: &mut Ancillary) -> io::Result<()> {
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
-            ancillary.rights.extend(rights);
+            for right in rights {
+                flags::prepare_received(&right)?;
+                ancillary.rights.push(right);
+            }
         }
     }
+    Ok(())
 }
 
 #[inline]
 pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
     match (message.bufs, message.addr, message.rights) {
-        ([buf], None, []) => Ok(rustix::net::send(socket, buf, SendFlags::NOSIGNAL)?),
+        ([buf], None, []) => Ok(rustix::net::send(socket, buf, flags::SENDING)?),
         _ => send_msg(socket, message),
     }
 }
@@ -131,11 +130,12 @@ fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
         let error = "more slices than one datagram can be sent from: 1024";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
     }
-    let flags = SendFlags::NOSIGNAL;
     let bufs = &message.bufs[..message.bufs.len().min(SLICES_MAX)];
     Ok(match message.addr {
-        None => rustix::net::sendmsg(socket, bufs, &mut control, flags)?,
-        Some(addr) => rustix::net::sendmsg_addr(socket, &from_sock_addr(addr)?, bufs, &mut control, flags)?,
+        None => rustix::net::sendmsg(socket, bufs, &mut control, flags::SENDING)?,
+        Some(addr) => {
+            rustix::net::sendmsg_addr(socket, &from_sock_addr(addr)?, bufs, &mut control, flags::SENDING)?
+        }
     })
 }
 

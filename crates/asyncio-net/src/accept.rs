@@ -87,7 +87,7 @@ fn failure(error: &io::Error) -> Failure {
 }
 
 /// The numbers of the errors, from the headers of each system.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod codes {
     /// `EPROTO`, `ENOPROTOOPT`, `EOPNOTSUPP`, `ENETDOWN`, `ENETUNREACH`, `ECONNABORTED`, `EHOSTDOWN`, `EHOSTUNREACH`, `ENONET`, `EPERM`.
     pub(super) const PASSING: &[i32] = &[71, 92, 95, 100, 101, 103, 112, 113, 64, 1];
@@ -95,7 +95,7 @@ mod codes {
     pub(super) const EXHAUSTED: &[i32] = &[12, 23, 24, 105];
 }
 
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 mod codes {
     /// `ECONNABORTED` on the BSDs and on macOS.
     pub(super) const PASSING: &[i32] = &[53];

@@ -1,0 +1,87 @@
+//! Sockets on Windows, through `socket2`.
+
+#![expect(unsafe_code, reason = "bytes that are initialised, lent as bytes that may not be")]
+
+use std::io::{self, IoSliceMut};
+use std::os::windows::io::{AsSocket, BorrowedSocket, OwnedSocket};
+
+use socket2::{Domain, MaybeUninitSlice, Protocol, SockAddr, Socket, Type};
+
+use crate::socket::{Received, RecvMsg, SendMsg};
+
+/// A descriptor, borrowed: a socket's handle.
+pub type BorrowedDescriptor<'a> = BorrowedSocket<'a>;
+/// A descriptor, owned: a socket's handle.
+pub type OwnedDescriptor = OwnedSocket;
+
+/// `MSG_PEEK` of winsock2.h.
+const PEEK: i32 = 2;
+
+pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
+    socket.as_socket()
+}
+
+pub(crate) fn new_socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
+    // Not inherited by child processes: socket2 does that.
+    let socket = Socket::new(domain, ty, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Makes a socket of somebody else's fit for ours.
+pub(crate) fn prepare(socket: &Socket) -> io::Result<()> {
+    socket.set_nonblocking(true)
+}
+
+pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
+    let is_stream = socket.r#type().is_ok_and(|ty| ty == Type::STREAM);
+    is_stream && socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6())
+}
+
+pub(crate) fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
+    let (accepted, addr) = socket.accept()?;
+    accepted.set_nonblocking(true)?;
+    Ok((accepted, addr))
+}
+
+pub(crate) fn connect(socket: &Socket, addr: &SockAddr) -> io::Result<()> {
+    socket.connect(addr)
+}
+
+/// A connect that goes on in the background is `WSAEWOULDBLOCK` here.
+pub(crate) fn is_connect_pending(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+pub(crate) fn recv(socket: &Socket, message: &mut RecvMsg<'_, '_>) -> io::Result<Received> {
+    let flags = if message.peek { PEEK } else { 0 };
+    let mut bufs: Vec<MaybeUninitSlice<'_>> = message.bufs.iter_mut().map(lend).collect();
+    // A datagram that was longer than the buffers comes with its beginning and a flag, as elsewhere.
+    let (n, seen) = match &mut message.addr {
+        None => socket.recv_vectored_with_flags(&mut bufs, flags)?,
+        Some(addr) => {
+            let (n, seen, from) = socket.recv_from_vectored_with_flags(&mut bufs, flags)?;
+            **addr = Some(from);
+            (n, seen)
+        }
+    };
+    Ok(Received { n, is_truncated: seen.is_truncated(), is_ancillary_truncated: false })
+}
+
+fn lend<'a>(buf: &'a mut IoSliceMut<'_>) -> MaybeUninitSlice<'a> {
+    let bytes: *mut [u8] = &mut **buf;
+    // SAFETY: the same bytes for the same time, and `MaybeUninit<u8>` is laid out as `u8` is. socket2 promises of the calls above to write
+    // nothing that is not initialised.
+    MaybeUninitSlice::new(unsafe { &mut *(bytes as *mut [std::mem::MaybeUninit<u8>]) })
+}
+
+pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
+    if !message.rights.is_empty() {
+        let error = "sockets do not carry descriptors on this platform";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+    }
+    match message.addr {
+        None => socket.send_vectored(message.bufs),
+        Some(addr) => socket.send_to_vectored(message.bufs, addr),
+    }
+}

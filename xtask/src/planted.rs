@@ -1,0 +1,146 @@
+//! Bugs that are planted, one at a time, each of which the test that it names must find: `tests/planted/*.patch`.
+//!
+//! The first lines of a patch say what the bug is (`# bug: …`) and which command finds it (`# finds: cargo …`); what follows is for
+//! `git apply`. Each is applied to a copy of the tree, so that nothing is left behind. A command that hangs has found it too, after
+//! [`PATIENCE`].
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::shell::{self, command, root};
+
+/// A test that takes longer, once it is built, waits for a wake that was lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Plant {
+    path: PathBuf,
+    bug: String,
+    finds: Vec<String>,
+}
+
+pub(crate) fn run() -> Result<()> {
+    let plants = read(&root().join("tests/planted"))?;
+    ensure!(!plants.is_empty(), "there are no patches in tests/planted");
+    let copy = root().join("target/planted/tree");
+    let mut survivors = Vec::new();
+    for plant in &plants {
+        let name = plant.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        eprintln!("\n=== {name}: {}", plant.bug);
+        refresh(&copy)?;
+        let patch = plant.path.to_string_lossy();
+        let apply = ["apply", "--whitespace=nowarn", &patch];
+        shell::run(Command::new("git").args(apply).current_dir(&copy))
+            .with_context(|| format!("{name} does not fit any more: make it anew"))?;
+        if is_found(plant, &copy)? {
+            eprintln!("=== {name}: found");
+        } else {
+            eprintln!("=== {name}: SURVIVED `{}`", plant.finds.join(" "));
+            survivors.push(name);
+        }
+    }
+    if !survivors.is_empty() {
+        bail!("{} of {} planted bugs survived: {}", survivors.len(), plants.len(), survivors.join(", "));
+    }
+    println!("planted: {} bugs, each found by the test it names", plants.len());
+    Ok(())
+}
+
+fn read(folder: &Path) -> Result<Vec<Plant>> {
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "patch"));
+    paths.sort();
+    paths.into_iter().map(read_one).collect()
+}
+
+fn read_one(path: PathBuf) -> Result<Plant> {
+    let text = std::fs::read_to_string(&path)?;
+    let line = |key: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(key));
+        found.map(str::trim).with_context(|| format!("{} has no line `{key}`", path.display()))
+    };
+    let bug = line("# bug:")?.to_owned();
+    let finds: Vec<String> = line("# finds:")?.split_whitespace().map(str::to_owned).collect();
+    ensure!(!finds.is_empty(), "{} names no command", path.display());
+    Ok(Plant { path, bug, finds })
+}
+
+/// Makes the copy equal to the tree. Files that did not change keep their time, so that little is built anew.
+fn refresh(copy: &Path) -> Result<()> {
+    std::fs::create_dir_all(copy)?;
+    let files =
+        shell::output(&mut command("git", &["ls-files", "--cached", "--others", "--exclude-standard"]))?;
+    for file in files.lines() {
+        let (from, to) = (root().join(file), copy.join(file));
+        let Ok(now) = std::fs::read(&from) else { continue };
+        if std::fs::read(&to).is_ok_and(|then| then == now) {
+            continue;
+        }
+        if let Some(folder) = to.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&to, now)?;
+    }
+    Ok(())
+}
+
+/// Builds the test, which must succeed: a bug that does not compile is none. Then runs it, which must not.
+fn is_found(plant: &Plant, copy: &Path) -> Result<bool> {
+    let test = |more: &[&str]| {
+        let (variables, words): (Vec<_>, Vec<_>) = plant.finds.iter().partition(|word| is_variable(word));
+        let mut test = Command::new(words[0]);
+        test.args(&words[1..])
+            .args(more)
+            .current_dir(copy)
+            .env("CARGO_TARGET_DIR", root().join("target/planted/build"));
+        for variable in variables {
+            if let Some((name, value)) = variable.split_once('=') {
+                // A blank in a value is written as a plus sign.
+                test.env(name, value.replace('+', " "));
+            }
+        }
+        test
+    };
+    let built = test(&["--no-run", "--quiet"]).status()?;
+    ensure!(built.success(), "{} does not compile", plant.path.display());
+    let mut running = test(&["--quiet"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let start = Instant::now();
+    loop {
+        if let Some(status) = running.try_wait()? {
+            return Ok(!ExitStatus::success(&status));
+        }
+        if start.elapsed() > PATIENCE {
+            // Cargo's child too, which is the one that hangs.
+            let _ = Command::new("pkill").args(["-KILL", "-P", &running.id().to_string()]).status();
+            running.kill()?;
+            running.wait()?;
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_variable(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// That each patch still fits is part of the ordinary tests; that it is found, of `cargo xtask planted`.
+    #[test]
+    fn every_patch_says_what_it_is_and_still_fits() {
+        let plants = read(&root().join("tests/planted")).unwrap();
+        assert!(!plants.is_empty());
+        for plant in plants {
+            let patch = plant.path.to_string_lossy().into_owned();
+            let check =
+                command("git", &["apply", "--check", "--whitespace=nowarn", &patch]).status().unwrap();
+            assert!(check.success(), "{patch} does not fit any more: make it anew");
+        }
+    }
+}
