@@ -29,11 +29,14 @@ pub(crate) fn run() -> Result<()> {
     for plant in &plants {
         let name = plant.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         eprintln!("\n=== {name}: {}", plant.bug);
-        refresh(&copy)?;
+        refresh(&copy, Write::Yes)?;
         let patch = plant.path.to_string_lossy();
-        let apply = ["apply", "--whitespace=nowarn", &patch];
-        shell::run(Command::new("git").args(apply).current_dir(&copy))
-            .with_context(|| format!("{name} does not fit any more: make it anew"))?;
+        let mut apply = Command::new("git");
+        apply.args(["apply", "--whitespace=nowarn", &patch]).current_dir(&copy);
+        // The copy is no part of the repository around it, or git would pass over every file without a word.
+        apply.env("GIT_CEILING_DIRECTORIES", copy.parent().unwrap_or(&copy));
+        shell::run(&mut apply).with_context(|| format!("{name} does not fit any more: make it anew"))?;
+        ensure!(refresh(&copy, Write::No)? > 0, "{name} changed nothing");
         if is_found(plant, &copy)? {
             eprintln!("=== {name}: found");
         } else {
@@ -68,23 +71,32 @@ fn read_one(path: PathBuf) -> Result<Plant> {
     Ok(Plant { path, bug, finds })
 }
 
-/// Makes the copy equal to the tree. Files that did not change keep their time, so that little is built anew.
-fn refresh(copy: &Path) -> Result<()> {
-    std::fs::create_dir_all(copy)?;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Yes,
+    No,
+}
+
+/// Compares the copy with the tree, makes it equal if it is to, and returns how many files differed. Files that did not change keep their time,
+/// so that little is built anew.
+fn refresh(copy: &Path, write: Write) -> Result<usize> {
     let files =
         shell::output(&mut command("git", &["ls-files", "--cached", "--others", "--exclude-standard"]))?;
+    let mut differing = 0;
     for file in files.lines() {
         let (from, to) = (root().join(file), copy.join(file));
+        // A file that is deleted and not committed yet.
         let Ok(now) = std::fs::read(&from) else { continue };
         if std::fs::read(&to).is_ok_and(|then| then == now) {
             continue;
         }
-        if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder)?;
+        differing += 1;
+        if write == Write::Yes {
+            std::fs::create_dir_all(to.parent().unwrap_or(copy))?;
+            std::fs::write(&to, now)?;
         }
-        std::fs::write(&to, now)?;
     }
-    Ok(())
+    Ok(differing)
 }
 
 /// Builds the test, which must succeed: a bug that does not compile is none. Then runs it, which must not.

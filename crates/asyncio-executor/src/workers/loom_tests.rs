@@ -151,6 +151,28 @@ fn injection_against_sleep() {
     });
 }
 
+/// I3: a worker rises by itself while it is about to be summoned. Whoever summons counts as a searcher for a moment, and not for ever.
+#[test]
+fn summons_against_rising() {
+    model(|| {
+        let shared = Shared::new(1);
+        let drops = Arc::new(AtomicU32::new(0));
+        let mut item = items(&drops);
+        let mut worker = Worker::new(&shared, 0);
+        let injector = thread::spawn({
+            let shared = shared.clone();
+            move || (0..2).for_each(|_| shared.inject(item()))
+        });
+        let found = worker.member.find_or_sleep();
+        worker.after(found);
+        // Something of its own has happened.
+        let found = worker.member.rise();
+        worker.after(found);
+        worker.work(&drops, 2, &[]);
+        injector.join().unwrap();
+    });
+}
+
 /// I3 to I5: a worker pushes two items and is held up; the other one, whatever it was about to do, gets both.
 #[test]
 fn push_against_a_searcher_that_gives_up() {

@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
+use asyncio_base::budget;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, Socket, SocketOption, Type, adopt, socket};
 use futures_core::Stream;
@@ -44,6 +45,13 @@ pub struct TcpListener {
 /// How many connections may wait to be accepted: what `listen(2)` lets systems hold by default (`somaxconn`), and std's and tokio's order.
 const BACKLOG: u32 = 1024;
 
+/// Whether a listener has its address to itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Shared,
+}
+
 impl TcpListener {
     /// Listens at the first of the addresses that can be had. Port 0 lets the system choose.
     ///
@@ -58,9 +66,62 @@ impl TcpListener {
     ///
     /// Nothing is lost by dropping it.
     pub async fn bind(addrs: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::bind_with(addrs, Sharing::Alone).await
+    }
+
+    /// As [`bind`](Self::bind), at an address that other listeners made so share: the kernel spreads the connections evenly over them
+    /// (`SO_REUSEPORT`, on Unix). One for each worker, and no worker accepts for the others.
+    ///
+    /// A listener of this kind that is dropped turns those away who are in its own queue; [`close`](Self::close) does not.
+    ///
+    /// # Errors
+    ///
+    /// As `bind`; and with `Unsupported` on Windows.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    ///
+    /// # Examples
+    ///
+    /// A server on every worker:
+    ///
+    /// ```
+    /// use asyncio_net::{TcpListener, TcpStream};
+    /// use asyncio_tasks::spawn_pinned;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut runner = asyncio_runtime::Runner::builder().workers(2).build()?;
+    /// let workers = runner.event_loops().len();
+    /// runner.run(async {
+    ///     let first = TcpListener::bind_shared("127.0.0.1:0").await?;
+    ///     let addr = first.local_addr()?;
+    ///     for worker in 0..workers {
+    ///         let serve = move || async move {
+    ///             let listener = TcpListener::bind_shared(addr).await?;
+    ///             loop {
+    ///                 let (stream, _) = listener.accept().await?;
+    ///                 asyncio_tasks::spawn_local(async move { drop(stream) }).detach();
+    ///             }
+    ///             # #[expect(unreachable_code)]
+    ///             # Ok::<(), std::io::Error>(())
+    ///         };
+    ///         spawn_pinned(worker, serve)?.detach();
+    ///     }
+    ///     TcpStream::connect(addr).await?;
+    ///     assert!(first.close().len() <= 1);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub async fn bind_shared(addrs: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::bind_with(addrs, Sharing::Shared).await
+    }
+
+    async fn bind_with(addrs: impl ToSocketAddrs, sharing: Sharing) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "there is no address to listen at");
         for addr in addrs.to_socket_addrs().await? {
-            match Self::bind_to(addr) {
+            match Self::bind_to(addr, sharing) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => last = about(format_args!("listening at {addr}"), error),
             }
@@ -68,15 +129,37 @@ impl TcpListener {
         Err(last)
     }
 
-    fn bind_to(addr: SocketAddr) -> io::Result<Self> {
+    fn bind_to(addr: SocketAddr, sharing: Sharing) -> io::Result<Self> {
         let socket = socket(Domain::for_address(addr), Type::STREAM, None)?;
         // On Windows the same name means something else: taking an address from another program.
         if cfg!(not(windows)) {
             socket.set_option(SocketOption::ReuseAddr(true))?;
         }
+        if sharing == Sharing::Shared {
+            socket.set_option(SocketOption::ReusePort(true))?;
+        }
         socket.bind(&addr.into())?;
         socket.listen(BACKLOG)?;
         Ok(Self { socket })
+    }
+
+    /// Stops listening, and returns the connections that clients had made already: nobody who was in the queue is turned away.
+    ///
+    /// New ones are held off before the queue is emptied (`listen(2)` with a backlog of none), so that those who come meanwhile try again,
+    /// and reach another listener of the [same address](Self::bind_shared) if there is one.
+    pub fn close(self) -> Vec<(TcpStream, SocketAddr)> {
+        // Where it fails there is a moment in which one may come too late.
+        let _ = self.socket.listen(0);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut accepting = Accepting::default();
+        // However many there are: this is the last time.
+        budget::unlimited(|| {
+            let accept = || match self.poll_accepting(&mut cx, &mut accepting) {
+                Poll::Ready(Ok(accepted)) => Some(accepted),
+                Poll::Ready(Err(_)) | Poll::Pending => None,
+            };
+            std::iter::from_fn(accept).collect()
+        })
     }
 
     /// Takes over a listener of std's.

@@ -77,3 +77,63 @@ fn a_taken_address_is_named() {
         assert_eq!(back.local_addr().unwrap(), addr);
     });
 }
+
+/// Two listeners at one address, on two workers: the kernel gives each its part.
+#[cfg(unix)]
+#[test]
+fn listeners_of_one_address_share_its_connections() {
+    use asyncio_runtime::Runner;
+    use asyncio_tasks::spawn_pinned;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const CLIENTS: usize = 600;
+    Runner::builder().workers(2).build().unwrap().run(async {
+        let first = TcpListener::bind_shared("127.0.0.1:0").await.unwrap();
+        let addr = first.local_addr().unwrap();
+        assert!(TcpListener::bind(addr).await.is_err(), "one that does not share is refused");
+        let counts: [Arc<AtomicUsize>; 2] = Default::default();
+        for (worker, count) in counts.clone().into_iter().enumerate() {
+            let serve = move || async move {
+                let listener = TcpListener::bind_shared(addr).await.unwrap();
+                loop {
+                    drop(listener.accept().await.unwrap());
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            };
+            spawn_pinned(worker, serve).unwrap().detach();
+            // It listens when the next thing that is pinned there has run.
+            spawn_pinned(worker, || async {}).unwrap().await.unwrap();
+        }
+        let turned_up_here = first.close().len();
+        assert_eq!(turned_up_here, 0);
+        for _ in 0..CLIENTS {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "served, and closed");
+        }
+        let [one, two] = counts.map(|count| count.load(Ordering::SeqCst));
+        assert_eq!(one + two, CLIENTS);
+        assert!(one.min(two) * 3 > one.max(two), "{one} and {two}");
+    });
+}
+
+#[test]
+fn a_listener_that_is_closed_turns_nobody_away_who_is_in_its_queue() {
+    on_each_loop(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..200 {
+            clients.push(TcpStream::connect(addr).await.unwrap());
+        }
+        let accepted = listener.close();
+        assert_eq!(accepted.len(), clients.len());
+        for (stream, _) in accepted {
+            drop(stream);
+        }
+        for mut client in clients {
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "closed in order, not reset");
+        }
+        assert!(TcpStream::connect(addr).await.is_err(), "and nobody listens any more");
+    });
+}
