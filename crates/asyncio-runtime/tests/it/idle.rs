@@ -95,17 +95,21 @@ fn eight_workers_with_nothing_to_do_do_nothing() {
 
 #[test]
 fn a_loop_that_spins_looks_before_it_waits_and_still_sleeps() {
-    let waits = Arc::new(AtomicUsize::new(0));
-    let mut runner =
-        Runner::builder().spin(Duration::from_micros(50)).reactor(counting(&waits)).build().unwrap();
-    let spun = runner.run(async {
-        sleep(Duration::from_millis(1)).await;
-        let before = waits.load(Ordering::Relaxed);
-        sleep(Duration::from_millis(50)).await;
-        waits.load(Ordering::Relaxed) - before
-    });
-    assert!(spun > 3, "it looked {spun} times");
-    assert!(spun < 50_000, "and not all the time: {spun} looks in 50 ms");
+    let looks = |spin: Duration| {
+        let waits = Arc::new(AtomicUsize::new(0));
+        let mut runner = Runner::builder().spin(spin).reactor(counting(&waits)).build().unwrap();
+        runner.run(async {
+            sleep(Duration::from_millis(1)).await;
+            let before = waits.load(Ordering::Relaxed);
+            sleep(Duration::from_millis(50)).await;
+            waits.load(Ordering::Relaxed) - before
+        })
+    };
+    let (never, shortly, always) =
+        (looks(Duration::ZERO), looks(Duration::from_micros(500)), looks(Duration::from_secs(60)));
+    assert!(never <= 5, "{never}");
+    assert!(always > 50, "{always}");
+    assert!(shortly < always / 2, "{shortly} and {always}");
 }
 
 /// Whatever ends a wait ends a spin: a wake, a timer of another thread, work at the other worker, closing.
