@@ -6,30 +6,7 @@ use crate::echo::buffer_for;
 use crate::generator::Seen;
 use crate::memory;
 use crate::process::{self, Server, Sharing};
-use crate::subject::Subject;
-use crate::subjects::{
-    asyncio::{AsyncioLocal, AsyncioWorkers2}, raw_epoll, raw_futures, smol::{SmolLocal, SmolMt2}, tokio::{TokioCt, TokioMt2},
-};
-
-const ONE_LOOP: [&str; 3] = [AsyncioLocal::NAME, TokioCt::NAME, SmolLocal::NAME];
-const RUNTIMES: [&str; 6] = [
-    AsyncioLocal::NAME,
-    TokioCt::NAME,
-    SmolLocal::NAME,
-    AsyncioWorkers2::NAME,
-    TokioMt2::NAME,
-    SmolMt2::NAME,
-];
-const SERVERS: [&str; 8] = [
-    AsyncioLocal::NAME,
-    raw_epoll::NAME,
-    raw_futures::NAME,
-    TokioCt::NAME,
-    SmolLocal::NAME,
-    AsyncioWorkers2::NAME,
-    TokioMt2::NAME,
-    SmolMt2::NAME,
-];
+use crate::subjects::{BARE, FURTHER, ONE_LOOP, TWO_WORKERS, python};
 
 /// One row of the report for each subject, before it is measured.
 #[derive(Clone, Debug)]
@@ -59,16 +36,35 @@ pub enum Echo {
     SameCpu,
     TwoCpuThroughput,
     TwoCpuP99,
+    /// What the server uses for a message.
+    ServerCpu,
 }
 
+/// What those peers are compared in that run on io_uring or keep to one thread.
+const FURTHER_CASES: [&str; 5] = ["spawn_join", "spawn_many", "yield", "ping_pong", "timer_insert_drop"];
+
 impl Case {
-    pub fn subjects(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::Echo { what: Echo::SameCpu, .. } => &SERVERS[..5],
-            Kind::Echo { .. } => &SERVERS,
-            Kind::InProcess => &RUNTIMES,
-            Kind::MemConnection | Kind::Allocations => &ONE_LOOP,
+    /// Whom it is measured on.
+    pub fn subjects(&self, is_quick: bool) -> Vec<&'static str> {
+        let mut subjects = ONE_LOOP.to_vec();
+        match &self.kind {
+            Kind::Echo { what, .. } => {
+                subjects.splice(1..1, BARE);
+                if *what == Echo::SameCpu {
+                    subjects.extend(FURTHER.iter().chain(&python::NAMES).filter(|_| !is_quick));
+                } else {
+                    subjects.extend(TWO_WORKERS);
+                }
+            }
+            Kind::InProcess => {
+                subjects.extend(TWO_WORKERS);
+                if FURTHER_CASES.contains(&&*self.name) {
+                    subjects.extend(FURTHER.iter().filter(|_| !is_quick));
+                }
+            }
+            Kind::MemConnection | Kind::Allocations => {}
         }
+        subjects
     }
 }
 
@@ -84,6 +80,10 @@ pub fn all() -> Vec<Case> {
         cases.push(Case { name: name("throughput"), unit: "1/s", kind: echo(Echo::TwoCpuThroughput) });
         cases.push(Case { name: name("p99"), unit: "us", kind: echo(Echo::TwoCpuP99) });
     }
+    for connections in [1, 9000] {
+        let kind = Kind::Echo { connections, size: 64, what: Echo::ServerCpu };
+        cases.push(Case { name: format!("echo_{connections}x64_servercpu"), unit: "ns", kind });
+    }
     let in_process = [
         ("spawn_join", "ns"),
         ("spawn_many", "ns"),
@@ -91,6 +91,9 @@ pub fn all() -> Vec<Case> {
         ("ping_pong", "ns"),
         ("cross_thread_wake", "ns"),
         ("block_on_ready", "ns"),
+        ("cpu_bound", "ns"),
+        ("scale_tasks", "ratio"),
+        ("scale_timers", "ratio"),
         ("timer_insert_drop", "ns"),
         ("timer_live_100k", "ns"),
         ("timer_reset", "ns"),
@@ -114,6 +117,7 @@ pub fn measure(case: &Case, subject: &str, milliseconds: u64) -> Result<f64> {
                 Echo::SameCpu => seen.server_cpu_ns as f64 / seen.cpu_ns as f64,
                 Echo::TwoCpuThroughput => seen.messages as f64 / seen.seconds,
                 Echo::TwoCpuP99 => seen.p99_us,
+                Echo::ServerCpu => seen.server_cpu_ns as f64 / seen.messages as f64,
             })
         }
         Kind::InProcess => Ok(process::output_of(&["measure", &case.name, subject])?.parse()?),
@@ -129,7 +133,7 @@ pub fn measure(case: &Case, subject: &str, milliseconds: u64) -> Result<f64> {
 fn echo(subject: &str, connections: usize, size: usize, what: Echo, milliseconds: u64) -> Result<Seen> {
     let (cpu, sharing) = match what {
         Echo::SameCpu => ("0", Sharing::InTurn),
-        Echo::TwoCpuThroughput | Echo::TwoCpuP99 => ("1", Sharing::Scheduled),
+        Echo::TwoCpuThroughput | Echo::TwoCpuP99 | Echo::ServerCpu => ("1", Sharing::Scheduled),
     };
     let server = Server::start(subject, buffer_for(size), 0, sharing)?;
     let port = server.port.to_string();

@@ -10,6 +10,7 @@ mod echo;
 mod generator;
 mod memory;
 mod micro;
+mod scale;
 mod timers;
 
 mod cases;
@@ -19,7 +20,8 @@ mod report;
 
 use anyhow::{Context, Result, bail};
 use subject::Subject;
-use subjects::{asyncio::{AsyncioLocal, AsyncioWorkers2}, smol::{SmolLocal, SmolMt2}, tokio::{TokioCt, TokioMt2}};
+use subjects::Visit;
+use subjects::asyncio::AsyncioLocal;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -58,21 +60,22 @@ fn main() -> Result<()> {
             micro::wake_busy::<AsyncioLocal>();
             Ok(())
         }
+        // Says by its exit whether the subject runs here.
+        ["probe", subject] => probe(subject),
         ["park", port, connections] => generator::park(port.parse()?, connections.parse()?),
         _ => bail!("usage: see `cargo xtask bench --help`"),
     }
 }
 
 fn measure(case: &str, subject: &str) -> Result<f64> {
-    match subject {
-        AsyncioLocal::NAME => measure_on::<AsyncioLocal>(case),
-        TokioCt::NAME => measure_on::<TokioCt>(case),
-        SmolLocal::NAME => measure_on::<SmolLocal>(case),
-        AsyncioWorkers2::NAME => measure_on::<AsyncioWorkers2>(case),
-        TokioMt2::NAME => measure_on::<TokioMt2>(case),
-        SmolMt2::NAME => measure_on::<SmolMt2>(case),
-        _ => bail!("no such subject: {subject}"),
+    struct Measure<'a>(&'a str);
+    impl Visit for Measure<'_> {
+        type Output = Result<f64>;
+        fn visit<S: Subject>(self) -> Result<f64> {
+            measure_on::<S>(self.0)
+        }
     }
+    subjects::with(subject, Measure(case))?
 }
 
 fn measure_on<S: Subject>(case: &str) -> Result<f64> {
@@ -80,6 +83,9 @@ fn measure_on<S: Subject>(case: &str) -> Result<f64> {
         process::pin_to(0)?;
     }
     Ok(match case {
+        "cpu_bound" => scale::cpu_bound::<S>(),
+        "scale_tasks" => scale::tasks::<S>(),
+        "scale_timers" => scale::timers::<S>(),
         "timer_lateness_p50" => timers::lateness::<S>().p50_us,
         "timer_cpu_each" => timers::lateness::<S>().cpu_us_each,
         "mem_task" => memory::task::<S>()?,
@@ -102,15 +108,26 @@ fn measure_on<S: Subject>(case: &str) -> Result<f64> {
 }
 
 fn repeat(case: &str, subject: &str, count: usize) -> Result<()> {
-    match subject {
-        AsyncioLocal::NAME => operation::<AsyncioLocal>(case, count),
-        TokioCt::NAME => operation::<TokioCt>(case, count),
-        SmolLocal::NAME => operation::<SmolLocal>(case, count),
-        AsyncioWorkers2::NAME => operation::<AsyncioWorkers2>(case, count),
-        TokioMt2::NAME => operation::<TokioMt2>(case, count),
-        SmolMt2::NAME => operation::<SmolMt2>(case, count),
-        _ => bail!("no such subject: {subject}"),
+    struct Repeat<'a>(&'a str, usize);
+    impl Visit for Repeat<'_> {
+        type Output = Result<()>;
+        fn visit<S: Subject>(self) -> Result<()> {
+            operation::<S>(self.0, self.1)
+        }
     }
+    subjects::with(subject, Repeat(case, count))?
+}
+
+/// Runs nothing, to see whether it runs at all.
+fn probe(subject: &str) -> Result<()> {
+    struct Probe;
+    impl Visit for Probe {
+        type Output = ();
+        fn visit<S: Subject>(self) {
+            S::run(async { S::sleep(std::time::Duration::from_millis(1)).await });
+        }
+    }
+    subjects::with(subject, Probe)
 }
 
 /// Does the operation of a case `count` times.

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use crate::subjects::python;
+
 /// Stays on one processor.
 pub fn pin_to(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
@@ -101,8 +103,17 @@ pub struct Server {
 
 impl Server {
     pub fn start(subject: &str, buffer: usize, cpu: usize, sharing: Sharing) -> Result<Self> {
-        let arguments = ["serve", subject, &buffer.to_string(), &cpu.to_string()];
-        let mut child = again_sharing(&arguments, sharing)?.stdout(Stdio::piped()).spawn()?;
+        let mut program = if python::NAMES.contains(&subject) {
+            python::server(subject, cpu)
+        } else {
+            let serve = ["serve", subject, &buffer.to_string(), &cpu.to_string()].map(str::to_owned);
+            let me = std::env::current_exe()?.to_string_lossy().into_owned();
+            std::iter::once(me).chain(serve).collect()
+        };
+        if sharing == Sharing::InTurn && may_run_in_turn() {
+            program.splice(0..0, ["chrt", "--fifo", "1"].map(str::to_owned));
+        }
+        let mut child = Command::new(&program[0]).args(&program[1..]).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         let stdout = child.stdout.take().context("its output is a pipe")?;
         BufReader::new(stdout).read_line(&mut line)?;

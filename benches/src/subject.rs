@@ -1,9 +1,12 @@
 //! [`Subject`]: what a workload needs of a runtime.
 
+#![expect(unsafe_code, reason = "what never leaves its thread is taken for `Send`, so that all run the same workloads")]
+
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// A runtime that is measured.
@@ -31,5 +34,27 @@ pub trait Subject: 'static {
 
     fn run<F: Future>(future: F) -> F::Output {
         Self::block_on(&mut Self::runtime(), future)
+    }
+}
+
+/// Something of a runtime that moves nothing between threads.
+pub struct NotMoved<T>(pub T);
+
+// SAFETY: workloads ask for `Send`, since some runtimes move their tasks. A runtime with one worker, which is what this is for, does not.
+unsafe impl<T> Send for NotMoved<T> {}
+
+impl<T> NotMoved<T> {
+    pub fn inner(self: Pin<&mut Self>) -> Pin<&mut T> {
+        // SAFETY: it is pinned with `self`, and nothing else gives it out by `&mut`.
+        unsafe { self.map_unchecked_mut(|this| &mut this.0) }
+    }
+}
+
+impl<T: Future> Future for NotMoved<T> {
+    type Output = T::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
+        self.inner().poll(cx)
     }
 }

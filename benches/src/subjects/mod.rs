@@ -1,7 +1,73 @@
-//! The subjects, one file each.
+//! The subjects, one file each, and the one list of them.
 
 pub mod asyncio;
+pub mod compio;
+pub mod glommio;
+pub mod monoio;
+pub mod python;
 pub mod raw_epoll;
 pub mod raw_futures;
 pub mod smol;
 pub mod tokio;
+
+use anyhow::{Result, bail};
+
+use self::asyncio::{AsyncioLocal, AsyncioWorkers2};
+use self::compio::Compio;
+use self::glommio::Glommio;
+use self::monoio::{MonoioEpoll, MonoioUring};
+use self::smol::{SmolLocal, SmolMt2};
+use self::tokio::{TokioCt, TokioMt2};
+use crate::subject::Subject;
+
+/// Something that is done with a runtime.
+pub trait Visit {
+    type Output;
+    fn visit<S: Subject>(self) -> Self::Output;
+}
+
+/// Does something with the runtime of this name.
+pub fn with<V: Visit>(name: &str, visit: V) -> Result<V::Output> {
+    Ok(match name {
+        AsyncioLocal::NAME => visit.visit::<AsyncioLocal>(),
+        TokioCt::NAME => visit.visit::<TokioCt>(),
+        SmolLocal::NAME => visit.visit::<SmolLocal>(),
+        AsyncioWorkers2::NAME => visit.visit::<AsyncioWorkers2>(),
+        TokioMt2::NAME => visit.visit::<TokioMt2>(),
+        SmolMt2::NAME => visit.visit::<SmolMt2>(),
+        MonoioEpoll::NAME => visit.visit::<MonoioEpoll>(),
+        MonoioUring::NAME => visit.visit::<MonoioUring>(),
+        Compio::NAME => visit.visit::<Compio>(),
+        Glommio::NAME => visit.visit::<Glommio>(),
+        _ => bail!("no such subject: {name}"),
+    })
+}
+
+/// What runs one loop, and is compared in every case.
+pub const ONE_LOOP: [&str; 3] = [AsyncioLocal::NAME, TokioCt::NAME, SmolLocal::NAME];
+/// What runs on two threads.
+pub const TWO_WORKERS: [&str; 3] = [AsyncioWorkers2::NAME, TokioMt2::NAME, SmolMt2::NAME];
+/// What is no runtime, and only echoes.
+pub const BARE: [&str; 2] = [raw_epoll::NAME, raw_futures::NAME];
+/// Other ways to do it: compared where they can be, and not under `--quick`.
+pub const FURTHER: [&str; 4] = [MonoioEpoll::NAME, MonoioUring::NAME, Compio::NAME, Glommio::NAME];
+
+/// Says why a subject cannot be measured here.
+pub fn absence(name: &str) -> Option<String> {
+    if BARE.contains(&name) {
+        return None;
+    }
+    if python::NAMES.contains(&name) {
+        return python::absence(name);
+    }
+    let output = crate::process::again(&["probe", name]).and_then(|mut probe| Ok(probe.output()?));
+    match output {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it does not start");
+            Some(line.to_owned())
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}

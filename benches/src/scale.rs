@@ -1,0 +1,110 @@
+//! What happens when there is more: of processors, of tasks, of timers.
+
+use std::future::{Future, poll_fn};
+use std::hint::black_box;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::subject::Subject;
+
+/// 10,000 tasks that compute for 10 µs each, without a system call: ns of the wall's time a task.
+pub fn cpu_bound<S: Subject>() -> f64 {
+    const TASKS: u32 = 10_000;
+    // How many steps are 10 µs on this machine.
+    let steps_each = {
+        let steps = 2_000_000;
+        let start = Instant::now();
+        black_box(compute(steps));
+        (steps as f64 * 10_000.0 / start.elapsed().as_nanos() as f64) as u64
+    };
+    let mut runtime = S::runtime();
+    let best = (0..3).map(|_| {
+        S::block_on(&mut runtime, async {
+            let start = Instant::now();
+            let tasks: Vec<_> =
+                (0..TASKS).map(|_| S::spawn(async move { black_box(compute(steps_each)) })).collect();
+            for task in tasks {
+                task.await;
+            }
+            start.elapsed().as_nanos() as f64 / f64::from(TASKS)
+        })
+    });
+    best.fold(f64::INFINITY, f64::min)
+}
+
+/// Xorshift: a chain that no compiler shortens.
+fn compute(steps: u64) -> u64 {
+    let mut x = black_box(88_172_645_463_325_252_u64);
+    for _ in 0..steps {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    x
+}
+
+/// Spawning and ending a task where 1,000,000 are alive, over the same where one is.
+pub fn tasks<S: Subject>() -> f64 {
+    let cost_beside = |alive: usize| {
+        S::run(async {
+            for _ in 0..alive {
+                drop(S::spawn(std::future::pending::<()>()));
+            }
+            // All have been polled when this comes back.
+            for _ in 0..3 {
+                crate::micro::WakeSelf::default().await;
+            }
+            best_of(|| async {
+                for n in 0..10_000 {
+                    black_box(S::spawn(async move { black_box(n) }).await);
+                }
+            })
+            .await
+        })
+    };
+    let few = cost_beside(1);
+    cost_beside(1_000_000) / few
+}
+
+/// Making and dropping a timer where 1,000,000 are alive, over the same where one is.
+pub fn timers<S: Subject>() -> f64 {
+    let cost_beside = |alive: u64| {
+        S::run(async {
+            let mut others: Vec<_> = (0..alive)
+                .map(|n| Box::pin(S::sleep(Duration::from_secs(60) + Duration::from_micros(n * 7 % 10_000_000))))
+                .collect();
+            for other in &mut others {
+                poll_once(other.as_mut()).await;
+            }
+            best_of(|| async {
+                for _ in 0..10_000 {
+                    let mut sleep = Box::pin(S::sleep(Duration::from_secs(60)));
+                    poll_once(sleep.as_mut()).await;
+                }
+            })
+            .await
+        })
+    };
+    let few = cost_beside(1);
+    cost_beside(1_000_000) / few
+}
+
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) {
+    poll_fn(|cx| {
+        let _ = black_box(future.as_mut().poll(cx));
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// The shortest of many: what it costs when nobody disturbs.
+async fn best_of<F: Future<Output = ()>>(work: impl Fn() -> F) -> f64 {
+    let mut best = f64::INFINITY;
+    for _ in 0..20 {
+        let start = Instant::now();
+        work().await;
+        best = best.min(start.elapsed().as_nanos() as f64);
+    }
+    best
+}
