@@ -2,7 +2,7 @@
 //!
 //! The first lines of a patch say what the bug is (`# bug: …`) and which command finds it (`# finds: cargo …`); what follows is for
 //! `git apply`. Each is applied to a copy of the tree, so that nothing is left behind. A command that hangs has found it too, after
-//! [`PATIENCE`].
+//! [`PATIENCE`]; without a bug each must pass.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -25,6 +25,14 @@ pub(crate) fn run() -> Result<()> {
     let plants = read(&root().join("tests/planted"))?;
     ensure!(!plants.is_empty(), "there are no patches in tests/planted");
     let copy = root().join("target/planted/tree");
+    // A test that fails by itself would find anything.
+    refresh(&copy, Write::Yes)?;
+    let mut commands: Vec<&[String]> = plants.iter().map(|plant| &*plant.finds).collect();
+    commands.sort();
+    commands.dedup();
+    for finds in commands {
+        ensure!(!fails(finds, &copy)?, "without a planted bug, `{}` does not pass", finds.join(" "));
+    }
     let mut survivors = Vec::new();
     for plant in &plants {
         let name = plant.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -37,7 +45,7 @@ pub(crate) fn run() -> Result<()> {
         apply.env("GIT_CEILING_DIRECTORIES", copy.parent().unwrap_or(&copy));
         shell::run(&mut apply).with_context(|| format!("{name} does not fit any more: make it anew"))?;
         ensure!(refresh(&copy, Write::No)? > 0, "{name} changed nothing");
-        if is_found(plant, &copy)? {
+        if fails(&plant.finds, &copy)? {
             eprintln!("=== {name}: found");
         } else {
             eprintln!("=== {name}: SURVIVED `{}`", plant.finds.join(" "));
@@ -99,15 +107,13 @@ fn refresh(copy: &Path, write: Write) -> Result<usize> {
     Ok(differing)
 }
 
-/// Builds the test, which must succeed: a bug that does not compile is none. Then runs it, which must not.
-fn is_found(plant: &Plant, copy: &Path) -> Result<bool> {
+/// Builds the test, which must succeed: a bug that does not compile is none. Then runs it, and says whether it fails.
+fn fails(finds: &[String], copy: &Path) -> Result<bool> {
     let test = |more: &[&str]| {
-        let (variables, words): (Vec<_>, Vec<_>) = plant.finds.iter().partition(|word| is_variable(word));
+        let (variables, words): (Vec<_>, Vec<_>) = finds.iter().partition(|word| is_variable(word));
         let mut test = Command::new(words[0]);
-        test.args(&words[1..])
-            .args(more)
-            .current_dir(copy)
-            .env("CARGO_TARGET_DIR", root().join("target/planted/build"));
+        test.args(&words[1..]).args(more).current_dir(copy);
+        test.env("CARGO_TARGET_DIR", root().join("target/planted/build"));
         for variable in variables {
             if let Some((name, value)) = variable.split_once('=') {
                 // A blank in a value is written as a plus sign.
@@ -117,7 +123,7 @@ fn is_found(plant: &Plant, copy: &Path) -> Result<bool> {
         test
     };
     let built = test(&["--no-run", "--quiet"]).status()?;
-    ensure!(built.success(), "{} does not compile", plant.path.display());
+    ensure!(built.success(), "`{}` does not compile", finds.join(" "));
     let mut running = test(&["--quiet"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let start = Instant::now();
     loop {

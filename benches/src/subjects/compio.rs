@@ -75,6 +75,7 @@ impl Subject for Compio {
         let listener = compio::net::TcpListener::from_std(listener)?;
         loop {
             let (mut stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
             drop(Self::spawn(NotMoved(Box::pin(async move {
                 let mut buf = vec![0; buffer];
                 loop {

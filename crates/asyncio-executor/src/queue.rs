@@ -277,8 +277,9 @@ impl Owner {
             self.take_remote_entries();
         }
         // E2: from inside a user's choice nothing is moved.
-        if let Ok(mut local) = self.local().try_borrow_mut() {
-            local.ready.take_injected();
+        let taken = self.local().try_borrow_mut().ok().and_then(|mut local| local.ready.take_injected());
+        if let Some(helper) = taken {
+            helper.announce();
         }
     }
 

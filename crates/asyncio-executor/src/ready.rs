@@ -169,13 +169,15 @@ impl Ready {
         self.member.as_ref()
     }
 
-    /// Takes this worker's part of what others spawned or woke from outside.
+    /// Takes this worker's part of what others spawned or woke from outside. Returns whom to tell of it.
     #[inline]
-    pub(crate) fn take_injected(&mut self) {
-        if let Some(member) = &mut self.member {
-            let count = member.take_injected();
-            self.queue_tokens(count);
+    pub(crate) fn take_injected(&mut self) -> Option<Helper> {
+        let count = self.member.as_mut()?.take_injected();
+        if count == 0 {
+            return None;
         }
+        self.queue_tokens(count);
+        self.helper(false)
     }
 
     /// Has the member look for work. Says whether it found some, and whom to tell if there is more.
@@ -185,9 +187,16 @@ impl Ready {
     ) -> (bool, Option<Helper>) {
         let Some(member) = &mut self.member else { return (false, None) };
         let found = step(member);
-        let helper = found.needs_help.then(|| Helper::of(member));
         self.queue_tokens(found.count);
-        (found.count > 0, helper)
+        (found.count > 0, self.helper(found.needs_help))
+    }
+
+    /// Returns whom to tell, if there is more than this worker comes to next, or if that is to stand behind something of its own: which may
+    /// wait for it.
+    fn helper(&self, needs_help: bool) -> Option<Helper> {
+        let member = self.member.as_ref()?;
+        let is_next = matches!(self.entries.front(), Some(Entry::Shared) | None);
+        (needs_help || (!is_next && member.has_items())).then(|| Helper::of(member))
     }
 
     fn queue_tokens(&mut self, count: usize) {

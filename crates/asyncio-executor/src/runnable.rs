@@ -8,11 +8,12 @@
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
+use asyncio_base::panic::{Payload, catch_and_store, discard};
 use asyncio_base::shim::Arc;
 
 use crate::current::Polling;
@@ -50,7 +51,7 @@ where
     F::Output: Send + 'static,
 {
     let metadata = Metadata { header: options.header(id), home };
-    let builder = async_task::Builder::new().propagate_panic(true).metadata(metadata);
+    let builder = async_task::Builder::new().metadata(metadata);
     let schedule = |inner| schedule(Runnable { inner });
     // SAFETY: `spawn_unchecked` asks that
     // - the future be `Send` or its `Runnable` stay on this thread: it is `Send`;
@@ -122,24 +123,29 @@ unsafe impl Raw for Runnable {
     }
 }
 
-/// The output of a task. Where nobody takes it, a panic in its drop is reported.
+/// The output of a task, or its panic. Where nobody takes it, a panic in its drop is reported.
 pub(crate) struct Output<T> {
-    value: Option<T>,
+    result: Option<Result<T, Payload>>,
     task: (TaskId, &'static Location<'static>),
 }
 
 impl<T> Output<T> {
     #[inline]
     pub(crate) fn take(mut self) -> Option<T> {
-        self.value.take()
+        match self.result.take()? {
+            Ok(value) => Some(value),
+            Err(panic) => resume_unwind(panic),
+        }
     }
 }
 
 impl<T> Drop for Output<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(value) = self.value.take() {
-            guard(self.task, "dropping the output", || drop(value));
+        match self.result.take() {
+            Some(Ok(value)) => guard(self.task, "dropping the output", || drop(value)),
+            Some(Err(panic)) => discard(panic),
+            None => {}
         }
     }
 }
@@ -170,9 +176,15 @@ impl<F: Future> Future for TaskFuture<'_, F> {
         let header = &this.metadata.header;
         header.count_poll();
         let polling = Polling::begin(header);
-        let poll = future.poll(cx);
+        let mut panic = None;
+        let poll = catch_and_store(&mut panic, || future.poll(cx));
         drop(polling);
-        if let (Poll::Pending, Home::Seat(seat)) = (&poll, &this.metadata.home) {
+        let result = match (poll, panic) {
+            (Some(Poll::Pending), _) => None,
+            (Some(Poll::Ready(value)), _) => Some(Ok(value)),
+            (None, panic) => panic.map(Err),
+        };
+        if let (None, Home::Seat(seat)) = (&result, &this.metadata.home) {
             if this.registration.is_none() {
                 this.registration = Registration::of(seat, cx.waker());
             }
@@ -181,7 +193,10 @@ impl<F: Future> Future for TaskFuture<'_, F> {
                 cx.waker().wake_by_ref();
             }
         }
-        poll.map(|value| Output { value: Some(value), task: (header.id, header.spawned_at) })
+        match result {
+            None => Poll::Pending,
+            result => Poll::Ready(Output { result, task: (header.id, header.spawned_at) }),
+        }
     }
 }
 

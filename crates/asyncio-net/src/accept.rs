@@ -107,6 +107,6 @@ mod codes {
 mod codes {
     /// `WSAECONNABORTED`, `WSAECONNRESET`.
     pub(super) const PASSING: &[i32] = &[10053, 10054];
-    /// `WSAEMFILE`, `WSAENOBUFS`.
-    pub(super) const EXHAUSTED: &[i32] = &[10024, 10055];
+    /// `WSAEMFILE`, `WSAENOBUFS`, `WSA_NOT_ENOUGH_MEMORY`.
+    pub(super) const EXHAUSTED: &[i32] = &[10024, 10055, 8];
 }

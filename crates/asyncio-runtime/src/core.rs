@@ -160,6 +160,14 @@ impl Spinning {
         Self { longest: core.spin, since: None }
     }
 
+    /// Says what was polled meanwhile: with anything, the time begins anew.
+    #[inline]
+    pub(crate) fn ran(&mut self, stretch: &Stretch) {
+        if stretch.has_polled() {
+            self.since = None;
+        }
+    }
+
     /// Returns how long the next look may wait at most.
     #[inline]
     pub(crate) fn limit(&mut self, busy: Busy) -> Option<Duration> {
@@ -195,6 +203,10 @@ impl Default for Stretch {
 }
 
 impl Stretch {
+    fn has_polled(&self) -> bool {
+        self.until_clock < POLLS_PER_CLOCK || self.readings > 0
+    }
+
     /// Reads the clock, and says whether that was long enough.
     fn is_over(&mut self) -> bool {
         self.until_clock = POLLS_PER_CLOCK;

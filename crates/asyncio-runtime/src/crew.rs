@@ -46,8 +46,8 @@ struct Hand {
 struct Shared {
     is_stopping: AtomicBool,
     has_failed: AtomicBool,
-    /// Why a worker cannot go on.
-    failure: Mutex<Option<io::Error>>,
+    /// Why a worker cannot go on: it stays so.
+    failure: Mutex<Option<Arc<io::Error>>>,
 }
 
 impl Crew {
@@ -96,10 +96,14 @@ impl Crew {
         Err(error)
     }
 
-    /// Returns why a worker cannot go on, once.
+    /// Returns why a worker cannot go on.
     #[inline]
     pub(crate) fn failure(&self) -> Option<io::Error> {
-        if self.shared.has_failed.load(Ordering::Relaxed) { self.shared.failure.lock().take() } else { None }
+        if !self.shared.has_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let failure = self.shared.failure.lock().clone();
+        failure.map(|error| io::Error::new(error.kind(), error))
     }
 
     /// Returns the loops, from worker 1 on.
@@ -159,6 +163,7 @@ fn work(core: &Core, shared: &Shared, tell: &EventLoop) {
     // Acquire: what was done before the stop is seen.
     while !shared.is_stopping.load(Ordering::Acquire) {
         let busy = core.run_ready(&mut stretch);
+        spinning.ran(&stretch);
         debug_assert!(busy != Busy::Main, "there is one main, on worker 0");
         stretch = Stretch::default();
         let limit = spinning.limit(busy);
@@ -185,7 +190,7 @@ impl Drop for Failing<'_> {
     fn drop(&mut self) {
         if let Some(error) = self.error.take() {
             // The last one is told.
-            let surplus = self.shared.failure.lock().replace(error);
+            let surplus = self.shared.failure.lock().replace(Arc::new(error));
             drop(surplus);
             self.shared.has_failed.store(true, Ordering::Relaxed);
             self.tell.unpark();

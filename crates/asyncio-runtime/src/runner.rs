@@ -119,6 +119,7 @@ impl Runner {
                 }
                 continue;
             }
+            spinning.ran(&stretch);
             stretch = Stretch::default();
             let limit = spinning.limit(busy);
             let looked = self.crew.failure().map_or_else(|| core.look_at_events(busy, limit), Err);

@@ -86,6 +86,12 @@ impl<T: Raw> Member<T> {
         former.map(|former| self.own.push(former)).is_some()
     }
 
+    /// Says whether there is something that others could take.
+    #[inline]
+    pub(crate) fn has_items(&self) -> bool {
+        self.own.len() > 0
+    }
+
     /// Returns how many tokens stand for nothing, because their items were stolen.
     pub(crate) fn stale(&self) -> usize {
         self.own.next_index().wrapping_sub(self.next) - self.own.len()
@@ -111,7 +117,7 @@ impl<T: Raw> Member<T> {
             self.streak = 0;
             return FromHot::Nothing;
         };
-        self.streak += 1;
+        self.streak = self.streak.saturating_add(1);
         if self.streak <= STREAK_MAX || !do_others_wait {
             return FromHot::Run(item);
         }

@@ -4,9 +4,8 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use asyncio_base::budget;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, Socket, SocketOption, Type, adopt, socket};
 use futures_core::Stream;
@@ -69,8 +68,8 @@ impl TcpListener {
         Self::bind_with(addrs, Sharing::Alone).await
     }
 
-    /// As [`bind`](Self::bind), at an address that other listeners made so share: the kernel spreads the connections evenly over them
-    /// (`SO_REUSEPORT`, on Unix). One for each worker, and no worker accepts for the others.
+    /// As [`bind`](Self::bind), at an address that other listeners made so share: the kernel gives each its part of the connections
+    /// (`SO_REUSEPORT`), evenly on Linux and on FreeBSD. One for each worker, and no worker accepts for the others.
     ///
     /// A listener of this kind that is dropped turns those away who are in its own queue; [`close`](Self::close) does not.
     ///
@@ -109,7 +108,7 @@ impl TcpListener {
     ///         spawn_pinned(worker, serve)?.detach();
     ///     }
     ///     TcpStream::connect(addr).await?;
-    ///     assert!(first.close().len() <= 1);
+    ///     assert!(first.close()?.len() <= 1);
     ///     Ok(())
     /// })
     /// # }
@@ -143,23 +142,31 @@ impl TcpListener {
         Ok(Self { socket })
     }
 
-    /// Stops listening, and returns the connections that clients had made already: nobody who was in the queue is turned away.
+    /// Stops listening, and returns the connections that clients had made already: those in the queue are not turned away.
     ///
-    /// New ones are held off before the queue is emptied (`listen(2)` with a backlog of none), so that those who come meanwhile try again,
-    /// and reach another listener of the [same address](Self::bind_shared) if there is one.
-    pub fn close(self) -> Vec<(TcpStream, SocketAddr)> {
+    /// New ones are held off first, as far as the system does that (`listen(2)` with a backlog of none: on Linux, all but one), so that those
+    /// who come meanwhile try again, and reach another listener of the [same address](Self::bind_shared) if there is one. A client whose
+    /// handshake was not at its end when the listener goes is turned away.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the listener's socket is still shared, and with `Unsupported` where it is not the operating system's.
+    pub fn close(self) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
+        // Not by what is known of its readiness, which may be older than the connections.
+        let listener = self.into_std()?;
         // Where it fails there is a moment in which one may come too late.
-        let _ = self.socket.listen(0);
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut accepting = Accepting::default();
-        // However many there are: this is the last time.
-        budget::unlimited(|| {
-            let accept = || match self.poll_accepting(&mut cx, &mut accepting) {
-                Poll::Ready(Ok(accepted)) => Some(accepted),
-                Poll::Ready(Err(_)) | Poll::Pending => None,
-            };
-            std::iter::from_fn(accept).collect()
-        })
+        let _ = socket2::SockRef::from(&listener).listen(0);
+        let mut accepted = Vec::new();
+        // A bound, for systems that hold nobody off.
+        for _ in 0..2 * BACKLOG {
+            match listener.accept() {
+                Ok((stream, addr)) => accepted.push((TcpStream::from_std(stream)?, addr)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Gone before it could be accepted, or interrupted.
+                Err(_) => {}
+            }
+        }
+        Ok(accepted)
     }
 
     /// Takes over a listener of std's.

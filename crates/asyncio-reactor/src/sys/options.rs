@@ -51,12 +51,23 @@ fn hops(socket: &Socket) -> io::Result<u32> {
     if is_v6(socket)? { socket.unicast_hops_v6() } else { socket.ttl_v4() }
 }
 
-#[cfg(unix)]
+/// FreeBSD spreads connections only over sockets that ask for it.
+#[cfg(target_os = "freebsd")]
+fn set_reuse_port(socket: &Socket, on: bool) -> io::Result<()> {
+    socket.set_reuse_port_lb(on)
+}
+
+#[cfg(target_os = "freebsd")]
+fn reuse_port(socket: &Socket) -> io::Result<bool> {
+    socket.reuse_port_lb()
+}
+
+#[cfg(all(unix, not(target_os = "freebsd")))]
 fn set_reuse_port(socket: &Socket, on: bool) -> io::Result<()> {
     socket.set_reuse_port(on)
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(target_os = "freebsd")))]
 fn reuse_port(socket: &Socket) -> io::Result<bool> {
     socket.reuse_port()
 }

@@ -69,7 +69,7 @@ struct OneAsleep {
     here: LocalExecutor,
     there: LocalExecutor,
     bell: Arc<Bell>,
-    _executor: Executor,
+    executor: Executor,
 }
 
 impl OneAsleep {
@@ -77,7 +77,7 @@ impl OneAsleep {
         let executor = Executor::new(2);
         let (bell, unpark) = Bell::new();
         let there = executor.worker(1, unpark).unwrap();
-        Self { here: quiet_worker(&executor, 0), there, bell, _executor: executor }
+        Self { here: quiet_worker(&executor, 0), there, bell, executor }
     }
 
     /// Prepares, and starts the other one's sleep when nothing is ready; then passes a baton as an event does, which is not worth a bell. Then
@@ -235,4 +235,22 @@ fn who_was_woken_in_vain_does_what_is_his() {
     batons.iter().for_each(Baton::pass);
     drop(idle);
     assert_eq!(here.run_round(), 2);
+}
+
+/// What is taken in behind something of this worker's own, which may wait for it, is somebody else's to take.
+#[test]
+fn somebody_is_woken_for_what_stands_behind_main() {
+    let two = OneAsleep::new();
+    let _asleep = two.there.try_idle().unwrap();
+    let _entered = two.here.enter();
+    let idle = two.here.try_idle().unwrap();
+    two.here.main_waker().wake();
+    // It wakes the one that was first, which is this one.
+    std::thread::scope(|scope| {
+        scope.spawn(|| two.executor.spawn(TaskOptions::here(), async {}).unwrap().detach());
+    });
+    assert_eq!(two.bell.rings(), 0);
+    drop(idle);
+    assert_eq!(two.bell.rings(), 1);
+    assert_eq!(two.here.run_up_to(1).stopped, Stopped::Main);
 }

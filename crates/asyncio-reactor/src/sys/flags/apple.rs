@@ -23,7 +23,11 @@ pub(crate) fn new_socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -
 
 /// Makes a socket of somebody else's fit for ours.
 pub(crate) fn prepare(socket: &Socket) -> io::Result<()> {
-    socket.set_nosigpipe(true)?;
+    match socket.set_nosigpipe(true) {
+        // Its peer has gone already; the first write says so.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+        result => result?,
+    }
     socket.set_nonblocking(true)
 }
 
