@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use asyncio_base::shim::Arc;
 
 use crate::current;
-use crate::header::TaskId;
 use crate::runnable::Runnable;
 use crate::schedule::{ReadyTasks, Schedule};
 use crate::task::LocalTask;
@@ -57,18 +56,79 @@ pub(crate) enum Because {
     Woken,
 }
 
-impl Entry {
-    pub(crate) fn id(&self) -> TaskId {
-        match self {
-            Self::Task(task) => task.header().id(),
-            // A worker of several has no schedule that could ask for the other one.
-            Self::Main | Self::Shared => TaskId::MAIN,
+/// What is ready, in order.
+#[derive(Default)]
+struct Entries {
+    /// `None` stands for the next of `others`, so that a task takes 8 bytes here and not 16.
+    places: VecDeque<Option<LocalTask>>,
+    others: VecDeque<Other>,
+}
+
+/// What is ready and no task of this thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Other {
+    Main,
+    Shared,
+}
+
+const _: () =
+    assert!(size_of::<Option<LocalTask>>() == size_of::<usize>(), "what the row `mem_task` counts on");
+
+impl Entries {
+    #[inline]
+    fn push(&mut self, entry: Entry) {
+        match entry {
+            Entry::Task(task) => self.places.push_back(Some(task)),
+            Entry::Main => self.push_other(Other::Main),
+            Entry::Shared => self.push_other(Other::Shared),
         }
+    }
+
+    fn push_other(&mut self, other: Other) {
+        self.places.push_back(None);
+        self.others.push_back(other);
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Entry> {
+        let place = self.places.pop_front()?;
+        self.known(place)
+    }
+
+    /// Takes one from the middle. Only where there are no tokens, so that there is at most one other: which one it is needs no order.
+    fn swap_remove(&mut self, chosen: usize) -> Option<Entry> {
+        let place = self.places.swap_remove_front(chosen)?;
+        self.known(place)
+    }
+
+    #[inline]
+    fn known(&mut self, place: Option<LocalTask>) -> Option<Entry> {
+        if let Some(task) = place {
+            return Some(Entry::Task(task));
+        }
+        Some(match self.others.pop_front()? {
+            Other::Main => Entry::Main,
+            Other::Shared => Entry::Shared,
+        })
+    }
+
+    fn is_token_first(&self) -> bool {
+        self.places.front().is_some_and(Option::is_none) && self.others.front() == Some(&Other::Shared)
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 }
 
 pub(crate) struct Ready {
-    entries: VecDeque<Entry>,
+    entries: Entries,
     /// How many of them belong to the present round.
     round_left: usize,
     /// `None` is first in, first out.
@@ -79,7 +139,7 @@ pub(crate) struct Ready {
 
 impl Ready {
     pub(crate) fn new(schedule: Option<Box<dyn Schedule>>) -> Self {
-        Self { entries: VecDeque::new(), round_left: 0, schedule, member: None }
+        Self { entries: Entries::default(), round_left: 0, schedule, member: None }
     }
 
     pub(crate) fn join(&mut self, member: Member<Runnable>) {
@@ -88,7 +148,7 @@ impl Ready {
 
     #[inline]
     pub(crate) fn push(&mut self, entry: Entry) {
-        self.entries.push_back(entry);
+        self.entries.push(entry);
     }
 
     #[inline]
@@ -112,15 +172,16 @@ impl Ready {
         if self.schedule.is_some() {
             return self.pop_scheduled();
         }
-        self.entries.pop_front()
+        self.entries.pop()
     }
 
     #[cold]
     fn pop_scheduled(&mut self) -> Option<Entry> {
         let count = (self.round_left + 1).min(self.entries.len());
         let schedule = self.schedule.as_mut().filter(|_| count > 0)?;
-        let chosen = schedule.next(ReadyTasks { queue: &self.entries, count }) % count;
-        self.entries.swap_remove_front(chosen)
+        let chosen = schedule.next(ReadyTasks { queue: &self.entries.places, count }) % count;
+        // Whoever has a schedule has no tokens.
+        self.entries.swap_remove(chosen)
     }
 
     /// What is hot first; and past the tokens whose items were stolen.
@@ -132,7 +193,7 @@ impl Ready {
         match member.take_hot(!self.entries.is_empty()) {
             FromHot::Run(runnable) => return Some(checked(runnable)),
             FromHot::Queued => {
-                self.entries.push_back(Entry::Shared);
+                self.entries.push_other(Other::Shared);
                 return Some(Next::Announce(Helper::of(member)));
             }
             FromHot::Nothing => {}
@@ -195,12 +256,14 @@ impl Ready {
     /// wait for it.
     fn helper(&self, needs_help: bool) -> Option<Helper> {
         let member = self.member.as_ref()?;
-        let is_next = matches!(self.entries.front(), Some(Entry::Shared) | None);
+        let is_next = self.entries.is_empty() || self.entries.is_token_first();
         (needs_help || (!is_next && member.has_items())).then(|| Helper::of(member))
     }
 
     fn queue_tokens(&mut self, count: usize) {
-        self.entries.extend(std::iter::repeat_with(|| Entry::Shared).take(count));
+        for _ in 0..count {
+            self.entries.push_other(Other::Shared);
+        }
     }
 
     /// Makes a task of `executor` ready here; gives it back if this is no worker of that. Returns whom to tell, if it has to be announced.
@@ -226,11 +289,11 @@ impl Ready {
             let is_next = member.is_attentive && !is_in_task && self.entries.is_empty() && !member.is_hot();
             member.push(runnable);
             if is_next && !member.shared().is_closed() {
-                self.entries.push_back(Entry::Shared);
+                self.entries.push_other(Other::Shared);
                 return Ok(None);
             }
         }
-        self.entries.push_back(Entry::Shared);
+        self.entries.push_other(Other::Shared);
         Ok(match member.shared().attention() {
             Attention::Given => None,
             Attention::Wanted | Attention::Closed => Some(Helper::of(member)),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::{self, Debug};
 
 use crate::header::TaskId;
-use crate::ready::Entry;
+use crate::task::LocalTask;
 
 /// Which ready task is next: the seam for tests that look for an order in which a program fails.
 ///
@@ -20,7 +20,8 @@ pub trait Schedule: Debug + Send + 'static {
 /// After a choice other than the first, the first takes the place of the chosen one.
 #[derive(Clone, Copy)]
 pub struct ReadyTasks<'a> {
-    pub(crate) queue: &'a VecDeque<Entry>,
+    /// `None` is the main future.
+    pub(crate) queue: &'a VecDeque<Option<LocalTask>>,
     pub(crate) count: usize,
 }
 
@@ -33,7 +34,10 @@ impl ReadyTasks<'_> {
 
     /// Returns the ids, in order.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = TaskId> + '_ {
-        self.queue.iter().take(self.count).map(Entry::id)
+        self.queue
+            .iter()
+            .take(self.count)
+            .map(|entry| entry.as_ref().map_or(TaskId::MAIN, |task| task.header().id()))
     }
 }
 
