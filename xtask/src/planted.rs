@@ -137,6 +137,7 @@ fn fails(finds: &[String], copy: &Path) -> Result<bool> {
             running.wait()?;
             return Ok(true);
         }
+        // Between two looks: std has no wait with a limit.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

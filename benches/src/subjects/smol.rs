@@ -14,7 +14,13 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::subject::Subject;
 
-pub struct SmolLocal;
+pub struct Smol<const WORKERS: usize>;
+
+pub type SmolLocal = Smol<1>;
+pub type SmolMt2 = Smol<2>;
+
+/// Runs on its own threads, from the first use on.
+static SHARED: smol::Executor<'static> = smol::Executor::new();
 
 thread_local! {
     static EXECUTOR: RefCell<Option<Rc<LocalExecutor<'static>>>> = const { RefCell::new(None) };
@@ -40,18 +46,29 @@ impl<T> Drop for Task<T> {
     }
 }
 
-impl Subject for SmolLocal {
-    const NAME: &'static str = "smol-local";
-    const WORKERS: usize = 1;
+impl<const WORKERS: usize> Subject for Smol<WORKERS> {
+    const NAME: &'static str = if WORKERS == 1 { "smol-local" } else { "smol-mt2" };
+    const WORKERS: usize = WORKERS;
     type Runtime = Rc<LocalExecutor<'static>>;
     type Task<T: Send + 'static> = Task<T>;
     type Sleep = Sleep;
 
     fn runtime() -> Self::Runtime {
+        static START: Once = Once::new();
+        if WORKERS > 1 {
+            START.call_once(|| {
+                for _ in 0..WORKERS {
+                    std::thread::spawn(|| smol::block_on(SHARED.run(pending::<()>())));
+                }
+            });
+        }
         Rc::new(LocalExecutor::new())
     }
 
     fn block_on<F: Future>(runtime: &mut Self::Runtime, future: F) -> F::Output {
+        if WORKERS > 1 {
+            return smol::block_on(future);
+        }
         EXECUTOR.set(Some(runtime.clone()));
         smol::block_on(runtime.run(future))
     }
@@ -62,6 +79,9 @@ impl Subject for SmolLocal {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        if WORKERS > 1 {
+            return Task(Some(SHARED.spawn(future)));
+        }
         EXECUTOR.with_borrow(|executor| Task(Some(executor.as_ref().unwrap().spawn(future))))
     }
 
@@ -77,88 +97,26 @@ impl Subject for SmolLocal {
 
     #[inline]
     fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output = Option<F::Output>> {
-        timeout(duration, future)
+        smol::future::or(async { Some(future.await) }, async move {
+            smol::Timer::after(duration).await;
+            None
+        })
     }
 
     async fn echo(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
-        echo::<Self>(listener, buffer).await
-    }
-}
-
-pub struct SmolMt2;
-
-static EXECUTOR_MT: smol::Executor<'static> = smol::Executor::new();
-
-impl Subject for SmolMt2 {
-    const NAME: &'static str = "smol-mt2";
-    const WORKERS: usize = 2;
-    type Runtime = ();
-    type Task<T: Send + 'static> = Task<T>;
-    type Sleep = Sleep;
-
-    fn runtime() -> Self::Runtime {
-        static START: Once = Once::new();
-        START.call_once(|| {
-            for _ in 0..Self::WORKERS {
-                std::thread::spawn(|| smol::block_on(EXECUTOR_MT.run(pending::<()>())));
-            }
-        });
-    }
-
-    fn block_on<F: Future>(_runtime: &mut Self::Runtime, future: F) -> F::Output {
-        smol::block_on(future)
-    }
-
-    #[inline]
-    fn spawn<F>(future: F) -> Task<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        Task(Some(EXECUTOR_MT.spawn(future)))
-    }
-
-    #[inline]
-    fn sleep(duration: Duration) -> Self::Sleep {
-        Sleep(smol::Timer::after(duration))
-    }
-
-    #[inline]
-    fn reset(sleep: Pin<&mut Self::Sleep>, deadline: Instant) {
-        sleep.get_mut().0.set_at(deadline);
-    }
-
-    #[inline]
-    fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output = Option<F::Output>> {
-        timeout(duration, future)
-    }
-
-    async fn echo(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
-        echo::<Self>(listener, buffer).await
-    }
-}
-
-async fn timeout<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
-    smol::future::or(async { Some(future.await) }, async move {
-        smol::Timer::after(duration).await;
-        None
-    })
-    .await
-}
-
-async fn echo<S: Subject>(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
-    let listener = smol::net::TcpListener::from(smol::Async::new(listener)?);
-    loop {
-        let (mut stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        drop(S::spawn(async move {
-            let mut buf = vec![0; buffer];
-            while let Ok(n @ 1..) = stream.read(&mut buf).await {
-                if stream.write_all(&buf[..n]).await.is_err() {
-                    break;
+        let listener = smol::net::TcpListener::from(smol::Async::new(listener)?);
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            drop(Self::spawn(async move {
+                let mut buf = vec![0; buffer];
+                while let Ok(n @ 1..) = stream.read(&mut buf).await {
+                    if stream.write_all(&buf[..n]).await.is_err() {
+                        break;
+                    }
                 }
-            }
-        }));
+            }));
+        }
     }
 }
 

@@ -78,6 +78,11 @@ impl Accepting {
     }
 }
 
+/// Says whether an error is about one connection, and the next one may be accepted.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted || failure(error) == Failure::Passing
+}
+
 fn failure(error: &io::Error) -> Failure {
     match error.raw_os_error() {
         Some(code) if codes::PASSING.contains(&code) => Failure::Passing,

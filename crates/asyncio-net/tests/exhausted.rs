@@ -56,11 +56,21 @@ fn accepting_pauses_with_one_warning_and_goes_on() {
             assert!(!accepting.is_finished());
             drop(filling);
             assert_eq!(timeout(Duration::from_secs(20), accepting).await.unwrap().unwrap(), 3);
+
+            // One that closes meanwhile gives what it could accept, and says that this was not all.
+            let closing = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = closing.local_addr().unwrap();
+            let waiting = [TcpStream::connect(addr).await.unwrap(), TcpStream::connect(addr).await.unwrap()];
+            let mut filling = exhaust();
+            filling.pop();
+            assert_eq!(closing.close().unwrap().len(), 1);
+            drop((filling, waiting));
         });
     });
     let lines = lines.take();
-    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("accepting pauses"), "{lines:?}");
+    assert!(lines[1].contains("turns away who is left in its queue"), "{lines:?}");
 
     let filling = exhaust();
     let error = Runner::new().unwrap_err();

@@ -6,7 +6,8 @@
 //! and tokio's.
 //!
 //! - I1: work is published before `searching` is read; both are `SeqCst`.
-//! - I2: a worker says that it sleeps before it stops counting as a searcher.
+//! - I2: a worker says that it sleeps before it stops counting as a searcher: one that is not the last does not look once more, and so must be
+//!   seen by whoever reads that nobody searches.
 //! - I3: whoever sleeps, and then finds that nobody searches, looks at all queues once more; if work is there he rises and searches.
 //! - I4: whoever found something, and was the last searcher, summons another one if there is more.
 //! - I5: whoever is summoned counts as a searcher from the moment that he is chosen. So one is summoned at a time, and they come one by one
@@ -27,7 +28,7 @@ use asyncio_base::shim::{AtomicUsize, Ordering, seq_cst};
 use super::ring::Padded;
 
 pub(super) struct Idle {
-    /// How many search, or are on their way to it; and `CLOSED`.
+    /// How many search, or are on their way to it; and `CLOSED` and `EMPTIED`.
     searching: Padded<AtomicUsize>,
     /// A bit for each worker that sleeps.
     asleep: Box<[AtomicUsize]>,
@@ -50,7 +51,7 @@ pub(super) const NOBODY: usize = usize::MAX;
 
 /// In `searching`: the executor is closed, and nobody is summoned any more.
 const CLOSED: usize = 1 << (usize::BITS - 1);
-/// And whoever closed it has emptied the queues: what comes now is for whoever pushes it to drop.
+/// Besides, whoever closed it has emptied the queues: what comes now is for whoever pushes it to drop.
 const EMPTIED: usize = CLOSED >> 1;
 const COUNT: usize = EMPTIED - 1;
 

@@ -63,6 +63,27 @@ impl Worker {
         self.run(found.count);
     }
 
+    /// Looks for work until it has found some, runs that, and is held up from then on. It gives up when so many items have been dropped; if it
+    /// drops the last one it tells the other.
+    fn work_once(&mut self, drops: &AtomicU32, all: u32, other: &Park) {
+        while drops.load(Ordering::Acquire) < all {
+            let mut found = self.member.find_or_sleep();
+            if found.count == 0 {
+                self.park.0.wait();
+                found = self.member.rise();
+            }
+            let has_found = found.count > 0;
+            self.after(found);
+            if has_found {
+                break;
+            }
+        }
+        // Only then: it is to be found out whether somebody else does.
+        if drops.load(Ordering::Acquire) >= all {
+            other.0.notify();
+        }
+    }
+
     /// Works until so many items have been dropped. Whoever drops the last one leaves the others asleep, and so tells them.
     fn work(&mut self, drops: &AtomicU32, all: u32, others: &[Arc<Park>]) {
         loop {
@@ -214,6 +235,36 @@ fn the_last_searcher_looks_once_more() {
         shared.inject(item());
         here.work(&drops, 1, &[park_there]);
         thread.join().unwrap();
+    });
+}
+
+/// I2: of two searchers one stops without having found anything, and is not the last; the last one finds something, and is held up with it. What
+/// is pushed then, by somebody who is held up too, is for the first to do. (6 s at two preemptions.)
+#[test]
+fn one_who_stops_searching_before_the_last_one_can_be_summoned() {
+    model(|| {
+        // Two of four may search at the same time.
+        let shared = Shared::new(4);
+        let drops = Arc::new(AtomicU32::new(0));
+        let mut item = items(&drops);
+        let mut pusher = Worker::new(&shared, 0);
+        let mut works = Worker::new(&shared, 1);
+        let mut once = Worker::new(&shared, 2);
+        let (park, park_works) = (once.park.clone(), works.park.clone());
+        let counts = [drops.clone(), drops.clone()];
+        let [count, count_once] = counts;
+        let working = thread::spawn(move || works.work(&count, 2, &[park]));
+        let held_up = thread::spawn(move || {
+            once.work_once(&count_once, 2, &park_works);
+            once
+        });
+        for _ in 0..2 {
+            pusher.member.push(item());
+            pusher.member.shared().after_push(0);
+        }
+        working.join().unwrap();
+        drop(held_up.join().unwrap());
+        assert_eq!(drops.load(Ordering::Relaxed), 2);
     });
 }
 

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use asyncio_base::report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, Socket, SocketOption, Type, adopt, socket};
 use futures_core::Stream;
 
 use crate::about::about;
-use crate::accept::Accepting;
+use crate::accept::{Accepting, is_passing};
 use crate::addr::ToSocketAddrs;
 use crate::tcp::stream::TcpStream;
 use crate::tcp::to_ip;
@@ -146,7 +147,8 @@ impl TcpListener {
     ///
     /// New ones are held off first, as far as the system does that (`listen(2)` with a backlog of none: on Linux, all but one), so that those
     /// who come meanwhile try again, and reach another listener of the [same address](Self::bind_shared) if there is one. A client whose
-    /// handshake was not at its end when the listener goes is turned away.
+    /// handshake was not at its end when the listener goes is turned away. Where the process is out of descriptors the rest of the queue is,
+    /// and that is reported.
     ///
     /// # Errors
     ///
@@ -159,11 +161,19 @@ impl TcpListener {
         let mut accepted = Vec::new();
         // A bound, for systems that hold nobody off.
         for _ in 0..2 * BACKLOG {
-            match listener.accept() {
-                Ok((stream, addr)) => accepted.push((TcpStream::from_std(stream)?, addr)),
+            let next = listener.accept().and_then(|(stream, addr)| Ok((TcpStream::from_std(stream)?, addr)));
+            match next {
+                Ok(connection) => accepted.push(connection),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // Gone before it could be accepted, or interrupted.
-                Err(_) => {}
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    // What has been accepted is the caller's all the same.
+                    report::report(
+                        "net",
+                        format_args!("a listener that closes turns away who is left in its queue: {error}"),
+                    );
+                    break;
+                }
             }
         }
         Ok(accepted)

@@ -20,6 +20,7 @@ fn a_connection_whose_task_was_stolen_before_its_first_poll_lives_there() {
             let mut client = std::net::TcpStream::connect(addr).unwrap();
             let mut echo = [0; 4];
             for _ in 0..3 {
+                // So that the server has to wait for each message: it is then that its socket gets a home.
                 thread::sleep(Duration::from_millis(2));
                 client.write_all(b"ping").unwrap();
                 client.read_exact(&mut echo).unwrap();

@@ -2,10 +2,7 @@
 
 #![cfg(unix)]
 
-use asyncio_reactor::{
-    BorrowedDescriptor, DefaultSelector, Domain, Event, Interest, Mode, Selector, SelectorReactor, Type,
-    socket,
-};
+use asyncio_reactor::{Domain, SelectorReactor, Type, socket};
 use asyncio_runtime::{EventLoop, Runner};
 use asyncio_tasks::{spawn, spawn_local, spawn_pinned, yield_now};
 use asyncio_timers::{ManualClock, sleep};
@@ -16,40 +13,17 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-/// Counts the waits of the selector that it hands everything on to.
-#[derive(Debug)]
-struct Counting(DefaultSelector, Arc<AtomicUsize>);
+use crate::watched::Watched;
 
-impl Selector for Counting {
-    fn mode(&self) -> Mode {
-        self.0.mode()
-    }
-
-    fn add(&self, source: BorrowedDescriptor<'_>, key: usize, interest: Interest) -> io::Result<()> {
-        self.0.add(source, key, interest)
-    }
-
-    fn modify(&self, source: BorrowedDescriptor<'_>, key: usize, interest: Interest) -> io::Result<()> {
-        self.0.modify(source, key, interest)
-    }
-
-    fn delete(&self, source: BorrowedDescriptor<'_>) -> io::Result<()> {
-        self.0.delete(source)
-    }
-
-    fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.wait(events, timeout)
-    }
-
-    fn notify(&self) -> io::Result<()> {
-        self.0.notify()
-    }
-}
-
-fn counting(waits: &Arc<AtomicUsize>) -> impl Fn(usize) -> io::Result<SelectorReactor<Counting>> + use<> {
+fn counting(waits: &Arc<AtomicUsize>) -> impl Fn(usize) -> io::Result<SelectorReactor<Watched>> + use<> {
     let counted = waits.clone();
-    move |_| SelectorReactor::new(Counting(DefaultSelector::new()?, counted.clone()))
+    move |_| {
+        let counted = counted.clone();
+        Watched::reactor(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })
+    }
 }
 
 #[test]
@@ -127,7 +101,7 @@ fn a_spin_overhears_nothing() {
             spawn(async move { told.send(EventLoop::current().unwrap().worker()).unwrap() }).detach();
             assert_eq!(hears.recv_timeout(Duration::from_secs(20)), Ok(1), "this worker is held up");
         });
-        // While the other one spins, or not any more.
+        // Closing comes while the other one spins, or when it does not any more: each round another moment.
         thread::sleep(Duration::from_micros(round * 20));
         runner.close();
     }
@@ -142,6 +116,7 @@ fn a_clock_that_is_moved_ends_a_spin() {
         runner.run(async move {
             let nap = sleep(Duration::from_secs(60));
             let mover = thread::spawn(move || {
+                // Within the spin or after it: each round another moment.
                 thread::sleep(Duration::from_micros(n * 500));
                 clock.advance(Duration::from_secs(60));
             });

@@ -12,4 +12,5 @@ mod injected;
 mod old_clock;
 mod run;
 mod time;
+mod watched;
 mod workers;

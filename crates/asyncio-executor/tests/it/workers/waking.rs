@@ -97,26 +97,24 @@ impl OneAsleep {
     }
 }
 
-async fn play_for_ever(mine: Baton, other: Baton) {
-    loop {
-        mine.take().await;
-        other.pass();
+/// Spawns two who wake each other for ever, once the baton has been passed.
+fn conversation() -> Baton {
+    async fn play(mine: Baton, other: Baton) {
+        loop {
+            mine.take().await;
+            other.pass();
+        }
     }
+    let (ping, pong) = (Baton::default(), Baton::default());
+    spawn(play(ping.clone(), pong.clone())).detach();
+    spawn(play(pong, ping.clone())).detach();
+    ping
 }
 
 /// Nor for two that wake each other, for as long as nobody else waits there.
 #[test]
 fn nobody_is_woken_for_a_conversation() {
-    let rings = OneAsleep::new().rings_after(
-        || {
-            let (ping, pong) = (Baton::default(), Baton::default());
-            spawn(play_for_ever(ping.clone(), pong.clone())).detach();
-            spawn(play_for_ever(pong, ping.clone())).detach();
-            ping
-        },
-        100,
-    );
-    assert_eq!(rings, 0);
+    assert_eq!(OneAsleep::new().rings_after(conversation, 100), 0);
 }
 
 /// One that has been hot too often lets others go first, and then it is one that somebody else may take.
@@ -124,10 +122,8 @@ fn nobody_is_woken_for_a_conversation() {
 fn somebody_is_woken_for_what_has_been_hot_too_often() {
     let rings = OneAsleep::new().rings_after(
         || {
-            let (ping, pong, start) = (Baton::default(), Baton::default(), Baton::default());
-            spawn(play_for_ever(ping.clone(), pong.clone())).detach();
-            spawn(play_for_ever(pong, ping.clone())).detach();
-            let (begin, here) = (start.clone(), ping);
+            let (here, start) = (conversation(), Baton::default());
+            let begin = start.clone();
             asyncio_executor::spawn_local(TaskOptions::here(), async move {
                 begin.take().await;
                 here.pass();

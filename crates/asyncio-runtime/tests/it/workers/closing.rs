@@ -103,6 +103,7 @@ fn a_drop_at_closing_may_use_its_loop() {
 #[test]
 fn closing_waits_for_the_polls_that_are_going_on() {
     let mut runner = runner(2);
+    let main = runner.event_loop();
     let (has_ended, saw_gone) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     struct Gone(Arc<AtomicBool>, Arc<AtomicBool>);
     impl Drop for Gone {
@@ -121,7 +122,11 @@ fn closing_waits_for_the_polls_that_are_going_on() {
         let has_ended = has_ended.clone();
         let busy = spawn_pinned(1, move || async move {
             told.send(()).unwrap();
-            thread::sleep(Duration::from_millis(50));
+            // Closing has begun, and one that does not wait has time to drop the other.
+            while !main.is_closed() {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(20));
             has_ended.store(true, Ordering::SeqCst);
         });
         busy.unwrap().detach();

@@ -10,12 +10,12 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use asyncio_executor::SeededRandom;
-use asyncio_reactor::{
-    BorrowedDescriptor, DefaultSelector, Event, Interest, Mode, Selector, SelectorReactor,
-};
+use asyncio_reactor::{DefaultSelector, SelectorReactor};
 use asyncio_runtime::Runner;
 use asyncio_tasks::spawn_pinned;
 use asyncio_timers::{Clock, Idle, ManualClock};
+
+use crate::watched::Watched;
 
 #[test]
 fn what_cannot_be_built_says_why_and_leaves_nothing() {
@@ -38,44 +38,16 @@ fn what_cannot_be_built_says_why_and_leaves_nothing() {
     assert_eq!(made.load(Ordering::SeqCst), 2);
 }
 
-/// Fails when it is told to.
-#[derive(Debug)]
-struct Failing(DefaultSelector, Arc<AtomicBool>);
-
-impl Selector for Failing {
-    fn mode(&self) -> Mode {
-        self.0.mode()
-    }
-
-    fn add(&self, source: BorrowedDescriptor<'_>, key: usize, interest: Interest) -> io::Result<()> {
-        self.0.add(source, key, interest)
-    }
-
-    fn modify(&self, source: BorrowedDescriptor<'_>, key: usize, interest: Interest) -> io::Result<()> {
-        self.0.modify(source, key, interest)
-    }
-
-    fn delete(&self, source: BorrowedDescriptor<'_>) -> io::Result<()> {
-        self.0.delete(source)
-    }
-
-    fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.wait(events, timeout)?;
-        if self.1.load(Ordering::SeqCst) { Err(io::Error::other("the selector is broken")) } else { Ok(()) }
-    }
-
-    fn notify(&self) -> io::Result<()> {
-        self.0.notify()
-    }
-}
-
 /// Two workers, the second of which fails from when it is told to.
 fn runner_that_breaks() -> (Runner, Arc<AtomicBool>) {
     let broken = Arc::new(AtomicBool::new(false));
     let switch = broken.clone();
     let make = move |worker| {
-        let switch = if worker == 1 { switch.clone() } else { Arc::default() };
-        SelectorReactor::new(Failing(DefaultSelector::new()?, switch))
+        let switch = switch.clone();
+        Watched::reactor(move || match worker == 1 && switch.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("the selector is broken")),
+            false => Ok(()),
+        })
     };
     (Runner::builder().workers(2).reactor(make).build().unwrap(), broken)
 }
