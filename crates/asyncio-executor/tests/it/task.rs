@@ -4,11 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 
 use asyncio_base::report;
-use asyncio_executor::{Handle, LocalExecutor, block_on};
+use asyncio_executor::{Handle, LocalExecutor, Runnable, Spawn, TaskOptions, block_on, spawn_on};
 
 use crate::support::{Drops, executor};
 
@@ -266,4 +266,28 @@ fn a_handle_is_awaited_on_another_thread() {
         while executor.run_round() > 0 {}
         assert_eq!(remote.join().unwrap(), Some(21));
     }
+}
+
+/// Nobody has its handle, nobody has its waker: it will not be polled again. Its future is dropped all the same, as whoever it is pinned for
+/// must see.
+#[test]
+fn a_task_that_nobody_can_wake_any_more_drops_its_future() {
+    struct Channel(mpsc::Sender<Runnable>);
+    impl Spawn for Channel {
+        fn schedule(&self, runnable: Runnable) {
+            self.0.send(runnable).ok();
+        }
+    }
+    let (sender, receiver) = mpsc::channel();
+    let drops = Drops::default();
+    let guard = drops.guard();
+    spawn_on(Arc::new(Channel(sender)), TaskOptions::here(), async move {
+        let _guard = guard;
+        std::future::pending::<()>().await;
+    })
+    .detach();
+    receiver.recv().unwrap().run();
+    // It may come once more, to be dropped.
+    drop(receiver);
+    assert_eq!(drops.get(), 1);
 }
