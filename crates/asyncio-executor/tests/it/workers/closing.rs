@@ -63,34 +63,34 @@ fn closing_drops_every_future_wherever_it_is() {
 /// A worker that is not entered, or has another executor entered inside, polls as well as any.
 #[test]
 fn closing_finds_tasks_that_were_polled_in_odd_places() {
-    let executor = Executor::new(1);
-    let worker = quiet_worker(&executor, 0);
-    let drops = Arc::new(AtomicUsize::new(0));
-    let waits = |drops: &Arc<AtomicUsize>| {
-        let tell = Tell(drops.clone());
-        executor
-            .spawn(TaskOptions::here(), async move {
+    for is_other_first in [false, true] {
+        let executor = Executor::new(1);
+        let worker = quiet_worker(&executor, 0);
+        let drops = Arc::new(AtomicUsize::new(0));
+        let wait = || {
+            let tell = Tell(drops.clone());
+            let future = async move {
                 let _tell = tell;
                 pending::<()>().await;
-            })
-            .unwrap()
-            .detach();
-    };
-    waits(&drops);
-    worker.run_round();
-    let other = Executor::new(1);
-    let elsewhere = quiet_worker(&other, 0);
-    {
+            };
+            executor.spawn(TaskOptions::here(), future).unwrap().detach();
+            worker.run_round();
+        };
+        wait();
+        let other = Executor::new(1);
+        let elsewhere = quiet_worker(&other, 0);
         let _outer = worker.enter();
-        let _inner = elsewhere.enter();
-        waits(&drops);
-        worker.run_round();
+        let inner = elsewhere.enter();
+        wait();
+        drop(inner);
+        assert_eq!(drops.load(Ordering::SeqCst), 0);
+        if is_other_first {
+            other.close();
+            assert_eq!(drops.load(Ordering::SeqCst), 0, "they are not the other one's");
+        }
+        executor.close();
+        assert_eq!(drops.load(Ordering::SeqCst), 2);
     }
-    assert_eq!(drops.load(Ordering::SeqCst), 0);
-    other.close();
-    assert_eq!(drops.load(Ordering::SeqCst), 0, "they are not the other one's");
-    executor.close();
-    assert_eq!(drops.load(Ordering::SeqCst), 2);
 }
 
 /// An executor that is closed by a drop while another one is being closed is closed as well.

@@ -102,27 +102,30 @@ fn a_drop_at_closing_may_use_its_loop() {
 /// W2: whoever is in a poll ends it first.
 #[test]
 fn closing_waits_for_the_polls_that_are_going_on() {
-    let mut runner = runner(2);
-    let main = runner.event_loop();
-    let (has_ended, saw_gone) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     struct Gone(Arc<AtomicBool>, Arc<AtomicBool>);
     impl Drop for Gone {
         fn drop(&mut self) {
-            self.1.store(!self.0.load(Ordering::SeqCst), Ordering::SeqCst);
+            self.1.fetch_or(!self.0.load(Ordering::SeqCst), Ordering::SeqCst);
         }
     }
-    let bystander = Gone(has_ended.clone(), saw_gone.clone());
+    let mut runner = runner(3);
+    let main = runner.event_loop();
+    let (has_ended, saw_gone) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let bystander = || Gone(has_ended.clone(), saw_gone.clone());
     runner.run(async {
-        spawn(async move {
-            let _bystander = bystander;
+        let (anywhere, here, there) = (bystander(), bystander(), bystander());
+        let waits = |gone| async move {
+            let _gone: Gone = gone;
             pending::<()>().await;
-        })
-        .detach();
+        };
+        spawn(waits(anywhere)).detach();
+        spawn_local(waits(here)).detach();
+        spawn_pinned(2, move || waits(there)).unwrap().detach();
         let (told, hears) = mpsc::channel();
         let has_ended = has_ended.clone();
         let busy = spawn_pinned(1, move || async move {
             told.send(()).unwrap();
-            // Closing has begun, and one that does not wait has time to drop the other.
+            // Closing has begun, and one that does not wait has time to drop the others.
             while !main.is_closed() {
                 thread::yield_now();
             }

@@ -167,6 +167,38 @@ fn others_go_on_between_two_runs() {
     assert_ne!(runner.run(ready).unwrap(), main);
 }
 
+/// What is ready on worker 0 when its turn ends is not kept from the others, though nobody needed to be told of it during the turn.
+#[test]
+fn what_a_turn_leaves_is_for_the_others() {
+    let mut runner = runner(2);
+    let polled_by = Arc::new(Mutex::new(None));
+    let note = polled_by.clone();
+    let begin = runner.event_loop().spawn(async move {
+        spawn(async move {
+            loop {
+                *note.lock().unwrap() = Some(thread::current().id());
+                yield_now().await;
+            }
+        })
+        .detach();
+    });
+    begin.unwrap().detach();
+    let host = thread::current().id();
+    let start = Instant::now();
+    // The host takes its time between two turns.
+    loop {
+        runner.turn(Some(Duration::ZERO)).unwrap();
+        let turned = Instant::now();
+        while turned.elapsed() < Duration::from_millis(200) {
+            if polled_by.lock().unwrap().is_some_and(|thread| thread != host) {
+                return;
+            }
+            thread::yield_now();
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "nobody takes what the host has left");
+    }
+}
+
 #[test]
 fn a_host_drives_worker_0_and_the_others_drive_themselves() {
     let mut runner = runner(2);
