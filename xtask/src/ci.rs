@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::shell::{self, cargo, cargo_program, command};
-use crate::{cross, floor, layers, loom, planted, tidy};
+use crate::{cross, floor, layers, loom, planted, shuttle, tidy};
 
 /// How much to check.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,13 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     run_step("examples", examples)?;
     run_step("floor", floor::run)?;
     run_step("loom", || loom::run(loom::Extent::Short))?;
+    run_step("shuttle", shuttle::run)?;
     if extent == Extent::Full {
         run_step("loom, three preemptions", || loom::run(loom::Extent::Full))?;
         run_step("planted", planted::run)?;
         run_step("cross", cross::run)?;
         run_step("address sanitizer", address_sanitizer)?;
+        run_step("soak", soak)?;
     }
     Ok(())
 }
@@ -47,6 +49,13 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
 /// Every test of the workspace. `benches/` is a workspace of its own and is not built.
 pub(crate) fn test() -> Result<()> {
     cargo(&["test", "--workspace", "--all-features"])
+}
+
+/// A minute of every kind of load. `test` runs two seconds of it.
+fn soak() -> Result<()> {
+    let mut test =
+        command(&cargo_program(), &["test", "--release", "--package", "asyncio", "--test", "soak"]);
+    shell::run(test.env("ASYNCIO_SOAK_SECONDS", "60"))
 }
 
 fn doc() -> Result<()> {

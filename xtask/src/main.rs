@@ -9,6 +9,7 @@ mod floor;
 mod layers;
 mod loom;
 mod planted;
+mod shuttle;
 mod tidy;
 
 mod shell;
@@ -25,6 +26,7 @@ cargo xtask COMMAND
   layers           compares the arrows between crates with the table
   tidy             checks what rustfmt and clippy do not know about
   loom [--full]    the models; --full with three preemptions
+  shuttle          the scheduler under random orders of its threads
   planted          plants bugs, each of which the test that it names must find
   cross            type-checks the libraries for Windows, macOS and FreeBSD
   examples         runs every example, each of which ends in assertions
@@ -53,6 +55,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["loom"] => loom::run(loom::Extent::Short),
         ["loom", "--full"] => loom::run(loom::Extent::Full),
+        ["shuttle"] => shuttle::run(),
         ["planted"] => planted::run(),
         ["cross"] => cross::run(),
         ["examples"] => ci::examples(),

@@ -1,7 +1,8 @@
-//! Atomics, locks, cells and threads: std's, or loom's under `--cfg loom`.
+//! Atomics, locks, cells and threads: std's; loom's under `--cfg loom`; shuttle's under `--cfg shuttle`.
 //!
 //! Every concurrency algorithm of the project takes them from here, so that the model checker sees the code that
-//! ships. The key is `cfg(loom)` alone, since `cfg(test)` is not set for a dependency.
+//! ships. The key is `cfg(loom)` alone, since `cfg(test)` is not set for a dependency. loom tries every order that a memory model allows, of
+//! something small; shuttle tries random orders of something whole, and knows no weak memory.
 //!
 //! [`Mutex`] does not poison: a panic under one of our locks is a bug of ours that the panic itself reports, and no
 //! user code ever runs under one.
@@ -10,11 +11,20 @@
 
 #[cfg(not(loom))]
 mod imp {
-    pub use std::sync::atomic::{
+    #[cfg(shuttle)]
+    use shuttle::sync;
+    #[cfg(not(shuttle))]
+    use std::sync;
+
+    #[cfg(shuttle)]
+    pub use shuttle::thread;
+    #[cfg(not(shuttle))]
+    pub use std::thread;
+
+    pub use std::sync::{Arc, Weak};
+    pub use sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
-    pub use std::sync::{Arc, Weak};
-    pub use std::thread;
 
     /// Nothing: between a `SeqCst` write and a `SeqCst` read that must not pass it. Under loom, which takes such accesses for `AcqRel`, it is
     /// the fence that they imply.
@@ -46,15 +56,15 @@ mod imp {
 
     /// A mutual exclusion lock that does not poison.
     #[derive(Debug, Default)]
-    pub struct Mutex<T: ?Sized>(std::sync::Mutex<T>);
+    pub struct Mutex<T: ?Sized>(sync::Mutex<T>);
 
     /// Unlocks its [`Mutex`] when dropped.
-    pub type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+    pub type MutexGuard<'a, T> = sync::MutexGuard<'a, T>;
 
     impl<T> Mutex<T> {
         /// Makes an unlocked lock around `value`.
         pub const fn new(value: T) -> Self {
-            Self(std::sync::Mutex::new(value))
+            Self(sync::Mutex::new(value))
         }
 
         /// Returns the value inside.
@@ -74,8 +84,8 @@ mod imp {
         pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
             match self.0.try_lock() {
                 Ok(guard) => Some(guard),
-                Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(std::sync::TryLockError::WouldBlock) => None,
+                Err(sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(sync::TryLockError::WouldBlock) => None,
             }
         }
 
@@ -140,3 +150,32 @@ pub use imp::{
     Arc, AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering,
     UnsafeCell, Weak, fence, seq_cst, thread,
 };
+
+/// Declares what each thread has of its own, with an initial value that is a constant.
+///
+/// Models run their threads on one thread of the system's: std's `thread_local!` would mix them.
+#[cfg(not(any(loom, shuttle)))]
+#[macro_export]
+macro_rules! per_thread {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = $init:expr;)*) => {
+        ::std::thread_local! { $($(#[$attribute])* static $name: $type = const { $init };)* }
+    };
+}
+
+/// Declares what each thread of a model has of its own.
+#[cfg(loom)]
+#[macro_export]
+macro_rules! per_thread {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = $init:expr;)*) => {
+        ::loom::thread_local! { $($(#[$attribute])* static $name: $type = $init;)* }
+    };
+}
+
+/// Declares what each thread of a model has of its own.
+#[cfg(shuttle)]
+#[macro_export]
+macro_rules! per_thread {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = $init:expr;)*) => {
+        ::shuttle::thread_local! { $($(#[$attribute])* static $name: $type = $init;)* }
+    };
+}

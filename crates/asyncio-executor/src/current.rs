@@ -5,27 +5,20 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
+use asyncio_base::per_thread;
 use asyncio_base::shim::Arc;
 
 use crate::header::Header;
 use crate::queue::{Owner, Queue};
 
-#[cfg(not(loom))]
-thread_local! {
+per_thread! {
     /// The queue that is entered on this thread: always that of the last owner in `ENTERED`, which keeps it alive, or null.
-    static CURRENT: Cell<*const Queue> = const { Cell::new(ptr::null()) };
-}
-
-#[cfg(loom)]
-loom::thread_local! {
     static CURRENT: Cell<*const Queue> = Cell::new(ptr::null());
-}
-
-thread_local! {
     /// Everything that is entered on this thread. Guards may be dropped in any order, or never.
-    static ENTERED: RefCell<EnteredStack> = const { RefCell::new(EnteredStack(Vec::new())) };
+    static ENTERED: RefCell<EnteredStack> = RefCell::new(EnteredStack(Vec::new()));
     /// The task that is being polled on this thread.
-    static POLLED: Cell<*const Header> = const { Cell::new(ptr::null()) };
+    static POLLED: Cell<*const Header> = Cell::new(ptr::null());
+    static NEXT_ENTRY: Cell<u64> = Cell::new(0);
 }
 
 /// Returns the queue that is entered on this thread, or null. It is good for as long as it stays entered.
@@ -36,7 +29,7 @@ pub(crate) fn queue() -> *const Queue {
 
 /// Enters a queue, until the guard is dropped.
 pub(crate) fn enter(owner: Owner) -> Entered {
-    let id = NEXT_ENTRY.replace(NEXT_ENTRY.get() + 1);
+    let id = NEXT_ENTRY.with(|next| next.replace(next.get() + 1));
     // At the end of the thread the stack may be gone. Then wakes take the remote side, which is slower and as good.
     let _ = ENTERED.try_with(|entered| entered.borrow_mut().push(id, owner));
     Entered { id, _not_send: std::marker::PhantomData }
@@ -46,10 +39,6 @@ pub(crate) fn enter(owner: Owner) -> Entered {
 #[inline]
 pub(crate) fn is_in_task() -> bool {
     POLLED.try_with(|polled| !polled.get().is_null()).unwrap_or(true)
-}
-
-thread_local! {
-    static NEXT_ENTRY: Cell<u64> = const { Cell::new(0) };
 }
 
 /// What is entered on this thread, the innermost last.
@@ -107,14 +96,14 @@ pub(crate) struct Polling<'a> {
 impl<'a> Polling<'a> {
     #[inline]
     pub(crate) fn begin(header: &'a Header) -> Self {
-        Self { former: POLLED.replace(header), _header: header }
+        Self { former: POLLED.with(|polled| polled.replace(header)), _header: header }
     }
 }
 
 impl Drop for Polling<'_> {
     #[inline]
     fn drop(&mut self) {
-        POLLED.set(self.former);
+        POLLED.with(|polled| polled.set(self.former));
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) struct Core {
     _track: loom::alloc::Track<()>,
 }
 
-#[cfg(all(not(loom), target_pointer_width = "64"))]
+#[cfg(all(not(any(loom, shuttle)), target_pointer_width = "64"))]
 const _: () = assert!(size_of::<Core>() == 96, "the table above");
 
 /// A counted reference to a task.

@@ -13,6 +13,8 @@ mod shared;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;
 
 use std::fmt;
 use std::future::Future;

@@ -39,9 +39,9 @@ pub(crate) unsafe trait Raw: Send + Sized {
 pub(crate) struct Padded<T>(pub(crate) T);
 
 /// How many items a ring has room for at first: 2 KiB a worker.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const CAPACITY: usize = 256;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const CAPACITY: usize = 2;
 /// A ring that has grown beyond this gives its memory back when it is empty: 64 KiB.
 const CAPACITY_KEPT: usize = 32 * CAPACITY;

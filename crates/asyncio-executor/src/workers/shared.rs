@@ -16,6 +16,7 @@ use std::fmt;
 use std::ptr;
 use std::task::Waker;
 
+use asyncio_base::per_thread;
 use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering, Weak, seq_cst, thread};
 use concurrent_queue::ConcurrentQueue;
 use slab::Slab;
@@ -65,14 +66,8 @@ struct Occupied {
     spawner: Spawner,
 }
 
-#[cfg(not(loom))]
-thread_local! {
+per_thread! {
     /// The closed executor whose queues this thread is emptying.
-    static EMPTYING: Cell<*const ()> = const { Cell::new(ptr::null()) };
-}
-
-#[cfg(loom)]
-loom::thread_local! {
     static EMPTYING: Cell<*const ()> = Cell::new(ptr::null());
 }
 

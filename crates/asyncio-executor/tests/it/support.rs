@@ -4,13 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
-
-use asyncio_executor::LocalExecutor;
-
-pub(crate) fn executor() -> LocalExecutor {
-    LocalExecutor::new(Waker::noop().clone())
-}
+use std::task::{Context, Poll};
 
 /// Yields once.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use asyncio_reactor::{Domain, Socket, Type, Waiter, socket};
 use asyncio_runtime::{EventLoop, Runner, run};
-use asyncio_tasks::spawn_local;
+use asyncio_tasks::{spawn, spawn_local};
 use asyncio_timers::{Sleep, sleep};
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::worlds::{on_each, runners};
 
 #[test]
 fn what_is_left_is_dropped_before_run_returns() {
@@ -19,23 +21,30 @@ fn what_is_left_is_dropped_before_run_returns() {
             self.0.set(self.0.get() + 1);
         }
     }
-    let dropped = Rc::new(Cell::new(0));
-    run(async {
-        for _ in 0..10 {
-            let flag = Flag(dropped.clone());
-            spawn_local(async move {
-                let _flag = flag;
-                sleep(Duration::from_secs(3600)).await;
-            })
-            .detach();
-        }
-    });
-    assert_eq!(dropped.get(), 10);
+    for mut runner in runners() {
+        let dropped = Rc::new(Cell::new(0));
+        runner.run(async {
+            for _ in 0..10 {
+                let flag = Flag(dropped.clone());
+                spawn_local(async move {
+                    let _flag = flag;
+                    sleep(Duration::from_secs(3600)).await;
+                })
+                .detach();
+            }
+        });
+        drop(runner);
+        assert_eq!(dropped.get(), 10);
+    }
 }
 
 #[test]
 fn a_socket_that_outlives_its_loop_says_so() {
-    let listener = run(async {
+    runners().into_iter().for_each(outlive);
+}
+
+fn outlive(mut runner: Runner) {
+    let listener = runner.run(async {
         let listener: Arc<dyn Socket> = socket(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         listener.listen(1).unwrap();
@@ -44,6 +53,7 @@ fn a_socket_that_outlives_its_loop_says_so() {
         asyncio_tasks::yield_now().await;
         listener
     });
+    drop(runner);
     let error = asyncio_executor::block_on(listener.accept()).unwrap_err();
     assert!(asyncio_base::is_loop_closed(&error), "{error}");
     let mut waiter = Waiter::new();
@@ -53,29 +63,33 @@ fn a_socket_that_outlives_its_loop_says_so() {
 
 #[test]
 fn a_sleep_that_outlives_its_loop_goes_on_elsewhere() {
-    let mut runner = Runner::new().unwrap();
-    let mut nap: Sleep = sleep(Duration::from_millis(2));
-    runner.run(async {
-        poll_fn(|cx| {
-            let _ = std::pin::Pin::new(&mut nap).poll(cx);
-            std::task::Poll::Ready(())
-        })
-        .await
-    });
-    drop(runner);
-    asyncio_executor::block_on(nap);
+    for mut runner in runners() {
+        let mut nap: Sleep = sleep(Duration::from_millis(2));
+        runner.run(async {
+            poll_fn(|cx| {
+                let _ = std::pin::Pin::new(&mut nap).poll(cx);
+                std::task::Poll::Ready(())
+            })
+            .await
+        });
+        drop(runner);
+        asyncio_executor::block_on(nap);
+    }
 }
 
 #[test]
 fn handles_know_that_the_loop_is_closed() {
-    let mut runner = Runner::new().unwrap();
-    let event_loop: EventLoop = runner.event_loop();
-    assert!(!event_loop.is_closed());
-    let task = runner.run(async { spawn_local(pending::<()>()) });
-    runner.close();
-    runner.close();
-    assert!(event_loop.is_closed());
-    assert!(asyncio_executor::block_on(task).unwrap_err().is_cancelled());
+    for mut runner in runners() {
+        let event_loop: EventLoop = runner.event_loop();
+        assert!(!event_loop.is_closed());
+        let tasks = runner.run(async { [spawn_local(pending::<()>()), spawn(pending::<()>())] });
+        runner.close();
+        runner.close();
+        assert!(event_loop.is_closed());
+        for task in tasks {
+            assert!(asyncio_executor::block_on(task).unwrap_err().is_cancelled());
+        }
+    }
 }
 
 #[test]
@@ -127,7 +141,7 @@ fn a_panicking_waker_of_somebody_else_does_not_end_the_loop() {
             panic!("a waker panics on purpose");
         }
     }
-    run(async {
+    on_each(async || {
         let panics = Waker::from(Arc::new(Panics));
         let mut nap = sleep(Duration::from_millis(1));
         assert!(std::pin::Pin::new(&mut nap).poll(&mut Context::from_waker(&panics)).is_pending());

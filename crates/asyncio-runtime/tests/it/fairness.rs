@@ -1,15 +1,16 @@
 //! Nobody starves: timers and other threads are seen by a loop that is never idle.
 
-use asyncio_runtime::run;
 use asyncio_tasks::{spawn_local, yield_now};
 use asyncio_timers::sleep;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::worlds::on_each;
+
 #[test]
 fn timers_fire_while_tasks_never_stop() {
-    run(async {
+    on_each(async || {
         let stop = Rc::new(Cell::new(false));
         for _ in 0..3 {
             let stop = stop.clone();
@@ -28,7 +29,7 @@ fn timers_fire_while_tasks_never_stop() {
 #[test]
 fn a_main_that_wakes_itself_does_not_starve_the_tasks() {
     // monoio: three million wakes of the root ran none of its tasks.
-    run(async {
+    on_each(async || {
         let task = spawn_local(async {
             for _ in 0..100 {
                 yield_now().await;
@@ -46,7 +47,7 @@ fn a_main_that_wakes_itself_does_not_starve_the_tasks() {
 #[test]
 fn a_wake_from_another_thread_is_seen_by_a_busy_loop_and_by_an_idle_one() {
     for busy in [true, false] {
-        run(async move {
+        on_each(async || {
             let (sender, receiver) = futures::channel::oneshot::channel();
             let done = Rc::new(Cell::new(false));
             if busy {
@@ -74,7 +75,7 @@ fn a_wake_from_another_thread_is_seen_by_a_busy_loop_and_by_an_idle_one() {
 fn timers_fire_while_a_slow_main_never_stops() {
     use std::future::poll_fn;
     use std::task::Poll;
-    run(async {
+    on_each(async || {
         let timer = spawn_local(sleep(Duration::from_millis(2)));
         let mut polls = 0;
         poll_fn(|cx| {
@@ -94,7 +95,7 @@ fn a_main_that_is_always_ready_does_not_starve_the_tasks() {
     use asyncio_base::budget;
     use std::future::poll_fn;
     use std::task::{Poll, ready};
-    run(async {
+    on_each(async || {
         let task = spawn_local(async {});
         // A socket that always has bytes looks like this to the budget.
         let mut operations = 0;

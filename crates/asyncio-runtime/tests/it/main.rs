@@ -14,3 +14,4 @@ mod run;
 mod time;
 mod watched;
 mod workers;
+mod worlds;

@@ -6,7 +6,8 @@ use std::task::{Poll, Waker};
 
 use asyncio_executor::{TaskOptions, block_on, spawn_local};
 
-use crate::support::{Drops, Yield, executor};
+use super::executor;
+use crate::support::{Drops, Yield};
 
 #[test]
 fn every_future_is_dropped_whatever_its_state() {

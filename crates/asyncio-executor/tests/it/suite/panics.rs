@@ -7,7 +7,7 @@ use asyncio_base::panic::message;
 use asyncio_base::report;
 use asyncio_executor::block_on;
 
-use crate::support::executor;
+use super::executor;
 
 struct PanicsOnDrop;
 

@@ -7,6 +7,7 @@ use std::thread::Thread;
 
 use asyncio_executor::LocalExecutor;
 
+use super::executor_with;
 use crate::support::Yield;
 
 struct Unpark {
@@ -23,7 +24,7 @@ impl std::task::Wake for Unpark {
 
 fn parking_executor() -> (LocalExecutor, Arc<Unpark>) {
     let unpark = Arc::new(Unpark { thread: std::thread::current(), count: AtomicUsize::new(0) });
-    (LocalExecutor::new(Waker::from(unpark.clone())), unpark)
+    (executor_with(Waker::from(unpark.clone())), unpark)
 }
 
 #[test]

@@ -12,7 +12,8 @@ use asyncio_executor::{
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
-use crate::support::{Yield, executor};
+use super::executor;
+use crate::support::Yield;
 
 assert_not_impl_any!(LocalExecutor: Send, Sync);
 assert_not_impl_any!(asyncio_executor::EnterGuard: Send, Sync);

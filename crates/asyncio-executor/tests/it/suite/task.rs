@@ -8,9 +8,10 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 
 use asyncio_base::report;
-use asyncio_executor::{Handle, LocalExecutor, Runnable, Spawn, TaskOptions, block_on, spawn_on};
+use asyncio_executor::{Handle, Runnable, Spawn, TaskOptions, block_on, spawn_on};
 
-use crate::support::{Drops, executor};
+use super::{executor, executor_with};
+use crate::support::Drops;
 
 fn poll_once<T>(handle: &mut Handle<T>, waker: &Waker) -> Poll<Option<T>> {
     Pin::new(handle).poll(&mut Context::from_waker(waker))
@@ -201,7 +202,7 @@ fn a_remote_wake_of_a_task_that_has_ended_does_not_unpark() {
         }
     }
     let unparks = Arc::new(Unparks::default());
-    let executor = LocalExecutor::new(Waker::from(unparks.clone()));
+    let executor = executor_with(Waker::from(unparks.clone()));
     let slot = Rc::new(RefCell::new(None));
     let place = slot.clone();
     executor
@@ -233,7 +234,7 @@ fn wakers_outlive_their_executor_on_other_threads() {
         }
     });
     for _ in 0..100 {
-        let executor = LocalExecutor::new(Waker::noop().clone());
+        let executor = executor();
         let _entered = executor.enter();
         for ends in [true, false] {
             let (guard, sender) = (drops.guard(), sender.clone());

@@ -9,7 +9,8 @@ use asyncio_base::LoopClosed;
 use asyncio_executor::{LocalExecutor, Spawner, TaskOptions, block_on, current_header};
 use static_assertions::assert_impl_all;
 
-use crate::support::{Drops, Yield, executor};
+use super::{executor, executor_with};
+use crate::support::{Drops, Yield};
 
 assert_impl_all!(Spawner: Send, Sync, Clone);
 
@@ -54,7 +55,7 @@ fn tasks_from_many_threads_run_on_the_executors() {
 #[test]
 fn a_parked_executor_is_woken_and_an_entered_one_is_not() {
     let unparks = Arc::new(Unparks::default());
-    let executor = LocalExecutor::new(Waker::from(unparks.clone()));
+    let executor = executor_with(Waker::from(unparks.clone()));
     let spawner = executor.spawner();
     std::thread::scope(|scope| {
         scope.spawn(|| spawner.spawn(TaskOptions::here(), async {})).join().unwrap().unwrap()
