@@ -6,14 +6,18 @@
 //! | parent | 8 | the task that spawned it, or 0 |
 //! | spawned at | 8 | file and line |
 //! | polls | 4 | |
+//! | cancel | 2, padded to 4 | whether it was asked to end, and whether it did |
 //! | rare | 8 | a pointer to all that is rarer: the name, and what upper layers attach |
 
+use std::any::Any;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::OnceLock;
 
-use asyncio_base::shim::{AtomicU32, Ordering};
+use asyncio_base::shim::{AtomicBool, AtomicU32, Ordering};
+
+use crate::once_box::OnceBox;
 
 /// The id of a task, unique in the process and never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,13 +29,16 @@ pub struct Header {
     pub(crate) parent: Option<TaskId>,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) polls: AtomicU32,
-    pub(crate) rare: Option<Box<Rare>>,
+    pub(crate) is_cancel_requested: AtomicBool,
+    pub(crate) was_cancelled: AtomicBool,
+    pub(crate) rare: OnceBox<Rare>,
 }
 
 /// What few tasks have.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Rare {
-    pub(crate) name: OnceLock<Box<str>>,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) attachment: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl TaskId {
@@ -61,7 +68,7 @@ impl Header {
 
     /// Returns the name, if it was given one.
     pub fn name(&self) -> Option<&str> {
-        self.rare.as_ref()?.name.get().map(|name| &**name)
+        self.rare.get()?.name.as_deref()
     }
 
     /// Returns where it was spawned.
@@ -72,6 +79,42 @@ impl Header {
     /// Returns how often it has been polled.
     pub fn polls(&self) -> u32 {
         self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the task was asked to end. What that means is the business of the layer above: the executor polls on.
+    #[inline]
+    pub fn is_cancel_requested(&self) -> bool {
+        // SeqCst: see `request_cancel`.
+        self.is_cancel_requested.load(Ordering::SeqCst)
+    }
+
+    /// Notes that the task is to end, and says whether this is news. Whoever does so wakes the task afterwards.
+    pub(crate) fn request_cancel(&self) -> bool {
+        // SeqCst: whoever asks writes this and then looks for the task's waker; the task puts its waker where it is looked for and then
+        // reads this. One of the two sees the other.
+        !self.is_cancel_requested.swap(true, Ordering::SeqCst)
+    }
+
+    /// Notes that the task ended because it was cancelled. For the layer above.
+    pub fn note_cancelled(&self) {
+        self.was_cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether the layer above has noted that.
+    pub fn was_cancelled(&self) -> bool {
+        self.was_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Returns what a layer above has attached to this task.
+    #[inline]
+    pub fn attachment<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.rare.get()?.attachment.get()?.downcast_ref()
+    }
+
+    /// Returns what a layer above has attached to this task, and attaches it first if nothing is. There is one place, for one type; `None` if
+    /// it is taken by something of another type.
+    pub fn attach<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.rare.get_or_init(Rare::default).attachment.get_or_init(|| Box::new(make())).downcast_ref()
     }
 
     /// Counts a poll. Only the thread that polls does; others may read.

@@ -40,6 +40,7 @@
 #![deny(unsafe_code)]
 
 mod header;
+mod once_box;
 mod schedule;
 mod spawn;
 mod task;

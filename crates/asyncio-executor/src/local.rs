@@ -11,6 +11,7 @@ use crate::header::Header;
 use crate::queue::{MainWaker, Owner, Queue, Ran, Stopped};
 use crate::schedule::Schedule;
 use crate::spawn::{self, Handle, Spawner, TaskOptions};
+use crate::task::LocalTask;
 
 /// Runs tasks on the thread that made it, strictly first in, first out (or as its [`Schedule`] says).
 ///
@@ -186,6 +187,16 @@ impl LocalExecutor {
     /// Says whether all tasks have ended.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Asks every task that there is to end, as [`Handle::request_cancel`] does for one; not those that are spawned afterwards.
+    pub fn request_cancel_all(&self) {
+        self.owner.tasks().iter().for_each(LocalTask::request_cancel);
+    }
+
+    /// Runs `f` with the header of each task that has not ended. Those of an [`Executor`](crate::Executor) are not among them.
+    pub fn for_each_task(&self, mut f: impl FnMut(&Header)) {
+        self.owner.tasks().iter().for_each(|task| f(task.header()));
     }
 
     /// Drops every future that is left, in place, on this thread, and takes no more. Dropping the executor does so too.

@@ -352,6 +352,11 @@ impl Owner {
         self.local().borrow().tasks.len()
     }
 
+    /// Returns the tasks that have not ended.
+    pub(crate) fn tasks(&self) -> Vec<LocalTask> {
+        self.local().borrow().tasks.iter().map(|(_, task)| task.clone()).collect()
+    }
+
     pub(crate) fn budget(&self) -> u32 {
         self.local().borrow().budget
     }
@@ -364,10 +369,8 @@ impl Owner {
     pub(crate) fn close(&self) {
         self.queue.is_closing.store(true, Ordering::Release);
         let _entered = self.enter();
-        let tasks: Vec<LocalTask> =
-            self.local().borrow().tasks.iter().map(|(_, task)| task.clone()).collect();
         // What they spawn meanwhile is dropped where it is spawned.
-        tasks.into_iter().for_each(|task| task.cancel(self));
+        self.tasks().into_iter().for_each(|task| task.cancel(self));
         debug_assert_eq!(self.task_count(), 0, "all have ended");
         self.queue.remote.close();
         while let Ok(entry) = self.queue.remote.pop() {

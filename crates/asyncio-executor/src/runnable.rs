@@ -8,13 +8,14 @@
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::{Location, resume_unwind};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll};
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 
 use asyncio_base::panic::{Payload, catch_and_store, discard};
-use asyncio_base::shim::Arc;
+use asyncio_base::shim::{Arc, Mutex, Ordering, fence};
 
 use crate::current::Polling;
 use crate::foreign::Spawn;
@@ -24,9 +25,24 @@ use crate::task::guard;
 use crate::workers::{self, Raw, Registration, Seat};
 
 /// What async-task keeps beside the future.
-pub(crate) struct Metadata {
-    pub(crate) header: Header,
-    pub(crate) home: Home,
+struct Metadata {
+    header: Header,
+    home: Home,
+    /// How often all tasks of the executor had been asked to end when it was spawned.
+    generation: u32,
+    /// Where it is found while it waits, from the end of its first poll on.
+    waiting: OnceLock<Waiting>,
+}
+
+/// Where a task that waits is found by whoever asks it to end.
+enum Waiting {
+    /// Among those of a seat.
+    AtSeat(Registration),
+    /// Nowhere but here: it is somebody else's executor's. `None` once its future or its handle is gone, since it keeps the task: one that
+    /// waits for nothing ends with its handle.
+    Foreign(Mutex<Option<Waker>>),
+    /// Its executor is closed, or nobody is left who might ask.
+    Nowhere,
 }
 
 /// Where a task goes when it is ready.
@@ -50,7 +66,11 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let metadata = Metadata { header: options.header(id), home };
+    let generation = match &home {
+        Home::Foreign(_) => 0,
+        Home::Seat(seat) => seat.generation(),
+    };
+    let metadata = Metadata { header: options.header(id), home, generation, waiting: OnceLock::new() };
     let builder = async_task::Builder::new().metadata(metadata);
     let schedule = |inner| schedule(Runnable { inner });
     // SAFETY: `spawn_unchecked` asks that
@@ -59,7 +79,8 @@ where
     // - the schedule function be `Send`, `Sync` and `'static`: it is, and has no size.
     let (inner, task) =
         unsafe { builder.spawn_unchecked(|metadata| TaskFuture::new(metadata, future), schedule) };
-    (Runnable { inner }, Handle::shared(task, id))
+    let metadata = NonNull::from(task.metadata());
+    (Runnable { inner }, Handle::shared(SharedHandle { task: Some(task.fallible()), metadata }))
 }
 
 /// Sends a task that is ready to where it belongs.
@@ -153,14 +174,12 @@ impl<T> Drop for Output<T> {
 /// The future of a task, with what happens around each poll and at its end.
 struct TaskFuture<'a, F> {
     metadata: &'a Metadata,
-    /// Its place among the tasks that wait, from its first poll on.
-    registration: Option<Registration>,
     future: ManuallyDrop<F>,
 }
 
 impl<'a, F> TaskFuture<'a, F> {
     fn new(metadata: &'a Metadata, future: F) -> Self {
-        Self { metadata, registration: None, future: ManuallyDrop::new(future) }
+        Self { metadata, future: ManuallyDrop::new(future) }
     }
 }
 
@@ -175,6 +194,9 @@ impl<F: Future> Future for TaskFuture<'_, F> {
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let header = &this.metadata.header;
         header.count_poll();
+        if this.metadata.is_of_a_former_generation() {
+            header.request_cancel();
+        }
         let polling = Polling::begin(header);
         let mut panic = None;
         let poll = catch_and_store(&mut panic, || future.poll(cx));
@@ -184,18 +206,142 @@ impl<F: Future> Future for TaskFuture<'_, F> {
             (Some(Poll::Ready(value)), _) => Some(Ok(value)),
             (None, panic) => panic.map(Err),
         };
-        if let (None, Home::Seat(seat)) = (&result, &this.metadata.home) {
-            if this.registration.is_none() {
-                this.registration = Registration::of(seat, cx.waker());
+        match result {
+            None => {
+                this.metadata.wait(cx.waker());
+                Poll::Pending
             }
+            result => Poll::Ready(Output { result, task: (header.id, header.spawned_at) }),
+        }
+    }
+}
+
+impl Metadata {
+    /// Says whether all tasks of its executor were asked to end after it was spawned.
+    #[inline]
+    fn is_of_a_former_generation(&self) -> bool {
+        matches!(&self.home, Home::Seat(seat) if seat.generation() != self.generation)
+    }
+
+    /// The task waits: from now on it is found.
+    #[inline]
+    fn wait(&self, waker: &Waker) {
+        if self.waiting.get().is_none() {
+            self.wait_first(waker);
+        }
+        if let Home::Seat(seat) = &self.home {
             if seat.is_closed() {
                 // S2: at the end of this poll it is dropped.
-                cx.waker().wake_by_ref();
+                waker.wake_by_ref();
             }
         }
-        match result {
-            None => Poll::Pending,
-            result => Poll::Ready(Output { result, task: (header.id, header.spawned_at) }),
+    }
+
+    fn wait_first(&self, waker: &Waker) {
+        let waiting = match &self.home {
+            Home::Foreign(_) => Waiting::Foreign(Mutex::new(Some(waker.clone()))),
+            Home::Seat(seat) => Registration::of(seat, waker).map_or(Waiting::Nowhere, Waiting::AtSeat),
+        };
+        // It is taken only if nobody is left who might ask.
+        let surplus = self.waiting.set(waiting);
+        drop(surplus);
+        // Whoever asked it to end before it could be found has left the waking to us: see `Header::request_cancel`.
+        fence(Ordering::SeqCst);
+        if self.header.is_cancel_requested() || self.is_of_a_former_generation() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Wakes the task. If it has not waited yet, it is in a queue or being polled, and sees by itself what it is woken for.
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        match self.waiting.get() {
+            Some(Waiting::AtSeat(registration)) => registration.wake(),
+            Some(Waiting::Foreign(place)) => {
+                let waker = place.lock().clone();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Some(Waiting::Nowhere) | None => {}
+        }
+    }
+
+    /// The future is gone: the task is not to be found any more.
+    fn forget_waiting(&self) {
+        match self.waiting.get() {
+            Some(Waiting::AtSeat(registration)) => registration.end(),
+            Some(Waiting::Foreign(place)) => {
+                let waker = place.lock().take();
+                drop(waker);
+            }
+            Some(Waiting::Nowhere) | None => {}
+        }
+    }
+}
+
+/// The handle to a task that any thread may poll.
+pub(crate) struct SharedHandle<T> {
+    /// `None` only while it is being dropped.
+    task: Option<async_task::FallibleTask<Output<T>, Metadata>>,
+    /// Of that task.
+    metadata: NonNull<Metadata>,
+}
+
+// SAFETY: besides the task, which says for itself where it may go, it gives `&Metadata`, which all threads may have.
+unsafe impl<T: Send> Send for SharedHandle<T> {}
+// SAFETY: by `&` one reaches `&Metadata`, and learns whether the task has ended.
+unsafe impl<T> Sync for SharedHandle<T> {}
+
+// The output comes out by value, once; what a panic interrupted is not seen.
+impl<T> UnwindSafe for SharedHandle<T> {}
+impl<T> RefUnwindSafe for SharedHandle<T> {}
+
+impl<T> SharedHandle<T> {
+    fn metadata(&self) -> &Metadata {
+        // SAFETY: async-task keeps it for as long as there is a reference to the task or its handle, which `self` is.
+        unsafe { self.metadata.as_ref() }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.metadata().header
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.task.as_ref().is_none_or(async_task::FallibleTask::is_finished)
+    }
+
+    pub(crate) fn wake_task(&self) {
+        self.metadata().wake();
+    }
+}
+
+impl<T> Future for SharedHandle<T> {
+    type Output = Option<T>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        match &mut self.task {
+            Some(task) => Pin::new(task).poll(cx).map(|output| output.and_then(Output::take)),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl<T> Drop for SharedHandle<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // Before the task may be gone.
+        let metadata = self.metadata();
+        if let Home::Foreign(_) = &metadata.home {
+            if let Waiting::Foreign(place) = metadata.waiting.get_or_init(|| Waiting::Nowhere) {
+                let waker = place.lock().take();
+                drop(waker);
+            }
+        }
+        // async-task's own drop would cancel.
+        if let Some(task) = self.task.take() {
+            task.detach();
         }
     }
 }
@@ -205,6 +351,7 @@ impl<F> Drop for TaskFuture<'_, F> {
     fn drop(&mut self) {
         let header = &self.metadata.header;
         let task = (header.id, header.spawned_at);
+        self.metadata.forget_waiting();
         let _polling = Polling::begin(header);
         // SAFETY: dropped once, here, and not touched afterwards.
         guard(task, "dropping the future", || unsafe { ManuallyDrop::drop(&mut self.future) });

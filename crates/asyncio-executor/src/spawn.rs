@@ -10,7 +10,6 @@ use std::future::Future;
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use asyncio_base::LoopClosed;
@@ -18,8 +17,9 @@ use asyncio_base::shim::Arc;
 
 use crate::current::with_polled;
 use crate::header::{Header, Rare, TaskId};
+use crate::once_box::OnceBox;
 use crate::queue::{Owner, Queue};
-use crate::runnable::{Metadata, Output};
+use crate::runnable::SharedHandle;
 use crate::task::{self, LocalHandle};
 
 /// The handle to a task: a future of its output, or of `None` if the task was ended before it had one.
@@ -36,29 +36,46 @@ pub struct Handle<T> {
 
 enum Inner<T> {
     Local(LocalHandle<T>),
-    /// The task is `None` only while it is being dropped.
-    Shared(Option<async_task::FallibleTask<Output<T>, Metadata>>, TaskId),
+    Shared(SharedHandle<T>),
 }
 
 impl<T> Handle<T> {
-    pub(crate) fn shared(task: async_task::Task<Output<T>, Metadata>, id: TaskId) -> Self {
-        Self { inner: Inner::Shared(Some(task.fallible()), id) }
+    pub(crate) fn shared(handle: SharedHandle<T>) -> Self {
+        Self { inner: Inner::Shared(handle) }
     }
 
     /// Returns the id of the task.
     pub fn id(&self) -> TaskId {
+        self.header().id()
+    }
+
+    /// Returns what the task carries besides its future, also after its end.
+    pub fn header(&self) -> &Header {
         match &self.inner {
-            Inner::Local(local) => local.header().id(),
-            Inner::Shared(_, id) => *id,
+            Inner::Local(handle) => handle.header(),
+            Inner::Shared(handle) => handle.header(),
         }
     }
 
     /// Says whether the task has ended.
     pub fn is_finished(&self) -> bool {
         match &self.inner {
-            Inner::Local(local) => local.is_finished(),
-            Inner::Shared(task, _) => task.as_ref().is_none_or(async_task::FallibleTask::is_finished),
+            Inner::Local(handle) => handle.is_finished(),
+            Inner::Shared(handle) => handle.is_finished(),
         }
+    }
+
+    /// Asks the task to end, and wakes it, so that it sees [`Header::is_cancel_requested`]; says whether that is news to it. What a task does
+    /// then is the business of the layer above: to the executor it is a task like any other. For one that has ended it is `false`.
+    pub fn request_cancel(&self) -> bool {
+        if self.is_finished() || !self.header().request_cancel() {
+            return false;
+        }
+        match &self.inner {
+            Inner::Local(handle) => handle.wake_task(),
+            Inner::Shared(handle) => handle.wake_task(),
+        }
+        true
     }
 
     /// Lets the task go on by itself, as dropping the handle does.
@@ -71,23 +88,8 @@ impl<T> Future for Handle<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         match &mut self.inner {
-            Inner::Local(local) => Pin::new(local).poll(cx),
-            Inner::Shared(Some(task), _) => {
-                Pin::new(task).poll(cx).map(|output| output.and_then(Output::take))
-            }
-            Inner::Shared(None, _) => Poll::Ready(None),
-        }
-    }
-}
-
-impl<T> Drop for Handle<T> {
-    #[inline]
-    fn drop(&mut self) {
-        // async-task's own drop would cancel.
-        if let Inner::Shared(task, _) = &mut self.inner {
-            if let Some(task) = task.take() {
-                task.detach();
-            }
+            Inner::Local(handle) => Pin::new(handle).poll(cx),
+            Inner::Shared(handle) => Pin::new(handle).poll(cx),
         }
     }
 }
@@ -121,9 +123,16 @@ impl TaskOptions {
 
     #[inline]
     pub(crate) fn header(self, id: TaskId) -> Header {
-        let rare = self.name.map(|name| Box::new(Rare { name: OnceLock::from(name) }));
-        let parent = with_polled(Header::id);
-        Header { id, parent, spawned_at: self.spawned_at, polls: 0.into(), rare }
+        let rare = self.name.map(|name| Box::new(Rare { name: Some(name), ..Rare::default() }));
+        Header {
+            id,
+            parent: with_polled(Header::id),
+            spawned_at: self.spawned_at,
+            polls: 0.into(),
+            is_cancel_requested: false.into(),
+            was_cancelled: false.into(),
+            rare: OnceBox::new(rare),
+        }
     }
 }
 

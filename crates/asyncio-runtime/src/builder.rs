@@ -8,6 +8,7 @@ use asyncio_base::budget;
 use asyncio_base::shim::Arc;
 use asyncio_executor::{Executor, LocalExecutor, Schedule};
 use asyncio_reactor::{DefaultSelector, Reactor, SelectorReactor};
+use asyncio_tasks::{Cleanup, DEFAULT_GRACE};
 use asyncio_timers::{Clock, DEFAULT_TICK, Idle, MonotonicClock, Timers};
 
 use crate::affinity::Pinned;
@@ -56,6 +57,7 @@ struct Loops {
     budget: u32,
     spin: Duration,
     cpus: Vec<usize>,
+    cleanup_grace: Duration,
 }
 
 impl Builder {
@@ -67,6 +69,7 @@ impl Builder {
             budget: budget::DEFAULT,
             spin: Duration::ZERO,
             cpus: Vec::new(),
+            cleanup_grace: DEFAULT_GRACE,
         };
         Self { loops, schedule: None, workers: 1, thread_name: String::from("asyncio") }
     }
@@ -151,6 +154,13 @@ impl Builder {
         self
     }
 
+    /// Sets how long clean-up may take: that of a scope that has ended or was cancelled, where no scope says otherwise, and that of all tasks
+    /// together when the runner is closed. What it cuts off is reported. The default is [`DEFAULT_GRACE`], 10 s.
+    pub fn cleanup_grace(mut self, grace: Duration) -> Self {
+        self.loops.cleanup_grace = grace;
+        self
+    }
+
     /// Makes the loop, or the loops of all workers.
     ///
     /// # Errors
@@ -160,9 +170,10 @@ impl Builder {
     /// several workers are to have a [schedule](Self::schedule), or a clock that jumps.
     pub fn build(self) -> io::Result<Runner> {
         let Self { loops, schedule, workers, thread_name } = self;
+        let cleanup = Cleanup::new(loops.cleanup_grace);
         if workers == 1 {
             let pinned = loops.pin(0)?;
-            let core = loops.make(0, |unpark| match schedule {
+            let core = loops.make(0, &cleanup, |unpark| match schedule {
                 Some(schedule) => LocalExecutor::with_boxed_schedule(unpark, schedule),
                 None => LocalExecutor::new(unpark),
             })?;
@@ -177,15 +188,15 @@ impl Builder {
         }
         let executor = Executor::new(workers);
         let pinned = loops.pin(0)?;
-        let core = loops.make_worker(0, &executor)?;
+        let core = loops.make_worker(0, &cleanup, &executor)?;
         // From here on its drop closes what was made, if a later worker fails.
         let mut runner = Runner::on(core, Crew::default(), Some(executor.clone()), pinned);
         for worker in 1..workers {
-            let (loops, executor) = (loops.clone(), executor.clone());
+            let (loops, cleanup, executor) = (loops.clone(), cleanup.clone(), executor.clone());
             runner.start_worker(format!("{thread_name}-{worker}"), move || {
                 // For as long as the thread lives.
                 std::mem::forget(loops.pin(worker)?);
-                loops.make_worker(worker, &executor)
+                loops.make_worker(worker, &cleanup, &executor)
             })?;
         }
         Ok(runner)
@@ -200,15 +211,16 @@ impl Loops {
         })
     }
 
-    fn make_worker(&self, worker: usize, executor: &Executor) -> io::Result<Core> {
+    fn make_worker(&self, worker: usize, cleanup: &Cleanup, executor: &Executor) -> io::Result<Core> {
         // OK because each number is made once.
-        self.make(worker, |unpark| executor.worker(worker, unpark).expect("its seat is free"))
+        self.make(worker, cleanup, |unpark| executor.worker(worker, unpark).expect("its seat is free"))
     }
 
     /// Makes the loop of a worker, on its thread.
     fn make(
         &self,
         worker: usize,
+        cleanup: &Cleanup,
         executor: impl FnOnce(std::task::Waker) -> LocalExecutor,
     ) -> io::Result<Core> {
         let reactor = (self.reactor)(worker)?;
@@ -217,7 +229,7 @@ impl Loops {
         executor.set_budget(self.budget);
         let timers = Timers::with_tick(self.clock.clone(), unpark.clone(), self.tick);
         let event_loop = EventLoop::new(reactor.clone(), timers.clone(), executor.spawner(), unpark, worker);
-        Ok(Core { executor, timers, reactor, event_loop, spin: self.spin })
+        Ok(Core { executor, timers, reactor, event_loop, cleanup: cleanup.clone(), spin: self.spin })
     }
 }
 
@@ -231,6 +243,7 @@ impl fmt::Debug for Builder {
             .field("budget", &self.loops.budget)
             .field("spin", &self.loops.spin)
             .field("cpus", &self.loops.cpus)
+            .field("cleanup_grace", &self.loops.cleanup_grace)
             .finish_non_exhaustive()
     }
 }

@@ -16,6 +16,7 @@ use asyncio_base::report;
 use asyncio_base::shim::Arc;
 use asyncio_executor::{LocalExecutor, Stopped};
 use asyncio_reactor::Reactor;
+use asyncio_tasks::{Cleanup, CleanupGuard};
 use asyncio_timers::{Idle, Timers};
 
 use crate::event_loop::{Entered, EventLoop};
@@ -33,12 +34,15 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) reactor: Arc<dyn Reactor>,
     pub(crate) event_loop: EventLoop,
+    /// Clean-up that no scope waits for any more: that of all workers.
+    pub(crate) cleanup: Cleanup,
     /// How long the loop looks for events without waiting, before it waits.
     pub(crate) spin: Duration,
 }
 
 /// While it lives, everything that is spawned, sleeps or opens sockets on this thread does so on this loop.
 pub(crate) struct EnterGuard {
+    _cleanup: CleanupGuard,
     _executor: asyncio_executor::EnterGuard,
     _timers: asyncio_timers::EnterGuard,
     _reactor: asyncio_reactor::EnterGuard,
@@ -64,6 +68,7 @@ impl Core {
             _reactor: asyncio_reactor::enter(self.reactor.clone()),
             _timers: self.timers.enter(),
             _executor: self.executor.enter(),
+            _cleanup: self.cleanup.enter(),
         }
     }
 
@@ -114,6 +119,7 @@ impl Core {
             let _executor = self.executor.enter();
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
+            let _cleanup = self.cleanup.enter();
             step();
         });
     }
@@ -125,6 +131,7 @@ impl Core {
         survive(|| {
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
+            let _cleanup = self.cleanup.enter();
             executor.close();
         });
     }
@@ -134,6 +141,15 @@ impl Core {
         survive(|| self.timers.close());
         survive(|| self.reactor.close());
     }
+}
+
+/// Polls what is ready for one stretch; says whether anything was.
+pub(crate) fn run_stretch(core: &Core) -> bool {
+    let was_ready = core.executor.is_ready();
+    let mut stretch = Stretch::default();
+    // An entry of a main future is left from an earlier run, whose future is gone.
+    while core.run_ready(&mut stretch) == Busy::Main {}
+    was_ready
 }
 
 /// Runs a step that wakes wakers of others. One that panics is reported: it is nobody's here, and the loop goes on (L4).

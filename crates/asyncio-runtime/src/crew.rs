@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use asyncio_base::report;
 use asyncio_base::shim::thread::JoinHandle;
-use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
+use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 
 use crate::core::{Busy, Core, Spinning, Stretch};
 use crate::event_loop::EventLoop;
@@ -40,11 +40,15 @@ struct Hand {
     taken: Receiver<()>,
     /// It may take the next one.
     next: Sender<()>,
+    /// It has no task of its own left, after it was told to cancel them.
+    is_drained: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
 struct Shared {
     is_stopping: AtomicBool,
+    /// How often the workers were told to cancel their own tasks.
+    cancellations: AtomicUsize,
     has_failed: AtomicBool,
     /// Why a worker cannot go on: it stays so.
     failure: Mutex<Option<Arc<io::Error>>>,
@@ -62,11 +66,13 @@ impl Crew {
         let (has_taken, taken) = channel();
         let (next, may_take) = channel();
         let shared = self.shared.clone();
+        let is_drained = Arc::new(AtomicBool::new(false));
+        let drained = is_drained.clone();
         let body = move || match make() {
             Ok(mut core) => {
                 // OK because whoever starts it waits for it.
                 let _ = made.send(Ok(core.event_loop.clone()));
-                work(&core, &shared, &tell);
+                work(&core, &shared, &drained, &tell);
                 let step = || {
                     // Whoever closes may have gone, by a panic: then there is nobody to wait for.
                     if has_taken.send(()).is_ok() {
@@ -85,7 +91,7 @@ impl Crew {
         let thread = std::thread::Builder::new().name(name).spawn(body)?;
         let error = match was_made.recv() {
             Ok(Ok(event_loop)) => {
-                self.workers.push(Hand { event_loop, thread, taken, next });
+                self.workers.push(Hand { event_loop, thread, taken, next, is_drained });
                 return Ok(());
             }
             Ok(Err(error)) => error,
@@ -109,6 +115,20 @@ impl Crew {
     /// Returns the loops, from worker 1 on.
     pub(crate) fn event_loops(&self) -> impl Iterator<Item = &EventLoop> {
         self.workers.iter().map(|hand| &hand.event_loop)
+    }
+
+    /// Has all workers ask their own tasks to end.
+    pub(crate) fn request_cancel_all(&self) {
+        // Release: pairs with the Acquire in `work`.
+        self.shared.cancellations.fetch_add(1, Ordering::Release);
+        for hand in &self.workers {
+            hand.event_loop.unpark();
+        }
+    }
+
+    /// Says whether no worker has a task of its own, after that.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.workers.iter().all(|hand| hand.is_drained.load(Ordering::Acquire))
     }
 
     /// W1 and W2.
@@ -155,14 +175,22 @@ impl Crew {
 }
 
 /// The loop of a worker, until it is told to stop.
-fn work(core: &Core, shared: &Shared, tell: &EventLoop) {
+fn work(core: &Core, shared: &Shared, is_drained: &AtomicBool, tell: &EventLoop) {
     let mut failing = Failing { shared, tell, error: Some(io::Error::other("a worker's thread panicked")) };
     let _entered = core.enter();
     let mut stretch = Stretch::default();
     let mut spinning = Spinning::of(core);
+    let mut cancellations = 0;
     // Acquire: what was done before the stop is seen.
     while !shared.is_stopping.load(Ordering::Acquire) {
+        let told = shared.cancellations.load(Ordering::Acquire);
+        if std::mem::replace(&mut cancellations, told) != told {
+            core.executor.request_cancel_all();
+        }
         let busy = core.run_ready(&mut stretch);
+        if told > 0 {
+            is_drained.store(core.executor.is_empty(), Ordering::Release);
+        }
         spinning.ran(&stretch);
         debug_assert!(busy != Busy::Main, "there is one main, on worker 0");
         stretch = Stretch::default();

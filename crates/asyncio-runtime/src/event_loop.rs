@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use asyncio_base::LoopClosed;
 use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
-use asyncio_executor::{Spawner, TaskOptions};
+use asyncio_executor::Spawner;
 use asyncio_reactor::Reactor;
 use asyncio_tasks::Task;
 use asyncio_timers::Timers;
@@ -90,12 +90,17 @@ impl EventLoop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.shared.spawner.spawn(TaskOptions::here(), future).map(Task::from)
+        asyncio_tasks::spawn_with(&self.shared.spawner, future)
     }
 
     /// Returns the number of the worker whose loop this is, counted from 0: that of the thread that runs main.
     pub fn worker(&self) -> usize {
         self.shared.worker
+    }
+
+    /// Returns what makes a waiting loop look at what there is.
+    pub(crate) fn waker(&self) -> Waker {
+        self.shared.unpark.clone()
     }
 
     /// Makes a waiting loop look at what there is.
@@ -115,6 +120,11 @@ impl EventLoop {
 
     pub(crate) fn set_closed(&self) {
         self.shared.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Says whether no loop runs on this thread, nor is it at its end.
+    pub(crate) fn can_be_entered() -> bool {
+        RUNNING.try_with(|running| running.borrow().is_none()).unwrap_or(false)
     }
 
     /// Makes this the loop that runs on this thread.

@@ -28,6 +28,7 @@ mod event_loop;
 
 mod core;
 mod crew;
+mod drain;
 
 #[cfg_attr(any(target_os = "linux", target_os = "android", target_os = "freebsd"), path = "affinity/unix.rs")]
 #[cfg_attr(

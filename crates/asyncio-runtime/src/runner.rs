@@ -9,16 +9,19 @@ use std::time::{Duration, Instant};
 
 use asyncio_base::budget;
 use asyncio_executor::Executor;
+use asyncio_tasks::RootScope;
 
 use crate::affinity::Pinned;
 use crate::builder::Builder;
-use crate::core::{Busy, Core, Spinning, Stretch};
+use crate::core::{Busy, Core, Spinning, Stretch, run_stretch};
 use crate::crew::Crew;
+use crate::drain::drain;
 use crate::event_loop::EventLoop;
 
 /// Runs a future to its end on a new loop, and closes the loop.
 ///
-/// asyncio's `run`. The future may borrow from the caller and need not be `Send`. When it is done every task that is left is dropped.
+/// asyncio's `run`. The future may borrow from the caller and need not be `Send`. When it is done every task that is left is cancelled, and its
+/// clean-up is waited for, at most for the [grace period](Builder::cleanup_grace); what would not die is named, and dropped.
 ///
 /// # Panics
 ///
@@ -92,7 +95,8 @@ impl Runner {
 
     /// Runs a future to its end. Tasks that are left stay on the loop, for the next run; other workers go on with theirs meanwhile.
     ///
-    /// The future is polled in place, in its turn among the tasks, and is dropped before this returns, also when it panics.
+    /// The future is polled in place, in its turn among the tasks, and is dropped before this returns, also when it panics. It is a scope: the
+    /// clean-up that is registered in it has ended when this returns.
     ///
     /// # Panics
     ///
@@ -104,7 +108,7 @@ impl Runner {
         let core = &self.core;
         let _entered = core.enter();
         let _away = StepAway(core);
-        let mut future = pin!(future);
+        let mut main = pin!(RootScope::new(future));
         let waker = core.executor.main_waker();
         let mut cx = Context::from_waker(&waker);
         waker.wake_by_ref();
@@ -114,8 +118,9 @@ impl Runner {
             let busy = core.run_ready(&mut stretch);
             if busy == Busy::Main {
                 let units = core.executor.budget();
-                if let Poll::Ready(output) = budget::with_budget(units, || future.as_mut().poll(&mut cx)) {
-                    return output;
+                if let Poll::Ready(output) = budget::with_budget(units, || main.as_mut().poll(&mut cx)) {
+                    // OK because nobody has a handle to cancel it.
+                    return output.expect("nothing cancels main");
                 }
                 continue;
             }
@@ -197,14 +202,19 @@ impl Runner {
         self.core.timers.next_deadline()
     }
 
-    /// Closes the loop: every future that is left is dropped, in place, on this thread. Whatever outlives the loop says
-    /// `LoopClosed` from now on.
+    /// Closes the loop. Every task that is left is cancelled, and its clean-up is waited for, at most for the
+    /// [grace period](Builder::cleanup_grace); what would not die is named, and dropped in place, on its thread. Whatever outlives the
+    /// loop says `LoopClosed` from now on.
+    ///
+    /// Inside of another loop there is no waiting: the tasks are dropped, and their clean-up goes on there.
     ///
     /// Other workers end their present poll first; for one whose poll does not end, this waits, and says so.
     pub fn close(&mut self) {
         if self.core.event_loop.is_closed() {
             return;
         }
+        drain(&self.core, &self.crew, self.executor.as_ref());
+        self.core.cleanup.end();
         self.core.event_loop.set_closed();
         // The steps are numbered in `crew.rs`.
         self.crew.stop();
@@ -218,15 +228,6 @@ impl Runner {
         self.core.close_drivers();
         self.crew.join();
     }
-}
-
-/// Polls what is ready for one stretch; says whether anything was.
-fn run_stretch(core: &Core) -> bool {
-    let was_ready = core.executor.is_ready();
-    let mut stretch = Stretch::default();
-    // An entry of a main future is left from an earlier run, whose future is gone.
-    while core.run_ready(&mut stretch) == Busy::Main {}
-    was_ready
 }
 
 /// Lets other workers have what is ready here, when this one is left.

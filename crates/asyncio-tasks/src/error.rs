@@ -1,4 +1,4 @@
-//! [`TaskError`]: why a task has no output.
+//! Why there is no output: [`TaskError`], [`Cancelled`].
 
 use std::any::Any;
 use std::{error, fmt, io};
@@ -14,14 +14,14 @@ pub struct TaskError {
 }
 
 enum Kind {
-    Cancelled,
+    Cancelled(Cancelled),
     /// In a mutex because a payload need not be `Sync`, and an error is.
     Panicked(Mutex<Payload>),
 }
 
 impl TaskError {
-    pub(crate) fn cancelled() -> Self {
-        Self { kind: Kind::Cancelled }
+    pub(crate) fn cancelled(reason: Option<&str>) -> Self {
+        Self { kind: Kind::Cancelled(Cancelled::because(reason)) }
     }
 
     pub(crate) fn panicked(payload: Payload) -> Self {
@@ -30,12 +30,20 @@ impl TaskError {
 
     /// Says whether the task was ended before it had an output.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.kind, Kind::Cancelled)
+        matches!(self.kind, Kind::Cancelled(_))
     }
 
     /// Says whether the task panicked.
     pub fn is_panic(&self) -> bool {
         matches!(self.kind, Kind::Panicked(_))
+    }
+
+    /// Returns why the task was cancelled, if somebody said so with [`cancel_because`](crate::Task::cancel_because).
+    pub fn reason(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Cancelled(cancelled) => cancelled.reason(),
+            Kind::Panicked(_) => None,
+        }
     }
 
     /// Returns what the panic carried, for [`resume_unwind`](std::panic::resume_unwind).
@@ -47,7 +55,7 @@ impl TaskError {
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.kind {
             Kind::Panicked(payload) => payload.into_inner(),
-            Kind::Cancelled => panic!("the task was cancelled, it did not panic; ask `is_panic` first"),
+            Kind::Cancelled(_) => panic!("the task was cancelled, it did not panic; ask `is_panic` first"),
         }
     }
 }
@@ -55,7 +63,10 @@ impl TaskError {
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Cancelled => f.write_str("the task was cancelled"),
+            Kind::Cancelled(Cancelled { reason: None }) => f.write_str("the task was cancelled"),
+            Kind::Cancelled(Cancelled { reason: Some(reason) }) => {
+                write!(f, "the task was cancelled: {reason}")
+            }
             Kind::Panicked(payload) => write!(f, "the task panicked: {}", message(&**payload.lock())),
         }
     }
@@ -71,6 +82,40 @@ impl error::Error for TaskError {}
 
 impl From<TaskError> for io::Error {
     fn from(error: TaskError) -> Self {
+        Self::other(error)
+    }
+}
+
+/// A scope was cancelled before it had a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    reason: Option<Box<str>>,
+}
+
+impl Cancelled {
+    pub(crate) fn because(reason: Option<&str>) -> Self {
+        Self { reason: reason.map(Into::into) }
+    }
+
+    /// Returns why, if somebody said so.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Some(reason) => write!(f, "the scope was cancelled: {reason}"),
+            None => f.write_str("the scope was cancelled"),
+        }
+    }
+}
+
+impl error::Error for Cancelled {}
+
+impl From<Cancelled> for io::Error {
+    fn from(error: Cancelled) -> Self {
         Self::other(error)
     }
 }

@@ -26,7 +26,9 @@
 //!
 //! [`LocalExecutor`]: asyncio_executor::LocalExecutor
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+mod scope;
 
 mod spawn;
 mod task;
@@ -34,15 +36,35 @@ mod task;
 mod error;
 mod info;
 
+mod cleanup;
+mod guard;
+
+mod branch;
+mod cancel_scope;
+mod join;
+mod node;
+mod root_scope;
+mod shield;
 mod timeout;
 mod yield_now;
 
 #[doc(inline)]
 pub use asyncio_executor::{Runnable, Spawn, SpawnPinnedError, TaskId};
 
-pub use error::TaskError;
+pub use cancel_scope::{CancelHandle, CancelScope, Timeout, cancel_scope, timeout_scope};
+pub use cleanup::{Cleanup, CleanupGuard, DEFAULT_GRACE};
+pub use error::{Cancelled, TaskError};
+pub use guard::{AsyncClose, Finish, Guard, LocalGuard, defer, defer_local, guard, guard_local, with};
 pub use info::{TaskInfo, current_task};
-pub use spawn::{Builder, spawn, spawn_local, spawn_on, spawn_pinned};
+pub use root_scope::RootScope;
+pub use shield::{Shield, shield};
+pub use spawn::{Builder, spawn, spawn_local, spawn_on, spawn_pinned, spawn_with};
 pub use task::Task;
-pub use timeout::{Timeout, timeout, timeout_at};
+pub use timeout::{WithTimeout, move_on_after, timeout, timeout_at};
 pub use yield_now::{YieldNow, yield_now};
+
+/// What the macros stand for.
+#[doc(hidden)]
+pub mod _macros {
+    pub use crate::join::{Join, Race, TryJoin};
+}

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 
+use asyncio_base::LoopClosed;
 use asyncio_base::shim::Arc;
-use asyncio_executor::{Spawn, SpawnPinnedError, TaskOptions};
+use asyncio_executor::{Spawn, SpawnPinnedError, Spawner, TaskOptions};
 
+use crate::scope::Root;
 use crate::task::Task;
 
 /// Starts a task on any worker of this runtime.
@@ -108,7 +110,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Task::from(asyncio_executor::spawn_on(home, TaskOptions::here(), future))
+    Task::new(asyncio_executor::spawn_on(home, TaskOptions::here(), Root::new(future)))
 }
 
 /// Starts a task with a name.
@@ -157,8 +159,8 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        match asyncio_executor::spawn(self.options, future) {
-            Ok(handle) => Task::from(handle),
+        match asyncio_executor::spawn(self.options, Root::new(future)) {
+            Ok(handle) => Task::new(handle),
             Err(_) => no_loop(),
         }
     }
@@ -175,8 +177,8 @@ impl Builder {
         F: Future + 'static,
         F::Output: 'static,
     {
-        match asyncio_executor::spawn_local(self.options, future) {
-            Ok(handle) => Task::from(handle),
+        match asyncio_executor::spawn_local(self.options, Root::new(future)) {
+            Ok(handle) => Task::new(handle),
             Err(_) => no_loop(),
         }
     }
@@ -192,8 +194,22 @@ impl Builder {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        asyncio_executor::spawn_pinned(worker, self.options, make).map(Task::from)
+        asyncio_executor::spawn_pinned(worker, self.options, || Root::new(make())).map(Task::new)
     }
+}
+
+/// Starts a task on the executor that `spawner` is of, from any thread.
+///
+/// # Errors
+///
+/// Fails with [`LoopClosed`] where that is closed; the future is dropped here.
+#[track_caller]
+pub fn spawn_with<F>(spawner: &Spawner, future: F) -> Result<Task<F::Output>, LoopClosed>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    spawner.spawn(TaskOptions::here(), Root::new(future)).map(Task::new)
 }
 
 #[track_caller]

@@ -10,6 +10,7 @@ use asyncio_base::wait_point;
 use asyncio_executor::{Handle, TaskId};
 
 use crate::error::TaskError;
+use crate::scope::Attached;
 
 /// The handle to a task, and a future of its result.
 ///
@@ -37,18 +38,16 @@ use crate::error::TaskError;
 /// ```
 #[must_use = "dropping a task's handle detaches it; say so with `detach`, or await it"]
 pub struct Task<T> {
-    handle: Handle<T>,
-}
-
-/// For those who spawn on an executor of their own.
-impl<T> From<Handle<T>> for Task<T> {
-    #[inline]
-    fn from(handle: Handle<T>) -> Self {
-        Self { handle }
-    }
+    /// `None` is the output of a task that was cancelled.
+    handle: Handle<Option<T>>,
 }
 
 impl<T> Task<T> {
+    #[inline]
+    pub(crate) fn new(handle: Handle<Option<T>>) -> Self {
+        Self { handle }
+    }
+
     /// Returns the id of the task, unique in the process.
     pub fn id(&self) -> TaskId {
         self.handle.id()
@@ -57,6 +56,43 @@ impl<T> Task<T> {
     /// Says whether the task has ended, in whichever way.
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
+    }
+
+    /// Says whether the task has ended without an output because it was cancelled, or because its loop was closed.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_finished() && self.handle.header().was_cancelled()
+    }
+
+    /// Cancels the task: its root scope, and with it all that is in it. Says whether that is news to it: one that has ended, or was cancelled before,
+    /// gives `false`.
+    ///
+    /// This does not wait. A task that was never polled ends unpolled; any other is polled once more, so an operation that has been completed is
+    /// not lost, and one that comes to its end in that poll keeps its output. Then its future is dropped where it waits, and its clean-up runs;
+    /// after that it has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+    /// # let _entered = executor.enter();
+    /// let task = asyncio_tasks::spawn_local(std::future::pending::<()>());
+    /// executor.run_round();
+    /// assert!(task.cancel());
+    /// assert!(!task.cancel(), "it knows");
+    /// executor.run_round();
+    /// assert!(task.is_cancelled());
+    /// ```
+    pub fn cancel(&self) -> bool {
+        self.handle.request_cancel()
+    }
+
+    /// Cancels the task, and says why: [`TaskError::reason`] gives it to whoever awaits. The first reason stays.
+    pub fn cancel_because(&self, reason: &str) -> bool {
+        let header = self.handle.header();
+        if !self.is_finished() && !header.is_cancel_requested() {
+            Attached::attach(header).set_reason(reason);
+        }
+        self.cancel()
     }
 
     /// Lets the task go on by itself, as dropping the handle does.
@@ -70,8 +106,11 @@ impl<T> Future for Task<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // The handle goes on with the panic of its task; here that becomes an error again.
         match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.handle).poll(cx))) {
-            Ok(Poll::Ready(Some(output))) => Poll::Ready(Ok(output)),
-            Ok(Poll::Ready(None)) => Poll::Ready(Err(TaskError::cancelled())),
+            Ok(Poll::Ready(Some(Some(output)))) => Poll::Ready(Ok(output)),
+            Ok(Poll::Ready(Some(None) | None)) => {
+                let reason = Attached::of(self.handle.header()).and_then(Attached::reason);
+                Poll::Ready(Err(TaskError::cancelled(reason)))
+            }
             Ok(Poll::Pending) => {
                 wait_point::here("task");
                 Poll::Pending

@@ -1,18 +1,21 @@
 //! [`timeout`]: a future, or [`TimedOut`].
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use asyncio_base::budget;
 use asyncio_timers::{Sleep, TimedOut, sleep, sleep_until};
 use pin_project_lite::pin_project;
 
+use crate::scope::{Kind, Scope};
+
 /// Gives a future `duration` to end, counted from the first time that it has to wait.
 ///
 /// asyncio's `timeout` and `wait_for`. A value that is ready at the deadline wins. A future that is ready at once never reads the clock. When
-/// the time is over the future is dropped before this returns.
+/// the time is over the future is polled once more and then dropped, and what it left to be cleaned up has ended before this returns.
 ///
 /// # Errors
 ///
@@ -35,8 +38,8 @@ use pin_project_lite::pin_project;
 /// });
 /// ```
 #[inline]
-pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout { future: Some(future), limit: Limit::After(duration) }
+pub fn timeout<F: Future>(duration: Duration, future: F) -> WithTimeout<F> {
+    WithTimeout { scope: Scope::new(future, Limit::After(duration)) }
 }
 
 /// Gives a future until `deadline`; otherwise as [`timeout`].
@@ -49,31 +52,42 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 ///
 /// As safe as the future that it holds: dropping it drops that.
 #[inline]
-pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
-    Timeout { future: Some(future), limit: Limit::At(deadline) }
+pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> WithTimeout<F> {
+    WithTimeout { scope: Scope::new(future, Limit::At(deadline)) }
+}
+
+/// Gives a future `duration` to end, and goes on without it when that is over: Trio's `move_on_after`. Otherwise as [`timeout`].
+///
+/// # Cancel safety
+///
+/// As safe as the future that it holds: dropping it drops that.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_tasks::move_on_after;
+/// use std::time::Duration;
+///
+/// asyncio_executor::block_on(async {
+///     assert_eq!(move_on_after(Duration::from_secs(60), async { 1 }).await, Some(1));
+///     assert_eq!(move_on_after(Duration::ZERO, std::future::pending::<u32>()).await, None);
+/// });
+/// ```
+#[inline]
+pub async fn move_on_after<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
+    timeout(duration, future).await.ok()
 }
 
 pin_project! {
     /// Made by [`timeout`] and [`timeout_at`].
-    #[derive(Debug)]
     #[must_use = "a timeout does nothing unless it is awaited"]
-    pub struct Timeout<F> {
-        // `None` once it has ended; then it is dropped.
+    pub struct WithTimeout<F: Future> {
         #[pin]
-        future: Option<F>,
-        limit: Limit,
+        scope: Scope<F, Limit>,
     }
 }
 
-#[derive(Debug)]
-enum Limit {
-    /// Not started: the future has not waited yet.
-    After(Duration),
-    At(Instant),
-    Running(Sleep),
-}
-
-impl<F: Future> Future for Timeout<F> {
+impl<F: Future> Future for WithTimeout<F> {
     type Output = Result<F::Output, TimedOut>;
 
     /// # Panics
@@ -81,31 +95,51 @@ impl<F: Future> Future for Timeout<F> {
     /// Panics if it is polled after it was ready.
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let future = this.future.as_mut().as_pin_mut().expect("a timeout was polled after it was ready");
-        if let Poll::Ready(output) = future.poll(cx) {
-            this.future.set(None);
-            return Poll::Ready(Ok(output));
-        }
-        match this.limit.poll_over(cx) {
-            Poll::Ready(()) => {
-                this.future.set(None);
-                Poll::Ready(Err(TimedOut::default()))
-            }
-            Poll::Pending => Poll::Pending,
-        }
+        let outcome = ready!(self.project().scope.poll(cx));
+        Poll::Ready(outcome.into_value().ok_or_else(TimedOut::default))
     }
 }
 
+impl<F: Future> fmt::Debug for WithTimeout<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithTimeout").finish_non_exhaustive()
+    }
+}
+
+/// The deadline of a scope.
+enum Limit {
+    /// Not started: the body has not waited yet.
+    After(Duration),
+    At(Instant),
+    Running(Sleep),
+    Over,
+}
+
 impl Limit {
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            *self = match self {
-                // Without the budget, which the future may just have spent: else one that is always ready would never time out.
-                Self::Running(sleep) => return budget::unlimited(|| Pin::new(sleep).poll(cx)),
-                Self::After(duration) => Self::Running(sleep(*duration)),
-                Self::At(deadline) => Self::Running(sleep_until(*deadline)),
-            };
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let Self::Running(sleep) = self else { return matches!(self, Self::Over) };
+        // Without the budget, which the body may just have spent: else one that is always ready would never time out.
+        let poll: Poll<()> = budget::unlimited(|| Pin::new(sleep).poll(cx));
+        if poll.is_ready() {
+            *self = Self::Over;
         }
+        poll.is_ready()
+    }
+}
+
+impl Kind for Limit {
+    #[inline]
+    fn is_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_over(cx)
+    }
+
+    #[inline]
+    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::After(duration) => *self = Self::Running(sleep(*duration)),
+            Self::At(deadline) => *self = Self::Running(sleep_until(*deadline)),
+            Self::Running(_) | Self::Over => {}
+        }
+        self.is_over(cx)
     }
 }

@@ -47,8 +47,10 @@ pub use asyncio_runtime::{Builder as RunnerBuilder, EventLoop, NoEventLoop, Runn
 
 #[doc(inline)]
 pub use asyncio_tasks::{
-    SpawnPinnedError, Task, TaskError, TaskId, TaskInfo, Timeout, YieldNow, current_task, spawn, spawn_local,
-    spawn_pinned, timeout, timeout_at, yield_now,
+    AsyncClose, CancelHandle, CancelScope, Cancelled, DEFAULT_GRACE, Finish, Guard, LocalGuard, Shield,
+    SpawnPinnedError, Task, TaskError, TaskId, TaskInfo, Timeout, WithTimeout, YieldNow, cancel_scope,
+    current_task, defer, defer_local, guard, guard_local, join, move_on_after, race, shield, spawn,
+    spawn_local, spawn_pinned, timeout, timeout_at, timeout_scope, try_join, with, yield_now,
 };
 #[doc(inline)]
 pub use asyncio_timers::{Interval, MissedTick, Sleep, TimedOut, interval, sleep, sleep_until};
@@ -63,7 +65,9 @@ pub use asyncio_macros::{main, test};
 /// Tasks: names, and executors of others.
 pub mod task {
     #[doc(inline)]
-    pub use asyncio_tasks::{Builder, Runnable, Spawn, spawn_on};
+    pub use asyncio_tasks::{
+        Builder, Cleanup, CleanupGuard, RootScope, Runnable, Spawn, spawn_on, spawn_with,
+    };
 }
 
 #[cfg(feature = "net")]

@@ -43,6 +43,10 @@ impl<T> LocalHandle<T> {
         self.task.core().join.has_ended()
     }
 
+    pub(crate) fn wake_task(&self) {
+        self.task.wake_by_ref();
+    }
+
     /// The task has ended.
     fn take_output(&mut self) -> Outcome<T> {
         let mut output: Outcome<T> = None;

@@ -143,6 +143,13 @@ impl LocalTask {
         &self.core().header
     }
 
+    /// Asks the task to end.
+    pub(crate) fn request_cancel(&self) {
+        if self.header().request_cancel() {
+            self.wake_by_ref();
+        }
+    }
+
     /// Makes the task ready, if it is not yet.
     #[inline]
     fn wake(self) {

@@ -85,6 +85,11 @@ impl Idle {
         self.asleep.iter().any(|word| word.load(Ordering::SeqCst) != 0)
     }
 
+    pub(super) fn is_asleep(&self, worker: usize) -> bool {
+        let (word, bit) = self.bit(worker);
+        word.load(Ordering::SeqCst) & bit != 0
+    }
+
     /// Chooses one that sleeps, other than `besides`, and makes it a searcher (I5), if nobody searches.
     pub(super) fn summon(&self, mut besides: usize, is_work_there: impl Fn() -> bool) -> Option<usize> {
         while self.is_somebody_asleep() {

@@ -188,6 +188,16 @@ impl Executor {
         self.shared().is_closed()
     }
 
+    /// Asks every task that there is to end, as [`Handle::request_cancel`] does for one; not those that are spawned afterwards, nor local tasks.
+    pub fn request_cancel_all(&self) {
+        self.shared().request_cancel_all();
+    }
+
+    /// Says whether no task is left, besides local ones: none waits or is queued, and every worker but `besides`, which asks, sleeps.
+    pub fn is_quiet(&self, besides: usize) -> bool {
+        self.shared().is_quiet(besides)
+    }
+
     /// Drops every future that is left, here, and takes no more. What a worker has in hand at that moment it drops itself: one that is being
     /// polled at the end of that poll, and another one when it comes to it.
     ///
@@ -278,7 +288,7 @@ where
     spawner.spawn_made(options, make).map_err(|_| SpawnPinnedError::Closed)
 }
 
-/// A place among the tasks that wait, given up when it is dropped.
+/// A place among the tasks that wait.
 pub(crate) struct Registration {
     seat: Arc<Seat<Runnable>>,
     key: usize,
@@ -293,10 +303,14 @@ impl Registration {
         let key = seat.register(waker)?;
         Some(Self { seat, key })
     }
-}
 
-impl Drop for Registration {
-    fn drop(&mut self) {
+    /// Wakes the task; somebody else's in its place, if it has ended: that does no harm.
+    pub(crate) fn wake(&self) {
+        self.seat.wake(self.key);
+    }
+
+    /// Gives the place up. Once.
+    pub(crate) fn end(&self) {
         self.seat.unregister(self.key);
     }
 }

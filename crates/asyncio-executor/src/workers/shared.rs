@@ -17,7 +17,7 @@ use std::ptr;
 use std::task::Waker;
 
 use asyncio_base::per_thread;
-use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering, Weak, seq_cst, thread};
+use asyncio_base::shim::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, Weak, seq_cst, thread};
 use concurrent_queue::ConcurrentQueue;
 use slab::Slab;
 
@@ -43,6 +43,8 @@ pub(crate) struct Seat<T: Raw> {
     hot: Hot<T>,
     /// Whether the executor is closed, for tasks: they have no way to the rest.
     is_closed: AtomicBool,
+    /// How often all tasks were asked to end.
+    generation: AtomicU32,
     /// The tasks that waited here first, and have not ended.
     waiting: Mutex<Waiting>,
     occupant: Mutex<Occupant<T>>,
@@ -147,6 +149,28 @@ impl<T: Raw> Shared<T> {
         self.idle.is_closed()
     }
 
+    /// Asks all tasks that there are to end, and wakes those that wait.
+    pub(super) fn request_cancel_all(&self) {
+        for seat in &self.seats {
+            // SeqCst: a task that begins to wait registers and then reads this; this is written before those that wait are looked for.
+            seat.generation.fetch_add(1, Ordering::SeqCst);
+        }
+        for seat in &self.seats {
+            let wakers: Vec<Waker> =
+                seat.waiting.lock().wakers.iter().map(|(_, waker)| waker.clone()).collect();
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Says whether no task is left: none is queued, every worker but `besides` sleeps or is not there, and none waits.
+    pub(super) fn is_quiet(&self, besides: usize) -> bool {
+        let is_anything_queued = self.has_work() || self.seats.iter().any(|seat| !seat.hot.is_empty());
+        let mut others = self.seats.iter().filter(|seat| seat.index != besides);
+        !is_anything_queued
+            && others.all(|seat| self.idle.is_asleep(seat.index) || seat.occupied().is_none())
+            && self.seats.iter().all(|seat| seat.waiting.lock().wakers.is_empty())
+    }
+
     /// Closes (S2). Every task that is not being polled right now is gone afterwards; those that are go at the end of their poll.
     pub(crate) fn close(&self) {
         self.idle.close();
@@ -206,6 +230,7 @@ impl<T: Raw> Seat<T> {
             stealer,
             hot: Hot::new(),
             is_closed: AtomicBool::new(false),
+            generation: AtomicU32::new(0),
             waiting: Mutex::default(),
             occupant: Mutex::new(Occupant::Nobody(own)),
         }
@@ -230,6 +255,11 @@ impl<T: Raw> Seat<T> {
         self.is_closed.load(Ordering::Acquire)
     }
 
+    #[inline]
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
     /// Takes a task in that waits, and returns its key; `None` if the executor is closed.
     pub(super) fn register(&self, waker: &Waker) -> Option<usize> {
         let mut waiting = self.waiting.lock();
@@ -240,6 +270,13 @@ impl<T: Raw> Seat<T> {
         // Not there if the executor was closed meanwhile.
         let waker = self.waiting.lock().wakers.try_remove(key);
         drop(waker);
+    }
+
+    pub(super) fn wake(&self, key: usize) {
+        let waker = self.waiting.lock().wakers.get(key).cloned();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn close_registry(&self) -> Slab<Waker> {

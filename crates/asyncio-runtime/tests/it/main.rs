@@ -5,6 +5,7 @@
 
 mod bounds;
 mod closing;
+mod drain;
 mod fairness;
 mod guest;
 mod idle;

@@ -2,5 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod cancel;
+mod combinators;
+mod foreign;
+mod guard;
+mod support;
 mod task;
 mod timeout;

@@ -1,16 +1,27 @@
 //! Timeouts: who wins, when the clock starts, and what is dropped.
 
-use asyncio_tasks::{Timeout, timeout, timeout_at, yield_now};
+use asyncio_tasks::{WithTimeout, timeout, timeout_at, yield_now};
 use asyncio_timers::{Clock, DEFAULT_TICK, ManualClock, Timers};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::future::{Future, pending, poll_fn, ready};
 use std::marker::PhantomPinned;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-assert_impl_all!(Timeout<std::future::Ready<u8>>: Send, Unpin);
-assert_not_impl_any!(Timeout<PhantomPinned>: Unpin);
+assert_impl_all!(WithTimeout<std::future::Ready<u8>>: Send, Unpin);
+assert_not_impl_any!(WithTimeout<Pinned>: Unpin);
+
+struct Pinned(PhantomPinned);
+
+impl Future for Pinned {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let _ = &self.0;
+        Poll::Ready(())
+    }
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 

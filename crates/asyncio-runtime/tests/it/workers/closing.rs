@@ -13,6 +13,32 @@ use asyncio_timers::sleep;
 
 use super::runner;
 
+/// A runner whose closing does not wait for tasks that would not end.
+fn hurried(workers: usize) -> Runner {
+    Runner::builder().workers(workers).cleanup_grace(Duration::ZERO).build().unwrap()
+}
+
+/// Tasks of the executor alone: they do not know what it is to be cancelled, and so are left for the steps of closing.
+mod stubborn {
+    use asyncio_executor::TaskOptions;
+    use std::future::Future;
+
+    pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+        asyncio_executor::spawn(TaskOptions::here(), future).unwrap().detach();
+    }
+
+    pub(super) fn spawn_local(future: impl Future<Output = ()> + 'static) {
+        asyncio_executor::spawn_local(TaskOptions::here(), future).unwrap().detach();
+    }
+
+    pub(super) fn spawn_pinned<F>(worker: usize, make: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        asyncio_executor::spawn_pinned(worker, TaskOptions::here(), make).unwrap().detach();
+    }
+}
+
 /// What was dropped, on which thread, and whether timers stood.
 type Notes = Arc<Mutex<Vec<(&'static str, ThreadId, bool)>>>;
 
@@ -36,21 +62,19 @@ impl Drop for Witness {
 fn closing_drops_each_future_where_it_belongs_while_timers_stand() {
     let notes = Notes::default();
     let witness = |name| Witness { name, notes: notes.clone() };
-    let mut runner = runner(2);
+    let mut runner = hurried(2);
     let main = thread::current().id();
     let other = runner.run(async {
         let (anywhere, here, there) = (witness("anywhere"), witness("here"), witness("there"));
-        spawn(async move {
+        stubborn::spawn(async move {
             let _witness = anywhere;
             pending::<()>().await;
-        })
-        .detach();
-        spawn_local(async move {
+        });
+        stubborn::spawn_local(async move {
             let _witness = here;
             pending::<()>().await;
-        })
-        .detach();
-        let began = spawn_pinned(1, move || {
+        });
+        stubborn::spawn_pinned(1, move || {
             let there = there;
             let mut told = false;
             poll_fn(move |_| {
@@ -58,7 +82,6 @@ fn closing_drops_each_future_where_it_belongs_while_timers_stand() {
                 if std::mem::replace(&mut told, true) { Poll::Ready(()) } else { Poll::<()>::Pending }
             })
         });
-        began.unwrap().detach();
         spawn_pinned(1, || async { thread::current().id() }).unwrap().await.unwrap()
     });
     runner.close();
@@ -84,14 +107,13 @@ fn a_drop_at_closing_may_use_its_loop() {
     }
     for workers in [1, 2] {
         let count = Arc::new(AtomicUsize::new(0));
-        let mut runner = runner(workers);
+        let mut runner = hurried(workers);
         runner.run(async {
             let (one, two) = (Spawns(count.clone()), Spawns(count.clone()));
-            spawn(async move {
+            stubborn::spawn(async move {
                 let _both = (one, two);
                 pending::<()>().await;
-            })
-            .detach();
+            });
             yield_now().await;
         });
         runner.close();
@@ -108,7 +130,7 @@ fn closing_waits_for_the_polls_that_are_going_on() {
             self.1.fetch_or(!self.0.load(Ordering::SeqCst), Ordering::SeqCst);
         }
     }
-    let mut runner = runner(3);
+    let mut runner = hurried(3);
     let main = runner.event_loop();
     let (has_ended, saw_gone) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let bystander = || Gone(has_ended.clone(), saw_gone.clone());
@@ -118,9 +140,9 @@ fn closing_waits_for_the_polls_that_are_going_on() {
             let _gone: Gone = gone;
             pending::<()>().await;
         };
-        spawn(waits(anywhere)).detach();
-        spawn_local(waits(here)).detach();
-        spawn_pinned(2, move || waits(there)).unwrap().detach();
+        stubborn::spawn(waits(anywhere));
+        stubborn::spawn_local(waits(here));
+        stubborn::spawn_pinned(2, move || waits(there));
         let (told, hears) = mpsc::channel();
         let has_ended = has_ended.clone();
         let busy = spawn_pinned(1, move || async move {
@@ -184,7 +206,7 @@ fn a_drop_that_spawns_and_panics_while_closing_holds_nothing_up() {
         }
     }
     let gone = Arc::new(AtomicUsize::new(0));
-    let mut runner = runner(2);
+    let mut runner = hurried(2);
     runner.run(async {
         for index in 0..2 {
             let busy = Busy(gone.clone());

@@ -1,0 +1,100 @@
+//! [`drain`]: the end of a runtime, before anything is closed: every task is cancelled, and its clean-up is waited for.
+//!
+//! - D1: every task that there is is asked to end, on all workers: those that were never polled end unpolled.
+//! - D2: the loop goes on until no task and no clean-up is left. What clean-up starts meanwhile is not cancelled by that, since it may be
+//!   needed; at half of the time it is.
+//! - D3: this takes no longer than the grace period, by the system's clock, whatever clock the loop has: it always ends. What is left then is
+//!   named, and dropped by the steps that follow (`crew.rs`).
+
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use asyncio_base::report;
+use asyncio_executor::Executor;
+
+use crate::core::{Busy, Core, run_stretch};
+use crate::crew::Crew;
+use crate::event_loop::EventLoop;
+
+/// Where there are several workers, the state of the others is looked at so often.
+const LOOK: Duration = Duration::from_millis(1);
+/// So many of the tasks that are left are named.
+const NAMED_MAX: usize = 10;
+
+pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
+    // Inside of another loop, or at the end of its thread, this one cannot run: what is left is dropped.
+    if !EventLoop::can_be_entered() || crew.failure().is_some() {
+        return;
+    }
+    let _entered = core.enter();
+    let cancel_all = || {
+        core.executor.request_cancel_all();
+        if let Some(executor) = executor {
+            executor.request_cancel_all();
+        }
+        crew.request_cancel_all();
+    };
+    let waker = core.event_loop.waker();
+    let is_over = || {
+        let has_jobs = core.cleanup.poll_idle(&mut Context::from_waker(&waker)).is_pending();
+        // The state of others first: they may hand something to us, and not the other way round.
+        let are_others_over = crew.is_drained() && executor.is_none_or(|executor| executor.is_quiet(0));
+        are_others_over && !has_jobs && core.executor.is_empty()
+    };
+    let grace = core.cleanup.grace();
+    let start = Instant::now();
+    let mut is_second = false;
+    cancel_all();
+    loop {
+        run_stretch(core);
+        if is_over() {
+            return;
+        }
+        let elapsed = start.elapsed();
+        if elapsed >= grace {
+            return name_what_is_left(core, grace);
+        }
+        if !is_second && elapsed >= grace / 2 {
+            is_second = true;
+            cancel_all();
+        }
+        let until = if is_second { grace } else { grace / 2 };
+        let limit = until.saturating_sub(elapsed).min(if executor.is_some() { LOOK } else { Duration::MAX });
+        let busy = if core.executor.is_ready() { Busy::Ready } else { Busy::Idle };
+        if let Err(error) = core.look_at_events(busy, Some(limit)) {
+            report::report(
+                "runtime",
+                format_args!(
+                    "the clean-up of the last tasks cannot go on, since the loop cannot wait any more: {error}"
+                ),
+            );
+            return;
+        }
+    }
+}
+
+#[cold]
+fn name_what_is_left(core: &Core, grace: Duration) {
+    let jobs = core.cleanup.jobs();
+    let mut count = 0;
+    core.executor.for_each_task(|task| {
+        count += 1;
+        if count > NAMED_MAX {
+            return;
+        }
+        let (id, place, name) = (task.id(), task.spawned_at(), task.name().unwrap_or("unnamed"));
+        report::report(
+            "runtime",
+            format_args!(
+                "task {id} ({name}, {place}) has not ended {grace:?} after its cancellation: it is dropped"
+            ),
+        );
+    });
+    report::report(
+        "runtime",
+        format_args!(
+            "the loop is closed though tasks have not ended {grace:?} after their cancellation: {count} of its own thread, {jobs} of them clean-up, or such as other \
+             workers have"
+        ),
+    );
+}

@@ -1,0 +1,209 @@
+//! [`Branch`]: one of several futures that are awaited together, each a scope of its own.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use asyncio_base::panic::{Payload, discard};
+use pin_project_lite::pin_project;
+
+use crate::scope::{Kind, Outcome, Scope};
+
+/// Which values of a branch make the others superfluous.
+pub(crate) trait Policy<T> {
+    fn is_decisive(value: &T) -> bool;
+}
+
+/// None: all are wanted.
+pub(crate) enum All {}
+/// Each: the first one is wanted.
+pub(crate) enum First {}
+/// An error.
+pub(crate) enum AllOk {}
+
+impl<T> Policy<T> for All {
+    fn is_decisive(_: &T) -> bool {
+        false
+    }
+}
+
+impl<T> Policy<T> for First {
+    fn is_decisive(_: &T) -> bool {
+        true
+    }
+}
+
+impl<T, E> Policy<Result<T, E>> for AllOk {
+    fn is_decisive(value: &Result<T, E>) -> bool {
+        value.is_err()
+    }
+}
+
+pin_project! {
+    pub(crate) struct Branch<F: Future, P> {
+        #[pin]
+        scope: Scope<F, OneOf>,
+        end: End<F::Output>,
+        policy: PhantomData<P>,
+    }
+}
+
+enum End<T> {
+    NotYet,
+    Value(T),
+    Panic(Payload),
+    /// It was cancelled, or its value was taken.
+    Nothing,
+}
+
+/// Cancelled by those it is awaited together with.
+struct OneOf {
+    is_cancelled: bool,
+}
+
+impl Kind for OneOf {
+    #[inline]
+    fn is_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
+        self.is_cancelled
+    }
+
+    /// Its value is not wanted any more. A poll might complete an operation, which would then be lost.
+    fn is_polled_once_more(&self) -> bool {
+        !self.is_cancelled
+    }
+
+    /// Whoever cancelled it waits for its end.
+    fn tells_of_cancellation(&self, is_outer_cancelled: bool) -> bool {
+        self.is_cancelled || !is_outer_cancelled
+    }
+}
+
+/// A branch whose type does not matter.
+pub(crate) trait AnyBranch {
+    /// Polls it, if it has not ended. Says whether it has.
+    fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool;
+    /// Cancels it: if nothing holds it, its future is dropped at the next poll, and not polled again.
+    fn cancel(self: Pin<&mut Self>);
+    /// Says whether it has ended with a value that makes the others superfluous.
+    fn is_decisive(&self) -> bool;
+    /// Takes the panic with which it ended.
+    fn take_panic(self: Pin<&mut Self>) -> Option<Payload>;
+}
+
+impl<F: Future, P: Policy<F::Output>> Branch<F, P> {
+    #[inline]
+    pub(crate) fn new(future: F) -> Self {
+        Self {
+            scope: Scope::new(future, OneOf { is_cancelled: false }),
+            end: End::NotYet,
+            policy: PhantomData,
+        }
+    }
+
+    pub(crate) fn take_value(self: Pin<&mut Self>) -> Option<F::Output> {
+        let this = self.project();
+        match std::mem::replace(this.end, End::Nothing) {
+            End::Value(value) => Some(value),
+            other => {
+                *this.end = other;
+                None
+            }
+        }
+    }
+}
+
+impl<F: Future, P: Policy<F::Output>> AnyBranch for Branch<F, P> {
+    #[inline]
+    fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        if !matches!(this.end, End::NotYet) {
+            return true;
+        }
+        let Poll::Ready(outcome) = this.scope.poll(cx) else { return false };
+        *this.end = match outcome {
+            Outcome::Value(value) => End::Value(value),
+            Outcome::Panic(panic) => End::Panic(panic),
+            Outcome::Cancelled => End::Nothing,
+        };
+        true
+    }
+
+    fn cancel(self: Pin<&mut Self>) {
+        self.project().scope.kind().is_cancelled = true;
+    }
+
+    fn is_decisive(&self) -> bool {
+        matches!(&self.end, End::Value(value) if P::is_decisive(value))
+    }
+
+    fn take_panic(self: Pin<&mut Self>) -> Option<Payload> {
+        let end = self.project().end;
+        match std::mem::replace(end, End::Nothing) {
+            End::Panic(panic) => Some(panic),
+            other => {
+                *end = other;
+                None
+            }
+        }
+    }
+}
+
+/// Several branches that are polled together, until all have ended. Once one panics, or ends with a value that decides, the others are
+/// cancelled. A panic goes on when all have ended.
+#[derive(Default)]
+pub(crate) struct Together {
+    is_decided: bool,
+    /// Whose value has decided.
+    winner: Option<usize>,
+    panic: Option<Payload>,
+}
+
+impl Together {
+    pub(crate) fn winner(&self) -> Option<usize> {
+        self.winner
+    }
+
+    /// Polls all of them. Says whether all have ended.
+    pub(crate) fn poll(&mut self, branches: &mut [Pin<&mut dyn AnyBranch>], cx: &mut Context<'_>) -> bool {
+        let mut have_all_ended = self.poll_each(branches, cx);
+        if have_all_ended.is_none() {
+            branches.iter_mut().for_each(|branch| branch.as_mut().cancel());
+            have_all_ended = self.poll_each(branches, cx);
+        }
+        let have_all_ended = have_all_ended.unwrap_or(false);
+        if have_all_ended {
+            if let Some(panic) = self.panic.take() {
+                resume_unwind(panic);
+            }
+        }
+        have_all_ended
+    }
+
+    /// Says whether all have ended; or nothing, if it has just been decided that the others are superfluous.
+    fn poll_each(&mut self, branches: &mut [Pin<&mut dyn AnyBranch>], cx: &mut Context<'_>) -> Option<bool> {
+        let mut have_all_ended = true;
+        for (n, branch) in branches.iter_mut().enumerate() {
+            if !branch.as_mut().poll_end(cx) {
+                have_all_ended = false;
+                continue;
+            }
+            if let Some(panic) = branch.as_mut().take_panic() {
+                match self.panic {
+                    None => self.panic = Some(panic),
+                    Some(_) => discard(panic),
+                }
+                if !std::mem::replace(&mut self.is_decided, true) {
+                    return None;
+                }
+            }
+            if !self.is_decided && branch.is_decisive() {
+                self.is_decided = true;
+                self.winner = Some(n);
+                return None;
+            }
+        }
+        Some(have_all_ended)
+    }
+}

@@ -1,0 +1,199 @@
+//! [`Place`]: what is registered in a scope. It takes 8 bytes in the scope itself, and nothing else until something is registered.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use asyncio_base::shim::Arc;
+use asyncio_base::{budget, report};
+use asyncio_timers::{Sleep, sleep};
+
+use super::below::{Below, Held};
+use super::closer::{Batch, Closer};
+
+#[derive(Default)]
+pub(crate) struct Place {
+    registered: RefCell<Option<Box<Registered>>>,
+}
+
+/// What few scopes have. Only what is `Send`.
+#[derive(Default)]
+pub(crate) struct Registered {
+    /// Closers for the end of the scope.
+    deferred: Vec<Closer>,
+    /// Closers to be started.
+    queued: Vec<Closer>,
+    /// Closers to be started, in batches of their own: they come from scopes that were dropped.
+    handed_over: Vec<Batch>,
+    /// Closers that run.
+    running: Vec<Batch>,
+    below: Option<Arc<Below>>,
+    grace: Option<Grace>,
+}
+
+/// The time that clean-up has left.
+struct Grace {
+    sleep: Sleep,
+    duration: Duration,
+}
+
+impl Place {
+    pub(crate) fn with(registered: Option<Box<Registered>>) -> Self {
+        Self { registered: RefCell::new(registered) }
+    }
+
+    pub(crate) fn into_inner(self) -> Option<Box<Registered>> {
+        self.registered.into_inner()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.registered.borrow().is_none()
+    }
+
+    /// No code of a user's runs in `f`.
+    fn edit<R>(&self, f: impl FnOnce(&mut Registered) -> R) -> R {
+        f(self.registered.borrow_mut().get_or_insert_default())
+    }
+
+    /// The same, where there is nothing to be done if nothing is registered.
+    fn edit_if_any<R: Default>(&self, f: impl FnOnce(&mut Registered) -> R) -> R {
+        self.registered.borrow_mut().as_deref_mut().map(f).unwrap_or_default()
+    }
+
+    /// Has a closer started now, beside the body.
+    pub(crate) fn start(&self, closer: Closer) {
+        self.edit(|registered| registered.queued.push(closer));
+    }
+
+    /// Has a closer started when the body has ended.
+    pub(crate) fn defer(&self, closer: Closer) {
+        self.edit(|registered| registered.deferred.push(closer));
+    }
+
+    pub(crate) fn adopt(&self, batches: Vec<Batch>) {
+        self.edit(|registered| registered.handed_over.extend(batches));
+    }
+
+    pub(crate) fn below(&self) -> Arc<Below> {
+        self.edit(|registered| registered.below.get_or_insert_default().clone())
+    }
+
+    fn below_if_any(&self) -> Option<Arc<Below>> {
+        self.edit_if_any(|registered| registered.below.clone())
+    }
+
+    /// Wakes the scopes inside that would not be polled otherwise, because this one is cancelled.
+    #[inline]
+    pub(crate) fn cancel_below(&self) {
+        if self.is_empty() {
+            return;
+        }
+        if let Some(below) = self.below_if_any() {
+            below.cancel();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        !self.is_empty() && self.below_if_any().is_some_and(|below| below.is_held())
+    }
+
+    /// Says whether closers run.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.edit_if_any(|registered| !registered.running.is_empty())
+    }
+
+    /// Says whether the scope must not be dropped, for what is in it.
+    #[inline]
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.is_empty() && (self.is_closing() || self.is_held())
+    }
+
+    /// Runs the closers that are to run: those of guards that were dropped, and those for the end if the body has ended.
+    pub(crate) fn poll_closers(&self, has_body_ended: bool, cx: &mut Context<'_>) {
+        loop {
+            let mut running = self.take_running(has_body_ended);
+            if running.is_empty() {
+                return;
+            }
+            running.retain_mut(|batch| batch.poll(cx).is_pending());
+            let is_there_more = self.edit(|registered| {
+                registered.running.append(&mut running);
+                let deferred = has_body_ended && !registered.deferred.is_empty();
+                deferred || !registered.queued.is_empty() || !registered.handed_over.is_empty()
+            });
+            if !is_there_more {
+                return;
+            }
+        }
+    }
+
+    fn take_running(&self, has_body_ended: bool) -> Vec<Batch> {
+        self.edit_if_any(|registered| {
+            let mut closers = std::mem::take(&mut registered.queued);
+            if has_body_ended {
+                closers.append(&mut registered.deferred);
+            }
+            let mut running = std::mem::take(&mut registered.running);
+            running.append(&mut registered.handed_over);
+            if !closers.is_empty() {
+                running.push(Batch::of(closers));
+            }
+            running
+        })
+    }
+
+    /// Takes out what is to be run by somebody else, since the scope is dropped.
+    pub(crate) fn take_all(&self) -> Vec<Batch> {
+        self.take_running(true)
+    }
+
+    /// Waits for the end of the time that clean-up has, from the first call on. Says whether it is over.
+    pub(crate) fn poll_grace(&self, duration: Duration, cx: &mut Context<'_>) -> bool {
+        // Outside of the borrow: the clock and the timers may be a user's.
+        let grace = self.edit(|registered| registered.grace.take());
+        let mut grace = grace.unwrap_or_else(|| Grace { sleep: sleep(duration), duration });
+        let poll: Poll<()> = budget::unlimited(|| Pin::new(&mut grace.sleep).poll(cx));
+        self.edit(|registered| registered.grace = Some(grace));
+        poll.is_ready()
+    }
+
+    /// Has `waker` woken when nobody inside holds the scope any more, and says whether somebody does.
+    pub(crate) fn wait_for_holds(&self, waker: &Waker) -> Held {
+        self.below_if_any().map_or(Held::Not, |below| below.wait(waker))
+    }
+
+    /// Tells of a hold that ends here.
+    pub(crate) fn report_leak(&self, grace: Duration) {
+        report::report(
+            "tasks",
+            format_args!(
+                "a cancelled scope was held for {grace:?} by a scope inside of it that is not polled any more: it is dropped"
+            ),
+        );
+    }
+
+    /// Ends all clean-up where it stands, since its time is over; what that queues, too.
+    pub(crate) fn cut(&self) {
+        let duration = self.edit_if_any(|registered| registered.grace.as_ref().map(|grace| grace.duration));
+        let why = match duration {
+            Some(duration) => format!("was cut off after {duration:?}"),
+            None => String::from("was cut off"),
+        };
+        // Each round drops what ran; a closer that registers another one in its own drop, without end, is not followed for ever.
+        for _ in 0..100 {
+            let batches = self.take_all();
+            if batches.is_empty() {
+                return;
+            }
+            batches.into_iter().for_each(|batch| batch.cut(&why));
+        }
+        report::report(
+            "tasks",
+            format_args!("clean-up that was cut off registered more of it, again and again"),
+        );
+    }
+}
