@@ -3,9 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use asyncio_base::shim::Arc;
 use pin_project_lite::pin_project;
@@ -38,35 +36,34 @@ pin_project! {
 }
 
 struct Main {
-    node: Arc<Node>,
+    /// There if somebody has a handle.
+    node: Option<Arc<Node>>,
 }
 
 impl Kind for Main {
     const IS_SHIELD: bool = true;
     const IS_ROOT: bool = true;
 
+    #[inline]
     fn is_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
-        self.node.is_cancelled()
+        self.node.as_ref().is_some_and(|node| node.is_cancelled())
     }
 
+    #[inline]
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
-        self.node.poll_cancelled(cx.waker())
-    }
-
-    fn grace(&self) -> Option<&OnceLock<Duration>> {
-        None
+        self.node.as_ref().is_some_and(|node| node.poll_cancelled(cx.waker()))
     }
 }
 
 impl<F: Future> RootScope<F> {
     /// Makes the scope around `future`.
     pub fn new(future: F) -> Self {
-        Self { scope: Scope::new(future, Main { node: Arc::default() }) }
+        Self { scope: Scope::new(future, Main { node: None }) }
     }
 
     /// Returns a handle that cancels it, from anywhere.
     pub fn handle(self: Pin<&mut Self>) -> CancelHandle {
-        CancelHandle::new(self.project().scope.kind().node.clone())
+        CancelHandle::new(self.project().scope.kind().node.get_or_insert_default().clone())
     }
 }
 
@@ -77,8 +74,8 @@ impl<F: Future> Future for RootScope<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut scope = self.project().scope;
         let outcome = ready!(scope.as_mut().poll(cx));
-        let node = &scope.kind().node;
-        Poll::Ready(outcome.into_value().ok_or_else(|| Cancelled::because(node.reason())))
+        let reason = || scope.kind().node.as_ref().and_then(|node| node.reason());
+        Poll::Ready(outcome.into_value().ok_or_else(|| Cancelled::because(reason())))
     }
 }
 

@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::below::Tie;
 use super::place::Place;
 
 thread_local! {
@@ -18,27 +17,21 @@ thread_local! {
 
 /// What a scope shows to what it polls.
 pub(crate) struct Frame<'a> {
+    /// The scope around.
+    pub(crate) outer: Option<&'a Frame<'a>>,
     pub(crate) place: &'a Place,
     /// Whether this scope, or one around it that it does not shield from, is cancelled.
     pub(crate) is_cancelled: bool,
     /// How long clean-up may take, if this scope says so; it may come to say so in this very poll.
-    pub(crate) own_grace: Option<&'a OnceLock<Duration>>,
-    /// The same, if one around says so.
-    pub(crate) inherited_grace: Option<Duration>,
+    pub(crate) grace: Option<&'a OnceLock<Duration>>,
     /// Who polls; `None` while it is dropped.
     pub(crate) waker: Option<&'a Waker>,
 }
 
-/// What is inherited from the scope around.
-#[derive(Clone, Copy)]
-pub(crate) struct Inherited {
-    pub(crate) is_cancelled: bool,
-    pub(crate) grace: Option<Duration>,
-}
-
 impl Frame<'_> {
+    /// Returns how long clean-up may take, if this scope or one around says so.
     pub(crate) fn grace(&self) -> Option<Duration> {
-        self.own_grace.and_then(|grace| grace.get().copied()).or(self.inherited_grace)
+        self.grace.and_then(|grace| grace.get().copied()).or_else(|| self.outer?.grace())
     }
 
     /// Makes this the current scope while `f` runs.
@@ -66,37 +59,4 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
     // SAFETY: null, or of an `enter` of this thread that has not returned: it puts the former one back, also when `f` panics. Frames are
     // private, and what is handed out here does not outlive this call.
     f(unsafe { current.as_ref() })
-}
-
-/// Returns what the scope around hands down.
-#[inline]
-pub(crate) fn inherited() -> Option<Inherited> {
-    with(|frame| frame.map(|frame| Inherited { is_cancelled: frame.is_cancelled, grace: frame.grace() }))
-}
-
-/// Ties a scope that waits to the one around it, as far as that is needed.
-#[inline]
-pub(crate) fn tie(tie: &mut Option<Tie>, waker: &Waker, is_holding: bool) {
-    with(|outer| {
-        let Some(outer) = outer else {
-            *tie = None;
-            return;
-        };
-        // Whoever wakes the scope around then polls this one, too.
-        let is_same = outer.waker.is_some_and(|outer| outer.will_wake(waker));
-        if is_same && !is_holding {
-            if tie.is_some() {
-                *tie = None;
-            }
-            return;
-        }
-        let below = outer.place.below();
-        match tie {
-            Some(tie) if tie.is_to(&below) => {}
-            _ => *tie = Some(Tie::to(below)),
-        }
-        if let Some(tie) = tie {
-            tie.update((!is_same).then_some(waker), is_holding, outer.is_cancelled);
-        }
-    });
 }

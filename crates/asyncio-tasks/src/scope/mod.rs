@@ -23,7 +23,7 @@ mod root;
 mod signal;
 
 use std::future::Future;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
@@ -34,7 +34,7 @@ use pin_project_lite::pin_project;
 
 use crate::cleanup;
 
-use self::below::{Held, Tie};
+use self::below::Held;
 use self::current::Frame;
 use self::place::Place;
 
@@ -112,23 +112,33 @@ pin_project! {
         #[pin]
         stage: Stage<F>,
         place: Place,
-        tie: Option<Tie>,
         is_started: bool,
         kind: K,
     }
 
     impl<F: Future, K: Kind> PinnedDrop for Scope<F, K> {
+        #[inline]
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            drop_stage(this.stage, this.place);
+            if !this.stage.is_empty() || !this.place.is_empty() {
+                drop_stage(this.stage, this.place);
+            }
         }
+    }
+}
+
+impl<F: Future> Stage<F> {
+    /// Says whether neither body nor outcome is left.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Ended { outcome: None })
     }
 }
 
 impl<F: Future, K: Kind> Scope<F, K> {
     #[inline]
     pub(crate) fn new(future: F, kind: K) -> Self {
-        Self { stage: Stage::Body { future }, place: Place::default(), tie: None, is_started: false, kind }
+        Self { stage: Stage::Body { future }, place: Place::default(), is_started: false, kind }
     }
 
     pub(crate) fn kind(self: Pin<&mut Self>) -> &mut K {
@@ -141,13 +151,7 @@ impl<K: Kind> Scope<std::future::Ready<()>, K> {
     pub(crate) fn of_batches(batches: Vec<Batch>, kind: K) -> Self {
         let place = Place::default();
         place.adopt(batches);
-        Self {
-            stage: Stage::Ended { outcome: Some(Outcome::Value(())) },
-            place,
-            tie: None,
-            is_started: true,
-            kind,
-        }
+        Self { stage: Stage::Ended { outcome: Some(Outcome::Value(())) }, place, is_started: true, kind }
     }
 }
 
@@ -158,81 +162,129 @@ impl<F: Future, K: Kind> Future for Scope<F, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let is_first = !std::mem::replace(this.is_started, true);
-        let poll = drive(this.stage, this.place, this.kind, is_first, cx);
-        if poll.is_pending() {
-            let is_holding = K::IS_SHIELD || this.place.is_holding();
-            current::tie(this.tie, cx.waker(), is_holding);
-        } else if this.tie.is_some() {
-            *this.tie = None;
-        }
-        poll
+        current::with(|outer| {
+            let outer = if K::IS_ROOT { None } else { outer };
+            drive(this.stage, this.place, this.kind, outer, is_first, cx)
+        })
     }
 }
 
 /// Polls a scope: its body, and then its clean-up.
+///
+/// What is written out here is the way of a scope that is not cancelled, and in which nothing is registered. The body is polled in one
+/// place, so that it can be inlined there.
 #[inline]
 fn drive<F: Future, K: Kind>(
     mut stage: Pin<&mut Stage<F>>,
     place: &Place,
     kind: &mut K,
+    outer: Option<&Frame<'_>>,
     mut is_unpolled: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Outcome<F::Output>> {
-    let outer = if K::IS_ROOT { None } else { current::inherited() };
-    let inherited_grace = outer.and_then(|outer| outer.grace);
-    let inherits = !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled);
-    let mut is_cancelled = inherits || kind.is_cancelled(cx);
-    let has_ended = loop {
-        let frame =
-            Frame { place, is_cancelled, own_grace: kind.grace(), inherited_grace, waker: Some(cx.waker()) };
-        let has_ended = poll_body(stage.as_mut(), &frame, kind, is_unpolled, cx);
-        is_unpolled = false;
-        if has_ended || is_cancelled || !kind.poll_cancelled(cx) {
-            break has_ended;
+    let mut is_cancelled = is_cancelled_from_outside::<K>(outer) || kind.is_cancelled(cx);
+    loop {
+        let frame = Frame { outer, place, is_cancelled, grace: kind.grace(), waker: Some(cx.waker()) };
+        let mut ended = None;
+        if matches!(&*stage, Stage::Body { .. }) {
+            ended = match is_cancelled && must_end_unpolled(&frame, kind, is_unpolled) {
+                true => Some(Outcome::Cancelled),
+                false => poll_body(stage.as_mut(), &frame, cx),
+            };
+            if !is_cancelled && place.is_empty() {
+                match ended {
+                    Some(outcome @ Outcome::Value(_)) => return Poll::Ready(outcome),
+                    None if !kind.poll_cancelled(cx) => {
+                        place.tie(outer, cx.waker(), K::IS_SHIELD);
+                        return Poll::Pending;
+                    }
+                    None => {
+                        (is_cancelled, is_unpolled) = (true, false);
+                        continue;
+                    }
+                    Some(_) => {}
+                }
+            }
         }
-        is_cancelled = true;
-    };
-    let has_ended = if place.is_empty() {
-        has_ended
-    } else {
-        let frame =
-            Frame { place, is_cancelled, own_grace: kind.grace(), inherited_grace, waker: Some(cx.waker()) };
-        clean_up(stage.as_mut(), &frame, has_ended, cx)
-    };
-    if has_ended { take_outcome(stage, kind, inherits) } else { Poll::Pending }
+        if let Some(poll) = go_on(stage.as_mut(), outer, place, kind, is_cancelled, ended, cx) {
+            return poll;
+        }
+        (is_cancelled, is_unpolled) = (true, false);
+    }
 }
 
-/// Polls the body once, or drops it where it must not go on (S2). Says whether it has ended.
 #[inline]
-fn poll_body<F: Future, K: Kind>(
+fn is_cancelled_from_outside<K: Kind>(outer: Option<&Frame<'_>>) -> bool {
+    !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled)
+}
+
+/// A body that is cancelled is about to be polled once more, and so are the scopes inside. Says whether it is not to be (S2).
+#[cold]
+fn must_end_unpolled<K: Kind>(frame: &Frame<'_>, kind: &K, is_unpolled: bool) -> bool {
+    frame.place.cancel_below();
+    is_unpolled || (!kind.is_polled_once_more() && !frame.place.is_held())
+}
+
+/// Polls the body once. Where it ends it is dropped, as a part of its scope.
+#[inline(always)]
+fn poll_body<F: Future>(
     mut stage: Pin<&mut Stage<F>>,
     frame: &Frame<'_>,
-    kind: &K,
-    is_unpolled: bool,
     cx: &mut Context<'_>,
-) -> bool {
-    let StageProjection::Body { future } = stage.as_mut().project() else { return true };
-    if frame.is_cancelled {
-        frame.place.cancel_below();
-        if is_unpolled || (!kind.is_polled_once_more() && !frame.place.is_held()) {
-            end_body(stage, frame, Outcome::Cancelled);
-            return true;
+) -> Option<Outcome<F::Output>> {
+    let mut value = None;
+    let result = frame.enter(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            let StageProjection::Body { future } = stage.as_mut().project() else { return };
+            if let Poll::Ready(ready) = future.poll(cx) {
+                value = Some(ready);
+                stage.set(Stage::Ended { outcome: None });
+            }
+        }))
+    });
+    match result {
+        Ok(()) => value.map(Outcome::Value),
+        // Of its poll, or of its drop.
+        Err(panic) => Some(Outcome::Panic(panic)),
+    }
+}
+
+/// The rest of [`drive`], after the body was polled. `None` says that the scope has just been cancelled: the body is to be polled once more.
+#[inline(never)]
+fn go_on<F: Future, K: Kind>(
+    mut stage: Pin<&mut Stage<F>>,
+    outer: Option<&Frame<'_>>,
+    place: &Place,
+    kind: &mut K,
+    is_cancelled: bool,
+    mut ended: Option<Outcome<F::Output>>,
+    cx: &mut Context<'_>,
+) -> Option<Poll<Outcome<F::Output>>> {
+    let is_there = matches!(&*stage, Stage::Body { .. });
+    if ended.is_none() && is_there {
+        if is_cancelled && !place.is_held() {
+            ended = Some(Outcome::Cancelled);
+        } else if !is_cancelled && kind.poll_cancelled(cx) {
+            return None;
         }
     }
-    let mut panic = None;
-    let poll = frame.enter(|| catch_and_store(&mut panic, || future.poll(cx)));
-    let outcome = match (poll, panic) {
-        (Some(Poll::Ready(value)), _) => Outcome::Value(value),
-        (None, Some(panic)) => Outcome::Panic(panic),
-        (Some(Poll::Pending) | None, _) if frame.is_cancelled && !frame.place.is_held() => Outcome::Cancelled,
-        (Some(Poll::Pending) | None, _) => return false,
-    };
-    end_body(stage, frame, outcome);
-    true
+    let waker = cx.waker();
+    let frame = Frame { outer, place, is_cancelled, grace: kind.grace(), waker: Some(waker) };
+    let has_ended = ended.is_some() || !is_there;
+    if let Some(outcome) = ended {
+        end_body(stage.as_mut(), &frame, outcome);
+    }
+    let is_over = if place.is_empty() { has_ended } else { clean_up(stage.as_mut(), &frame, has_ended, cx) };
+    if !is_over {
+        place.tie(outer, waker, K::IS_SHIELD);
+        return Some(Poll::Pending);
+    }
+    place.untie();
+    Some(take_outcome(stage, kind, is_cancelled_from_outside::<K>(outer)))
 }
 
 /// Drops the body in place, as a part of its scope. A panic of its drop goes on, unless there is one already.
-#[inline]
+#[cold]
 fn end_body<F: Future>(mut stage: Pin<&mut Stage<F>>, frame: &Frame<'_>, mut outcome: Outcome<F::Output>) {
     let mut panic = None;
     frame.enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
@@ -306,15 +358,9 @@ fn take_outcome<F: Future, K: Kind>(
 }
 
 /// What is left of a scope that is dropped (S5).
-#[inline]
 fn drop_stage<F: Future>(mut stage: Pin<&mut Stage<F>>, place: &Place) {
-    if let StageProjection::Ended { outcome: None } = stage.as_mut().project() {
-        if place.is_empty() {
-            return;
-        }
-    }
     let mut panic = None;
-    let frame = Frame { place, is_cancelled: true, own_grace: None, inherited_grace: None, waker: None };
+    let frame = Frame { outer: None, place, is_cancelled: true, grace: None, waker: None };
     frame.enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
     if !place.is_empty() {
         hand_over(place.take_all());

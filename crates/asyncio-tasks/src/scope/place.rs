@@ -1,21 +1,24 @@
 //! [`Place`]: what is registered in a scope. It takes 8 bytes in the scope itself, and nothing else until something is registered.
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use asyncio_base::shim::Arc;
+use asyncio_base::shim::{Arc, Mutex};
 use asyncio_base::{budget, report};
 use asyncio_timers::{Sleep, sleep};
 
-use super::below::{Below, Held};
+use super::below::{Below, Held, Tie};
 use super::closer::{Batch, Closer};
+use super::current::Frame;
 
 #[derive(Default)]
 pub(crate) struct Place {
-    registered: RefCell<Option<Box<Registered>>>,
+    /// Behind an `Arc`, though there is one, since the drop of an `Option<Arc<_>>` that is empty takes a comparison, and that of a `Box` a call.
+    /// The lock is never contended: only the thread that polls the scope or drops it comes here.
+    registered: OnceCell<Arc<Mutex<Registered>>>,
 }
 
 /// What few scopes have. Only what is `Send`.
@@ -29,7 +32,10 @@ pub(crate) struct Registered {
     handed_over: Vec<Batch>,
     /// Closers that run.
     running: Vec<Batch>,
+    /// The scopes inside.
     below: Option<Arc<Below>>,
+    /// How the scope is tied to the one around it.
+    tie: Option<Tie>,
     grace: Option<Grace>,
 }
 
@@ -40,27 +46,27 @@ struct Grace {
 }
 
 impl Place {
-    pub(crate) fn with(registered: Option<Box<Registered>>) -> Self {
-        Self { registered: RefCell::new(registered) }
+    pub(crate) fn with(registered: Option<Arc<Mutex<Registered>>>) -> Self {
+        Self { registered: registered.map_or_else(OnceCell::new, OnceCell::from) }
     }
 
-    pub(crate) fn into_inner(self) -> Option<Box<Registered>> {
+    pub(crate) fn into_inner(self) -> Option<Arc<Mutex<Registered>>> {
         self.registered.into_inner()
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.registered.borrow().is_none()
+        self.registered.get().is_none()
     }
 
     /// No code of a user's runs in `f`.
     fn edit<R>(&self, f: impl FnOnce(&mut Registered) -> R) -> R {
-        f(self.registered.borrow_mut().get_or_insert_default())
+        f(&mut self.registered.get_or_init(Arc::default).lock())
     }
 
     /// The same, where there is nothing to be done if nothing is registered.
     fn edit_if_any<R: Default>(&self, f: impl FnOnce(&mut Registered) -> R) -> R {
-        self.registered.borrow_mut().as_deref_mut().map(f).unwrap_or_default()
+        self.registered.get().map(|registered| f(&mut registered.lock())).unwrap_or_default()
     }
 
     /// Has a closer started now, beside the body.
@@ -110,6 +116,36 @@ impl Place {
     #[inline]
     pub(crate) fn is_holding(&self) -> bool {
         !self.is_empty() && (self.is_closing() || self.is_held())
+    }
+
+    /// Ties a scope that waits to the one around it, as far as that is needed.
+    #[inline]
+    pub(crate) fn tie(&self, outer: Option<&Frame<'_>>, waker: &Waker, is_shield: bool) {
+        let is_holding = is_shield || self.is_holding();
+        // Whoever wakes the scope around then polls this one, too (B1).
+        let is_same = outer.is_none_or(|outer| outer.waker.is_some_and(|outer| outer.will_wake(waker)));
+        match outer {
+            Some(outer) if is_holding || !is_same => self.tie_to(outer, waker, is_same, is_holding),
+            _ if self.is_empty() => {}
+            _ => self.untie(),
+        }
+    }
+
+    #[cold]
+    fn tie_to(&self, outer: &Frame<'_>, waker: &Waker, is_same: bool, is_holding: bool) {
+        let below = outer.place.below();
+        // Outside of the borrow: wakers are cloned and dropped.
+        let former = self.edit(|registered| registered.tie.take());
+        let mut tie = former.filter(|tie| tie.is_to(&below)).unwrap_or_else(|| Tie::to(below));
+        tie.update((!is_same).then_some(waker), is_holding, outer.is_cancelled);
+        self.edit(|registered| registered.tie = Some(tie));
+    }
+
+    /// Releases the scope around.
+    #[cold]
+    pub(crate) fn untie(&self) {
+        let tie = self.edit_if_any(|registered| registered.tie.take());
+        drop(tie);
     }
 
     /// Runs the closers that are to run: those of guards that were dropped, and those for the end if the body has ended.

@@ -4,11 +4,12 @@
 //! whatever else few tasks have.
 
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
-use asyncio_base::shim::Mutex;
+use asyncio_base::shim::{Arc, Mutex};
 use asyncio_executor::{Header, current_header};
 use pin_project_lite::pin_project;
 
@@ -23,21 +24,33 @@ pin_project! {
     }
 
     impl<F: Future> PinnedDrop for Root<F> {
+        #[inline]
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if matches!(&*this.stage, Stage::Body { .. }) {
-                current_header(Header::note_cancelled);
+            if !this.stage.is_empty() {
+                drop_unfinished(this.stage);
             }
-            drop_stage(this.stage, &unpark());
         }
     }
+}
+
+/// The task is dropped with its executor.
+#[cold]
+fn drop_unfinished<F: Future>(stage: Pin<&mut Stage<F>>) {
+    let parked = current_header(|header| {
+        if matches!(&*stage, Stage::Body { .. }) {
+            header.note_cancelled();
+        }
+        Attached::unpark(header)
+    });
+    drop_stage(stage, &Place::with(parked.flatten()));
 }
 
 /// What few tasks have.
 #[derive(Default)]
 pub(crate) struct Attached {
     /// What is registered in the root scope, while the task is not polled.
-    parked: Mutex<Option<Box<Registered>>>,
+    parked: Mutex<Option<Arc<Mutex<Registered>>>>,
     /// Why it was cancelled.
     reason: OnceLock<Box<str>>,
 }
@@ -52,6 +65,12 @@ impl Attached {
         header.attach(Self::default).expect("the place belongs to this crate")
     }
 
+    /// Takes what is registered in the root scope.
+    #[inline]
+    fn unpark(header: &Header) -> Option<Arc<Mutex<Registered>>> {
+        Self::of(header).and_then(|attached| attached.parked.lock().take())
+    }
+
     /// The first reason stays.
     pub(crate) fn set_reason(&self, reason: &str) {
         let _ = self.reason.set(reason.into());
@@ -60,14 +79,6 @@ impl Attached {
     pub(crate) fn reason(&self) -> Option<&str> {
         self.reason.get().map(|reason| &**reason)
     }
-}
-
-/// Takes what is registered in the root scope of the task that is polled or dropped.
-#[inline]
-fn unpark() -> Place {
-    let parked =
-        current_header(|header| Attached::of(header).and_then(|attached| attached.parked.lock().take()));
-    Place::with(parked.flatten())
 }
 
 impl<F: Future> Root<F> {
@@ -82,26 +93,43 @@ impl<F: Future> Future for Root<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let place = unpark();
-        let is_first = current_header(Header::polls) == Some(1);
-        let poll = drive(self.project().stage, &place, &mut OfTask, is_first, cx);
-        if let (Poll::Pending, Some(registered)) = (&poll, place.into_inner()) {
-            current_header(|header| {
-                let former = Attached::attach(header).parked.lock().replace(registered);
-                debug_assert!(former.is_none(), "it was taken at the begin of the poll");
-            });
-        }
-        poll.map(|outcome| {
-            if matches!(outcome, Outcome::Cancelled) {
+        let task = current_header(|header| {
+            let kind = OfTask { is_cancelled: header.is_cancel_requested() };
+            (kind, header.polls() == 1, Attached::unpark(header))
+        });
+        // Polled by something that is no executor of ours, it is never the first time.
+        let (mut kind, is_first, parked) = task.unwrap_or((OfTask { is_cancelled: false }, false, None));
+        let place = Place::with(parked);
+        let poll = drive(self.project().stage, &place, &mut kind, None, is_first, cx);
+        match poll {
+            Poll::Ready(Outcome::Value(value)) => Poll::Ready(Some(value)),
+            Poll::Ready(Outcome::Panic(panic)) => resume_unwind(panic),
+            Poll::Ready(Outcome::Cancelled) => {
                 current_header(Header::note_cancelled);
+                Poll::Ready(None)
             }
-            outcome.into_value()
-        })
+            Poll::Pending => {
+                if let Some(registered) = place.into_inner() {
+                    park(registered);
+                }
+                Poll::Pending
+            }
+        }
     }
 }
 
+#[cold]
+fn park(registered: Arc<Mutex<Registered>>) {
+    current_header(|header| {
+        let former = Attached::attach(header).parked.lock().replace(registered);
+        debug_assert!(former.is_none(), "it was taken at the begin of the poll");
+    });
+}
+
 /// Cancelled by the task's handle, and by the end of its loop.
-struct OfTask;
+struct OfTask {
+    is_cancelled: bool,
+}
 
 impl Kind for OfTask {
     const IS_SHIELD: bool = true;
@@ -109,6 +137,6 @@ impl Kind for OfTask {
 
     #[inline]
     fn is_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
-        current_header(Header::is_cancel_requested).unwrap_or(false)
+        self.is_cancelled
     }
 }
