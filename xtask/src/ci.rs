@@ -42,6 +42,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         run_step("cross", cross::run)?;
         run_step("address sanitizer", address_sanitizer)?;
         run_step("soak", soak)?;
+        run_step("model of structure", model)?;
     }
     Ok(())
 }
@@ -56,6 +57,13 @@ fn soak() -> Result<()> {
     let mut test =
         command(&cargo_program(), &["test", "--release", "--package", "asyncio", "--test", "soak"]);
     shell::run(test.env("ASYNCIO_SOAK_SECONDS", "60"))
+}
+
+/// Five million random trees of scopes. `test` runs a hundred thousand.
+fn model() -> Result<()> {
+    let arguments =
+        ["test", "--release", "--package", "asyncio-tasks", "--test", "model", "--", "--nocapture"];
+    shell::run(command(&cargo_program(), &arguments).env("ASYNCIO_MODEL_TREES", "5000000"))
 }
 
 fn doc() -> Result<()> {

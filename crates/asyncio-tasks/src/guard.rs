@@ -155,7 +155,7 @@ impl Future for Finish {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Taken out, so that it is gone if it panics.
         let Some(mut closer) = self.closer.take() else { return Poll::Ready(()) };
-        let poll = closer.poll_for_caller(cx);
+        let poll = scope::shielded(|| closer.poll_for_caller(cx));
         if poll.is_pending() {
             self.closer = Some(closer);
         }

@@ -22,6 +22,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) place: &'a Place,
     /// Whether this scope, or one around it that it does not shield from, is cancelled.
     pub(crate) is_cancelled: bool,
+    /// It polls clean-up, not its body: what is inside need not be known, for it is neither cancelled nor dropped.
+    pub(crate) is_clean_up: bool,
     /// How long clean-up may take, if this scope says so; it may come to say so in this very poll.
     pub(crate) grace: Option<&'a OnceLock<Duration>>,
     /// Who polls; `None` while it is dropped.

@@ -184,7 +184,14 @@ fn drive<F: Future, K: Kind>(
 ) -> Poll<Outcome<F::Output>> {
     let mut is_cancelled = is_cancelled_from_outside::<K>(outer) || kind.is_cancelled(cx);
     loop {
-        let frame = Frame { outer, place, is_cancelled, grace: kind.grace(), waker: Some(cx.waker()) };
+        let frame = Frame {
+            outer,
+            place,
+            is_cancelled,
+            is_clean_up: false,
+            grace: kind.grace(),
+            waker: Some(cx.waker()),
+        };
         let mut ended = None;
         if matches!(&*stage, Stage::Body { .. }) {
             ended = match is_cancelled && must_end_unpolled(&frame, kind, is_unpolled) {
@@ -269,7 +276,8 @@ fn go_on<F: Future, K: Kind>(
         }
     }
     let waker = cx.waker();
-    let frame = Frame { outer, place, is_cancelled, grace: kind.grace(), waker: Some(waker) };
+    let frame =
+        Frame { outer, place, is_cancelled, is_clean_up: false, grace: kind.grace(), waker: Some(waker) };
     let has_ended = ended.is_some() || !is_there;
     if let Some(outcome) = ended {
         end_body(stage.as_mut(), &frame, outcome);
@@ -306,7 +314,7 @@ fn clean_up<F: Future>(
     cx: &mut Context<'_>,
 ) -> bool {
     let place = frame.place;
-    let shielded = Frame { is_cancelled: false, ..*frame };
+    let shielded = Frame { is_cancelled: false, is_clean_up: true, ..*frame };
     let grace = frame.grace().unwrap_or_else(cleanup::default_grace);
     loop {
         shielded.enter(|| place.poll_closers(has_ended, cx));
@@ -360,7 +368,8 @@ fn take_outcome<F: Future, K: Kind>(
 /// What is left of a scope that is dropped (S5).
 fn drop_stage<F: Future>(mut stage: Pin<&mut Stage<F>>, place: &Place) {
     let mut panic = None;
-    let frame = Frame { outer: None, place, is_cancelled: true, grace: None, waker: None };
+    let frame =
+        Frame { outer: None, place, is_cancelled: true, is_clean_up: false, grace: None, waker: None };
     frame.enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
     if !place.is_empty() {
         hand_over(place.take_all());
@@ -401,6 +410,14 @@ pub(crate) fn defer(closer: Closer) {
     if let Some(closer) = register(closer, Place::defer) {
         cleanup::adopt(vec![Batch::of(vec![closer])]);
     }
+}
+
+/// Runs a poll of clean-up that is a part of the body: no cancellation enters it.
+pub(crate) fn shielded<R>(poll: impl FnOnce() -> R) -> R {
+    current::with(|frame| match frame {
+        Some(frame) => Frame { is_cancelled: false, is_clean_up: true, ..*frame }.enter(poll),
+        None => poll(),
+    })
 }
 
 /// Gives the closer back where there is no scope.

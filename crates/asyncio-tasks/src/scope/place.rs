@@ -121,6 +121,7 @@ impl Place {
     /// Ties a scope that waits to the one around it, as far as that is needed.
     #[inline]
     pub(crate) fn tie(&self, outer: Option<&Frame<'_>>, waker: &Waker, is_shield: bool) {
+        let outer = outer.filter(|outer| !outer.is_clean_up);
         let is_holding = is_shield || self.is_holding();
         // Whoever wakes the scope around then polls this one, too (B1).
         let is_same = outer.is_none_or(|outer| outer.waker.is_some_and(|outer| outer.will_wake(waker)));
