@@ -87,6 +87,8 @@ pub use asyncio_timers as timers;
 pub mod _docs {
     #[doc = include_str!("../../../docs/architecture.md")]
     pub mod architecture {}
+    #[doc = include_str!("../../../docs/cancellation.md")]
+    pub mod cancellation {}
     #[doc = include_str!("../../../docs/glossary.md")]
     pub mod glossary {}
     #[doc = include_str!("../../../docs/performance.md")]

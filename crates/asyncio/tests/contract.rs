@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use asyncio::AsyncClose;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -93,5 +94,22 @@ async fn breadth() -> Result<(), BoxError> {
     }
     let event_loop = asyncio::EventLoop::current()?;
     let task: asyncio::Task<u8> = event_loop.spawn(async { 1 })?; // from any thread, onto this loop
+    Ok(())
+}
+
+// ------------------------------------------------------------------ structure
+
+struct Connection;
+// trait AsyncClose { fn close(self) -> impl Future<Output = ()> + Send; }
+impl AsyncClose for Connection {
+    async fn close(self) {}
+}
+
+async fn clean_up() -> Result<(), BoxError> {
+    let connection: asyncio::Guard<Connection> = asyncio::guard(Connection, |c| c.close()); // Deref
+    connection.finish().await; // closes now; dropped instead, it is closed before the scope ends
+    let kept: Connection = asyncio::guard(Connection, |c| c.close()).into_inner(); // will not be closed
+    asyncio::defer(async { asyncio::sleep(MS).await });
+    let n: u32 = asyncio::with(Connection, async |c: &mut Connection| 1).await; // asyncio's `async with`
     Ok(())
 }
