@@ -150,6 +150,19 @@ impl At {
             Tree::Guard { .. } | Tree::DropGuard { .. } | Tree::Defer { .. } | Tree::Finish { .. } => {
                 return self.run_clean_up(tree).await;
             }
+            Tree::Timeout(..) | Tree::CancelScope { .. } | Tree::Shield(_) => {
+                return self.run_scope(tree).await;
+            }
+            Tree::Task { is_local, cancelled_at, body } => {
+                return self.run_task(*is_local, *cancelled_at, body).await;
+            }
+            _ => return self.run_together(tree).await,
+        }
+        Ok(())
+    }
+
+    async fn run_scope(&self, tree: &Tree) -> Result<(), ()> {
+        match tree {
             Tree::Timeout(time, body) => {
                 let (at, scope) = self.inside(false, false);
                 let start = now();
@@ -158,7 +171,7 @@ impl At {
                 if out.is_err() && now() < start + Duration::from_millis(*time) {
                     self.witness.fault(String::from("a timeout came too early"));
                 }
-                return out.unwrap_or(Ok(()));
+                out.unwrap_or(Ok(()))
             }
             Tree::CancelScope { at: time, body } => {
                 let (at, scope) = self.inside(false, false);
@@ -176,7 +189,7 @@ impl At {
                     at.step(&body).await
                 });
                 let out = self.scope("cancel scope", &scope, run, |out| end_of(out.as_ref().ok())).await;
-                return out.unwrap_or(Ok(()));
+                out.unwrap_or(Ok(()))
             }
             Tree::Shield(body) => {
                 let (at, scope) = self.inside(true, false);
@@ -191,6 +204,12 @@ impl At {
                 });
                 return self.scope("shield", &scope, run, |out| end_of(Some(out))).await;
             }
+            _ => unreachable!("it is a scope"),
+        }
+    }
+
+    async fn run_together(&self, tree: &Tree) -> Result<(), ()> {
+        match tree {
             Tree::Race(one, two) => {
                 let (at, scope) = self.inside(false, false);
                 // A loser is told to be cancelled by the race, which its steps do not know.
@@ -220,9 +239,7 @@ impl At {
                     out?;
                 }
             }
-            Tree::Task { is_local, cancelled_at, body } => {
-                return self.run_task(*is_local, *cancelled_at, body).await;
-            }
+            _ => unreachable!("several are awaited together"),
         }
         Ok(())
     }
