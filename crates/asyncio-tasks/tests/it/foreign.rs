@@ -80,6 +80,32 @@ fn scopes_with_wakers_of_their_own_are_woken_by_a_cancellation() {
     });
 }
 
+/// One of them holds the others' scope; they end meanwhile, each for itself.
+#[test]
+fn a_child_with_a_waker_of_its_own_ends_though_its_sibling_is_held() {
+    in_world(|world| {
+        let log = Log::default();
+        let body = log.clone();
+        let task = spawn_local(async move {
+            let shielded: futures::future::LocalBoxFuture<'_, ()> = Box::pin(shield(sleep(SECOND)));
+            let waits = cancel_scope(async |_| {
+                let _guard = guard(body.closer("child"), |closer| closer);
+                pending::<()>().await;
+            });
+            let waits: futures::future::LocalBoxFuture<'_, ()> = Box::pin(waits.map(drop));
+            let mut children: FuturesUnordered<_> = [shielded, waits].into_iter().collect();
+            while children.next().await.is_some() {}
+        });
+        world.settle();
+        task.cancel();
+        world.settle();
+        assert_eq!(log.take(), ["child begins", "child ends"]);
+        assert!(!task.is_finished());
+        world.advance(SECOND);
+        assert!(task.is_cancelled());
+    });
+}
+
 /// An operation of such a child that has completed is not lost.
 #[test]
 fn what_a_child_with_a_waker_of_its_own_has_completed_is_kept() {
