@@ -191,6 +191,8 @@ impl LocalExecutor {
 
     /// Asks every task that there is to end, as [`Handle::request_cancel`] does for one; not those that are spawned afterwards.
     pub fn request_cancel_all(&self) {
+        // Those that other threads have spawned here, too.
+        self.owner.take_remote();
         self.owner.tasks().iter().for_each(LocalTask::request_cancel);
     }
 

@@ -14,7 +14,6 @@ use asyncio_executor::Executor;
 
 use crate::core::{Busy, Core, run_stretch};
 use crate::crew::Crew;
-use crate::event_loop::EventLoop;
 
 /// Where there are several workers, the state of the others is looked at so often.
 const LOOK: Duration = Duration::from_millis(1);
@@ -22,8 +21,7 @@ const LOOK: Duration = Duration::from_millis(1);
 const NAMED_MAX: usize = 10;
 
 pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
-    // Inside of another loop, or at the end of its thread, this one cannot run: what is left is dropped.
-    if !EventLoop::can_be_entered() || crew.failure().is_some() {
+    if crew.failure().is_some() {
         return;
     }
     let _entered = core.enter();
@@ -36,10 +34,11 @@ pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
     };
     let waker = core.event_loop.waker();
     let is_over = || {
-        let has_jobs = core.cleanup.poll_idle(&mut Context::from_waker(&waker)).is_pending();
-        // The state of others first: they may hand something to us, and not the other way round.
-        let are_others_over = crew.is_drained() && executor.is_none_or(|executor| executor.is_quiet(0));
-        are_others_over && !has_jobs && core.executor.is_empty()
+        // In the order in which work is handed on: what runs anywhere may leave something to a worker, that a job, and all of them to us.
+        executor.is_none_or(|executor| executor.is_quiet(0))
+            && crew.is_drained()
+            && core.cleanup.poll_idle(&mut Context::from_waker(&waker)).is_ready()
+            && core.executor.is_empty()
     };
     let grace = core.cleanup.grace();
     let start = Instant::now();
@@ -47,7 +46,8 @@ pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
     cancel_all();
     loop {
         run_stretch(core);
-        if is_over() {
+        // Twice, since workers do not stand still while they are looked at.
+        if is_over() && is_over() || crew.failure().is_some() {
             return;
         }
         let elapsed = start.elapsed();

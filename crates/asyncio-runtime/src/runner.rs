@@ -206,15 +206,19 @@ impl Runner {
     /// [grace period](Builder::cleanup_grace); what would not die is named, and dropped in place, on its thread. Whatever outlives the
     /// loop says `LoopClosed` from now on.
     ///
-    /// Inside of another loop there is no waiting: the tasks are dropped, and their clean-up goes on there.
+    /// Inside of another loop there is no waiting: the tasks are dropped, and their clean-up goes on on a thread of its own, but for
+    /// [local](asyncio_tasks::guard_local) clean-up, which is dropped and reported.
     ///
     /// Other workers end their present poll first; for one whose poll does not end, this waits, and says so.
     pub fn close(&mut self) {
         if self.core.event_loop.is_closed() {
             return;
         }
-        drain(&self.core, &self.crew, self.executor.as_ref());
-        self.core.cleanup.end();
+        // Inside of another loop, or at the end of its thread, this one cannot run: what is left is dropped.
+        if EventLoop::can_be_entered() {
+            drain(&self.core, &self.crew, self.executor.as_ref());
+            self.core.cleanup.end();
+        }
         self.core.event_loop.set_closed();
         // The steps are numbered in `crew.rs`.
         self.crew.stop();

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use asyncio_base::panic::{Payload, discard};
 use pin_project_lite::pin_project;
 
-use crate::scope::{Kind, Outcome, Scope};
+use crate::scope::{self, Kind, Outcome, Scope};
 
 /// Which values of a branch make the others superfluous.
 pub(crate) trait Policy<T> {
@@ -22,6 +22,15 @@ pub(crate) enum All {}
 pub(crate) enum First {}
 /// An error.
 pub(crate) enum AllOk {}
+
+/// A value that is no error.
+pub(crate) enum FirstOk {}
+
+impl<T, E> Policy<Result<T, E>> for FirstOk {
+    fn is_decisive(value: &Result<T, E>) -> bool {
+        value.is_ok()
+    }
+}
 
 impl<T> Policy<T> for All {
     fn is_decisive(_: &T) -> bool {
@@ -86,6 +95,8 @@ pub(crate) trait AnyBranch {
     fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool;
     /// Cancels it: if nothing holds it, its future is dropped at the next poll, and not polled again.
     fn cancel(self: Pin<&mut Self>);
+    /// Says whether it must not be dropped, for what goes on in it.
+    fn is_holding(&self) -> bool;
     /// Says whether it has ended with a value that makes the others superfluous.
     fn is_decisive(&self) -> bool;
     /// Takes the panic with which it ended.
@@ -125,13 +136,17 @@ impl<F: Future, P: Policy<F::Output>> AnyBranch for Branch<F, P> {
         *this.end = match outcome {
             Outcome::Value(value) => End::Value(value),
             Outcome::Panic(panic) => End::Panic(panic),
-            Outcome::Cancelled => End::Nothing,
+            Outcome::Cancelled | Outcome::Abandoned => End::Nothing,
         };
         true
     }
 
     fn cancel(self: Pin<&mut Self>) {
         self.project().scope.kind().is_cancelled = true;
+    }
+
+    fn is_holding(&self) -> bool {
+        matches!(self.end, End::NotYet) && self.scope.is_holding()
     }
 
     fn is_decisive(&self) -> bool {
@@ -152,9 +167,13 @@ impl<F: Future, P: Policy<F::Output>> AnyBranch for Branch<F, P> {
 
 /// Several branches that are polled together, until all have ended. Once one panics, or ends with a value that decides, the others are
 /// cancelled. A panic goes on when all have ended.
+///
+/// Where the scope around is cancelled and a branch holds it, the others are dropped, each for itself; where none does, all are left to it.
 #[derive(Default)]
 pub(crate) struct Together {
     is_decided: bool,
+    /// Branches were dropped because the scope around is cancelled: this one does not come to an end any more.
+    is_abandoned: bool,
     /// Whose value has decided.
     winner: Option<usize>,
     panic: Option<Payload>,
@@ -173,12 +192,31 @@ impl Together {
             have_all_ended = self.poll_each(branches, cx);
         }
         let have_all_ended = have_all_ended.unwrap_or(false);
+        if !self.is_decided && !have_all_ended && scope::is_cancelled() {
+            self.drop_those_that_wait(branches, cx);
+        }
+        if self.is_abandoned {
+            assert_not_continued();
+            return false;
+        }
         if have_all_ended {
             if let Some(panic) = self.panic.take() {
                 resume_unwind(panic);
             }
         }
         have_all_ended
+    }
+
+    #[cold]
+    fn drop_those_that_wait(&mut self, branches: &mut [Pin<&mut dyn AnyBranch>], cx: &mut Context<'_>) {
+        if !branches.iter().any(|branch| branch.is_holding()) {
+            return;
+        }
+        self.is_abandoned = true;
+        for branch in branches.iter_mut().filter(|branch| !branch.is_holding()) {
+            branch.as_mut().cancel();
+        }
+        self.poll_each(branches, cx);
     }
 
     /// Says whether all have ended; or nothing, if it has just been decided that the others are superfluous.
@@ -206,4 +244,16 @@ impl Together {
         }
         Some(have_all_ended)
     }
+}
+
+/// Of several that are awaited together, some were dropped because the scope around is cancelled.
+///
+/// # Panics
+///
+/// Panics where that scope is not around any more: whoever goes on with the rest cannot be given what is gone.
+pub(crate) fn assert_not_continued() {
+    assert!(
+        scope::is_cancelled(),
+        "futures that are awaited together were awaited on after the scope around them had been cancelled, and some had been dropped for that"
+    );
 }

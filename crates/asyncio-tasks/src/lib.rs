@@ -42,11 +42,14 @@ mod guard;
 
 mod branch;
 mod cancel_scope;
+mod children;
+mod gather;
 mod join;
 mod node;
 mod root_scope;
 mod shield;
 mod timeout;
+mod wait;
 mod yield_now;
 
 #[doc(inline)]
@@ -55,6 +58,7 @@ pub use asyncio_executor::{Runnable, Spawn, SpawnPinnedError, TaskId};
 pub use cancel_scope::{CancelHandle, CancelScope, Timeout, cancel_scope, timeout_scope};
 pub use cleanup::{Cleanup, CleanupGuard, DEFAULT_GRACE};
 pub use error::{Cancelled, TaskError};
+pub use gather::{AsCompleted, as_completed, first_ok, gather, gather_all};
 pub use guard::{AsyncClose, Finish, Guard, LocalGuard, defer, defer_local, guard, guard_local, with};
 pub use info::{TaskInfo, current_task};
 pub use root_scope::RootScope;
@@ -62,6 +66,7 @@ pub use shield::{Shield, shield};
 pub use spawn::{Builder, spawn, spawn_local, spawn_on, spawn_pinned, spawn_with};
 pub use task::Task;
 pub use timeout::{WithTimeout, move_on_after, timeout, timeout_at};
+pub use wait::{WaitFor, wait};
 pub use yield_now::{YieldNow, yield_now};
 
 /// What the macros stand for.

@@ -72,13 +72,13 @@ impl Node {
 }
 
 /// The kind of a scope that has handles, and perhaps a deadline.
-pub(crate) struct Handled<N> {
+pub(crate) struct Handled<N: AsRef<Node>> {
     pub(crate) node: N,
     sleep: Option<Sleep>,
     version: u64,
 }
 
-impl<N> Handled<N> {
+impl<N: AsRef<Node>> Handled<N> {
     pub(crate) fn new(node: N) -> Self {
         Self { node, sleep: None, version: u64::MAX }
     }
@@ -103,6 +103,13 @@ impl<N: AsRef<Node>> Handled<N> {
             node.cancel();
         }
         poll.is_ready()
+    }
+}
+
+impl<N: AsRef<Node>> Drop for Handled<N> {
+    /// A handle that is kept does not keep the task.
+    fn drop(&mut self) {
+        self.node.as_ref().cancelled.forget();
     }
 }
 

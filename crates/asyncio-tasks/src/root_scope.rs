@@ -61,7 +61,8 @@ impl<F: Future> RootScope<F> {
         Self { scope: Scope::new(future, Main { node: None }) }
     }
 
-    /// Returns a handle that cancels it, from anywhere.
+    /// Returns a handle that cancels it, from anywhere. To be taken before the first poll: what has begun to wait is not woken by one that is
+    /// taken later, until it is polled again.
     pub fn handle(self: Pin<&mut Self>) -> CancelHandle {
         CancelHandle::new(self.project().scope.kind().node.get_or_insert_default().clone())
     }

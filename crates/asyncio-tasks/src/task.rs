@@ -40,12 +40,17 @@ use crate::scope::Attached;
 pub struct Task<T> {
     /// `None` is the output of a task that was cancelled.
     handle: Handle<Option<T>>,
+    /// Its result, once somebody has looked whether it has ended.
+    result: Option<Box<Result<T, TaskError>>>,
 }
+
+// The result is not pinned.
+impl<T> Unpin for Task<T> {}
 
 impl<T> Task<T> {
     #[inline]
     pub(crate) fn new(handle: Handle<Option<T>>) -> Self {
-        Self { handle }
+        Self { handle, result: None }
     }
 
     /// Returns the id of the task, unique in the process.
@@ -95,15 +100,26 @@ impl<T> Task<T> {
         self.cancel()
     }
 
+    /// Says whether the task has ended; if not, its end wakes `cx`. The result stays here.
+    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.result.is_none() {
+            if let Poll::Ready(result) = self.poll_result(cx) {
+                self.result = Some(Box::new(result));
+            }
+        }
+        self.result.is_some()
+    }
+
+    /// Says whether it has panicked, as far as somebody has looked.
+    pub(crate) fn has_panicked(&self) -> bool {
+        matches!(self.result.as_deref(), Some(Err(error)) if error.is_panic())
+    }
+
     /// Lets the task go on by itself, as dropping the handle does.
     pub fn detach(self) {}
-}
-
-impl<T> Future for Task<T> {
-    type Output = Result<T, TaskError>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         // The handle goes on with the panic of its task; here that becomes an error again.
         match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.handle).poll(cx))) {
             Ok(Poll::Ready(Some(Some(output)))) => Poll::Ready(Ok(output)),
@@ -116,6 +132,18 @@ impl<T> Future for Task<T> {
                 Poll::Pending
             }
             Err(panic) => Poll::Ready(Err(TaskError::panicked(panic))),
+        }
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, TaskError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.result.take() {
+            Some(result) => Poll::Ready(*result),
+            None => self.poll_result(cx),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use asyncio::AsyncClose;
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 const MS: Duration = Duration::from_millis(1);
@@ -98,6 +98,35 @@ async fn breadth() -> Result<(), BoxError> {
 }
 
 // ------------------------------------------------------------------ structure
+
+async fn scopes() -> Result<(), BoxError> {
+    let out: Result<u32, asyncio::Cancelled> = asyncio::cancel_scope(async |scope| {
+        let handle: asyncio::CancelHandle = scope.handle(); // Clone + Send
+        handle.cancel();
+        asyncio::sleep(MS).await;
+        1
+    })
+    .await;
+    let out: Result<u32, asyncio::TimedOut> = asyncio::timeout_scope(Some(Instant::now() + MS), async |t| {
+        t.reschedule(None);
+        let (deadline, expired): (Option<Instant>, bool) = (t.deadline(), t.has_expired());
+        1
+    })
+    .await;
+    let out: Option<u32> = asyncio::move_on_after(MS, async { 1 }).await;
+    let out: u32 = asyncio::shield(async { 1 }).await;
+    let first: u32 = asyncio::race!(async { 1 }, async { 2 });
+    let (a, b): (u32, &str) = asyncio::join!(async { 1 }, async { "b" });
+    let both: Result<(u32, u32), io::Error> = asyncio::try_join!(async { Ok(1) }, async { Ok(2) });
+    let values: Result<Vec<u32>, io::Error> = asyncio::gather((0..3).map(|n| async move { Ok(n) })).await;
+    let values: Vec<u32> = asyncio::gather_all((0..3).map(|n| async move { n })).await;
+    let ok: Result<u32, Vec<io::Error>> = asyncio::first_ok((0..3).map(|n| async move { Ok(n) })).await;
+    let tasks: Vec<asyncio::Task<u32>> = (0..3).map(|n| asyncio::spawn(async move { n })).collect();
+    let (done, pending) = asyncio::wait(tasks, asyncio::WaitFor::First, Some(MS)).await;
+    let mut finished = std::pin::pin!(asyncio::as_completed((0..3).map(|n| async move { n })));
+    while let Some(n) = finished.next().await {}
+    Ok(())
+}
 
 struct Connection;
 // trait AsyncClose { fn close(self) -> impl Future<Output = ()> + Send; }

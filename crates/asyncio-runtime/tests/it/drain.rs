@@ -76,6 +76,27 @@ fn what_never_began_does_not() {
     }
 }
 
+/// D1: what other threads have spawned here is there, too.
+#[test]
+fn what_came_from_another_thread_does_not_begin() {
+    // Whatever is overlooked is waited for, for ever.
+    let mut runner = Runner::builder().cleanup_grace(Duration::MAX).build().unwrap();
+    runner.run(async {});
+    let event_loop = runner.event_loop();
+    let began = Log::default();
+    let log = began.clone();
+    let elsewhere = std::thread::spawn(move || {
+        let late = event_loop.spawn(async move {
+            note(&log, "began");
+            pending::<()>().await;
+        });
+        late.unwrap().detach();
+    });
+    elsewhere.join().unwrap();
+    drop(runner);
+    assert!(began.lock().unwrap().is_empty());
+}
+
 /// D2: what clean-up starts is not cancelled.
 #[test]
 fn clean_up_may_start_tasks() {

@@ -4,12 +4,14 @@
 //!   since a combinator that cannot tell its parts apart must poll them all. Only one with a waker of its own, or one that holds, is [tied](Tie).
 //! - B2: a scope *holds* those around it while it must not be dropped: a shield, clean-up that is going on, children that have not ended. A
 //!   cancelled body that is held is not dropped.
-//! - B3: a hold by a scope that has not been polled since the cancellation may be one that was leaked: it is bounded by the grace period. One that
-//!   has been is *confirmed*, and is waited for.
+//! - B3: a hold may be one of a scope that was leaked, or is not polled any more: then it is bounded by the grace period. One that was *confirmed*
+//!   is waited for: of a scope under the same waker, in the last poll of the body, since that would have polled it; of one with a waker of
+//!   its own, in any poll since the cancellation.
 //! - B4: the ties are released when the inner scope ends or is dropped, on any thread; the last one wakes the scope that waits for that.
 
 use std::task::Waker;
 
+use asyncio_base::WakeList;
 use asyncio_base::shim::{Arc, Mutex, Weak};
 
 /// Whether a scope is held by one inside of it.
@@ -31,8 +33,12 @@ pub(crate) struct Below {
 #[derive(Default)]
 struct State {
     holds: usize,
-    /// Of these, who has been polled since the cancellation (B3).
+    /// Of these, who has a waker of its own and has been polled since the cancellation (B3).
     confirmed: usize,
+    /// Of these, who has been polled in the last poll of the body (B3).
+    renewed: usize,
+    /// How often the body has been polled since the cancellation.
+    polls: u64,
     is_cancelled: bool,
     /// The scope itself, if it waits for the last hold to be released.
     waits: Option<Waker>,
@@ -47,22 +53,24 @@ struct Sleeper {
 }
 
 impl Below {
-    /// Says that the scope is cancelled, and wakes all that are inside: once.
+    /// The body of the cancelled scope is about to be polled. The first time all that are inside are woken.
     pub(crate) fn cancel(&self) {
         let sleepers = {
             let mut state = self.state.lock();
+            state.polls += 1;
+            state.renewed = 0;
             if std::mem::replace(&mut state.is_cancelled, true) {
                 return;
             }
             state.sleepers.clone()
         };
-        for sleeper in sleepers.iter().filter_map(Weak::upgrade) {
-            // It comes back with its next poll.
-            let waker = sleeper.waker.lock().take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
+        wake(&sleepers);
+    }
+
+    /// The scope has ended. What is still there, since somebody has it by reference, may have been left unpolled when it was cancelled.
+    pub(crate) fn end(&self) {
+        let sleepers = std::mem::take(&mut self.state.lock().sleepers);
+        wake(&sleepers);
     }
 
     /// Says whether somebody inside holds the scope.
@@ -76,7 +84,7 @@ impl Below {
         let mut state = self.state.lock();
         let held = match state.holds {
             0 => return Held::Not,
-            holds if holds > state.confirmed => Held::Unconfirmed,
+            holds if holds > state.confirmed + state.renewed => Held::Unconfirmed,
             _ => Held::Confirmed,
         };
         let former = state.waits.replace(waker);
@@ -86,17 +94,55 @@ impl Below {
     }
 }
 
+fn wake(sleepers: &[Weak<Sleeper>]) {
+    // The waker comes back with the next poll.
+    let wakers = sleepers.iter().filter_map(|sleeper| sleeper.upgrade()?.waker.lock().take());
+    let mut list = WakeList::new();
+    for waker in wakers {
+        if list.is_full() {
+            list.wake_all();
+        }
+        list.push(waker);
+    }
+    list.wake_all();
+}
+
 /// The tie of a scope to the one around it.
 pub(crate) struct Tie {
     below: Arc<Below>,
     sleeper: Option<Arc<Sleeper>>,
-    is_holding: bool,
-    is_confirmed: bool,
+    hold: Hold,
+}
+
+/// Whether a scope holds the one around, and what that knows of it (B3).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Not,
+    Unconfirmed,
+    /// By one with a waker of its own.
+    Confirmed,
+    /// In this poll of the body.
+    Renewed(u64),
+}
+
+impl State {
+    /// Takes a hold out of the counts.
+    fn remove(&mut self, hold: Hold) {
+        self.holds -= usize::from(hold != Hold::Not);
+        self.confirmed -= usize::from(hold == Hold::Confirmed);
+        self.renewed -= usize::from(hold == Hold::Renewed(self.polls));
+    }
+
+    fn add(&mut self, hold: Hold) {
+        self.holds += usize::from(hold != Hold::Not);
+        self.confirmed += usize::from(hold == Hold::Confirmed);
+        self.renewed += usize::from(hold == Hold::Renewed(self.polls));
+    }
 }
 
 impl Tie {
     pub(crate) fn to(below: Arc<Below>) -> Self {
-        Self { below, sleeper: None, is_holding: false, is_confirmed: false }
+        Self { below, sleeper: None, hold: Hold::Not }
     }
 
     pub(crate) fn is_to(&self, below: &Arc<Below>) -> bool {
@@ -112,16 +158,15 @@ impl Tie {
         if !is_holding {
             return self.release();
         }
-        let is_confirmed = is_outer_cancelled;
-        if self.is_holding && self.is_confirmed == is_confirmed {
-            return;
-        }
         let mut state = self.below.state.lock();
-        state.holds += usize::from(!self.is_holding);
-        state.confirmed -= usize::from(self.is_confirmed);
-        state.confirmed += usize::from(is_confirmed);
-        self.is_holding = true;
-        self.is_confirmed = is_confirmed;
+        let hold = match (is_outer_cancelled, waker) {
+            (false, _) => Hold::Unconfirmed,
+            (true, Some(_)) => Hold::Confirmed,
+            (true, None) => Hold::Renewed(state.polls),
+        };
+        state.remove(self.hold);
+        state.add(hold);
+        self.hold = hold;
     }
 
     fn sleep(&mut self, waker: &Waker) {
@@ -143,13 +188,12 @@ impl Tie {
     }
 
     fn release(&mut self) {
-        if !std::mem::replace(&mut self.is_holding, false) {
+        if self.hold == Hold::Not {
             return;
         }
         let waits = {
             let mut state = self.below.state.lock();
-            state.holds -= 1;
-            state.confirmed -= usize::from(std::mem::replace(&mut self.is_confirmed, false));
+            state.remove(std::mem::replace(&mut self.hold, Hold::Not));
             if state.holds == 0 { state.waits.take() } else { None }
         };
         if let Some(waker) = waits {

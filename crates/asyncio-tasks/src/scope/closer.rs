@@ -95,15 +95,22 @@ impl Closer {
 pub(crate) struct Batch {
     /// In the order of their registration.
     closers: Vec<Closer>,
+    has_begun: bool,
 }
 
 impl Batch {
     pub(crate) fn of(mut closers: Vec<Closer>) -> Self {
         closers.sort_by_key(|closer| closer.number);
-        Self { closers }
+        Self { closers, has_begun: false }
+    }
+
+    /// Gives back the closers of one that has not begun.
+    pub(crate) fn into_closers(self) -> Result<Vec<Closer>, Self> {
+        if self.has_begun { Err(self) } else { Ok(self.closers) }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.has_begun = true;
         while let Some(closer) = self.closers.last_mut() {
             if closer.poll(cx).is_pending() {
                 return Poll::Pending;

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::Kind;
 use super::place::Place;
 
 thread_local! {
@@ -24,13 +25,41 @@ pub(crate) struct Frame<'a> {
     pub(crate) is_cancelled: bool,
     /// It polls clean-up, not its body: what is inside need not be known, for it is neither cancelled nor dropped.
     pub(crate) is_clean_up: bool,
+    /// When it is cancelled, all that is inside is polled, whatever wakers that has.
+    pub(crate) polls_all: bool,
     /// How long clean-up may take, if this scope says so; it may come to say so in this very poll.
     pub(crate) grace: Option<&'a OnceLock<Duration>>,
     /// Who polls; `None` while it is dropped.
     pub(crate) waker: Option<&'a Waker>,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// A scope that polls its body.
+    #[inline]
+    pub(crate) fn of_body<K: Kind>(
+        outer: Option<&'a Frame<'a>>,
+        place: &'a Place,
+        is_cancelled: bool,
+        kind: &'a K,
+        waker: &'a Waker,
+    ) -> Self {
+        let (grace, waker) = (kind.grace(), Some(waker));
+        Self { outer, place, is_cancelled, is_clean_up: false, polls_all: K::POLLS_ALL, grace, waker }
+    }
+
+    /// A scope that is dropped. What is polled there, by a `block_on` perhaps, is not cancelled.
+    pub(crate) fn dropping(place: &'a Place) -> Self {
+        Self {
+            outer: None,
+            place,
+            is_cancelled: false,
+            is_clean_up: false,
+            polls_all: false,
+            grace: None,
+            waker: None,
+        }
+    }
+
     /// Returns how long clean-up may take, if this scope or one around says so.
     pub(crate) fn grace(&self) -> Option<Duration> {
         self.grace.and_then(|grace| grace.get().copied()).or_else(|| self.outer?.grace())

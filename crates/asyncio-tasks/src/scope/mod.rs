@@ -5,8 +5,10 @@
 //! - S1 (tree): while a scope polls or drops its body it is the thread's current scope ([`Frame`]). What is inside asks there whether it is
 //!   cancelled, so a cancellation goes down with the polls; scopes that would not be polled are woken ([`Below`]).
 //! - S2 (level): a scope is cancelled from then on for good. A body that was never polled is dropped; any other is polled once more, so that an
-//!   operation that has been completed is not lost; when it then waits, and nobody inside holds it, it is dropped in place, whole.
-//! - S3 (in order): inner scopes end first, since they are polled first; one that must not be dropped holds those around it.
+//!   operation that has been completed is not lost; when it then waits, and nobody inside holds it, it is dropped in place, whole, with the
+//!   scopes in it. Those leave their bodies to it: whoever has one by reference, as in `timeout(d, future.as_mut())`, may go on with it.
+//! - S3 (in order): inner scopes end first: one that must not be dropped holds those around it, and what the others leave to be cleaned up is
+//!   queued together with that of the scope around, by the order of registration.
 //! - S4 (clean-up): the closer of a guard that is dropped starts at once, beside the body; deferred ones start when the body has ended. Both are
 //!   polled under a frame that is not cancelled. The scope has not ended before all of them have ([`Place::poll_closers`]).
 //! - S5 (dropped): a scope that is dropped hands its closers to the current scope, which is the one around it; where there is none, to the loop
@@ -47,6 +49,8 @@ pub(crate) enum Outcome<T> {
     Value(T),
     Panic(Payload),
     Cancelled,
+    /// It was dropped because a scope around is cancelled, before that could do so.
+    Abandoned,
 }
 
 impl<T> Outcome<T> {
@@ -55,7 +59,7 @@ impl<T> Outcome<T> {
     pub(crate) fn into_value(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),
-            Self::Cancelled => None,
+            Self::Cancelled | Self::Abandoned => None,
             Self::Panic(payload) => resume_unwind(payload),
         }
     }
@@ -67,6 +71,9 @@ pub(crate) trait Kind {
     const IS_SHIELD: bool = false;
     /// It has no scope around, whatever polls it.
     const IS_ROOT: bool = false;
+
+    /// When it is cancelled its body polls all that is in it, whatever wakers that has: none of it need be woken.
+    const POLLS_ALL: bool = false;
 
     /// Says whether the scope is cancelled by what is known already. Asked before each poll of the body.
     fn is_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
@@ -112,7 +119,7 @@ pin_project! {
         #[pin]
         stage: Stage<F>,
         place: Place,
-        is_started: bool,
+        progress: Progress,
         kind: K,
     }
 
@@ -138,7 +145,12 @@ impl<F: Future> Stage<F> {
 impl<F: Future, K: Kind> Scope<F, K> {
     #[inline]
     pub(crate) fn new(future: F, kind: K) -> Self {
-        Self { stage: Stage::Body { future }, place: Place::default(), is_started: false, kind }
+        Self { stage: Stage::Body { future }, place: Place::default(), progress: Progress::Unpolled, kind }
+    }
+
+    /// Says whether it must not be dropped, for what goes on in it.
+    pub(crate) fn is_holding(&self) -> bool {
+        K::IS_SHIELD || self.place.is_holding()
     }
 
     pub(crate) fn kind(self: Pin<&mut Self>) -> &mut K {
@@ -151,7 +163,12 @@ impl<K: Kind> Scope<std::future::Ready<()>, K> {
     pub(crate) fn of_batches(batches: Vec<Batch>, kind: K) -> Self {
         let place = Place::default();
         place.adopt(batches);
-        Self { stage: Stage::Ended { outcome: Some(Outcome::Value(())) }, place, is_started: true, kind }
+        Self {
+            stage: Stage::Ended { outcome: Some(Outcome::Value(())) },
+            place,
+            progress: Progress::Begun,
+            kind,
+        }
     }
 }
 
@@ -161,10 +178,9 @@ impl<F: Future, K: Kind> Future for Scope<F, K> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let is_first = !std::mem::replace(this.is_started, true);
         current::with(|outer| {
             let outer = if K::IS_ROOT { None } else { outer };
-            drive(this.stage, this.place, this.kind, outer, is_first, cx)
+            drive(this.stage, this.place, this.kind, outer, this.progress, cx)
         })
     }
 }
@@ -179,57 +195,97 @@ fn drive<F: Future, K: Kind>(
     place: &Place,
     kind: &mut K,
     outer: Option<&Frame<'_>>,
-    mut is_unpolled: bool,
+    progress: &mut Progress,
     cx: &mut Context<'_>,
 ) -> Poll<Outcome<F::Output>> {
-    let mut is_cancelled = is_cancelled_from_outside::<K>(outer) || kind.is_cancelled(cx);
-    loop {
-        let frame = Frame {
-            outer,
-            place,
-            is_cancelled,
-            is_clean_up: false,
-            grace: kind.grace(),
-            waker: Some(cx.waker()),
+    let cancelled = Cancellation {
+        is_own: kind.is_cancelled(cx),
+        is_outer: !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled),
+    };
+    let mut ended = None;
+    if matches!(&*stage, Stage::Body { .. }) {
+        let last = match cancelled.is_any() {
+            true => last_poll(place, kind, cancelled.is_own, *progress),
+            false => LastPoll::Take,
         };
-        let mut ended = None;
-        if matches!(&*stage, Stage::Body { .. }) {
-            ended = match is_cancelled && must_end_unpolled(&frame, kind, is_unpolled) {
-                true => Some(Outcome::Cancelled),
-                false => poll_body(stage.as_mut(), &frame, cx),
-            };
-            if !is_cancelled && place.is_empty() {
-                match ended {
-                    Some(outcome @ Outcome::Value(_)) => return Poll::Ready(outcome),
-                    None if !kind.poll_cancelled(cx) => {
-                        place.tie(outer, cx.waker(), K::IS_SHIELD);
-                        return Poll::Pending;
-                    }
-                    None => {
-                        (is_cancelled, is_unpolled) = (true, false);
-                        continue;
-                    }
-                    Some(_) => {}
+        ended = match last {
+            LastPoll::Take => {
+                *progress = Progress::Begun;
+                let frame = Frame::of_body(outer, place, cancelled.is_any(), kind, cx.waker());
+                poll_body(stage.as_mut(), &frame, cx)
+            }
+            LastPoll::EndUnpolled => Some(Outcome::Cancelled),
+            LastPoll::Leave => None,
+        };
+        if !cancelled.is_any() && place.is_empty() {
+            match ended {
+                Some(outcome @ Outcome::Value(_)) => return Poll::Ready(outcome),
+                None => {
+                    wait_for_cancellation(kind, cx);
+                    place.tie(outer, cx.waker(), K::IS_SHIELD);
+                    return Poll::Pending;
                 }
+                Some(_) => {}
             }
         }
-        if let Some(poll) = go_on(stage.as_mut(), outer, place, kind, is_cancelled, ended, cx) {
-            return poll;
-        }
-        (is_cancelled, is_unpolled) = (true, false);
+    }
+    if cancelled.is_outer && ended.is_none() && *progress == Progress::Begun && !place.is_held() {
+        *progress = Progress::Left;
+    }
+    go_on(stage, place, kind, outer, cancelled, ended, cx)
+}
+
+/// How far a body has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Unpolled,
+    Begun,
+    /// It was polled once more, and waits for the scope around to drop it: that is not its own to do, and it is not polled any more.
+    Left,
+}
+
+/// What a scope is cancelled by.
+#[derive(Clone, Copy)]
+struct Cancellation {
+    is_own: bool,
+    /// By a scope around, which will drop it.
+    is_outer: bool,
+}
+
+impl Cancellation {
+    #[inline]
+    fn is_any(self) -> bool {
+        self.is_own || self.is_outer
     }
 }
 
-#[inline]
-fn is_cancelled_from_outside<K: Kind>(outer: Option<&Frame<'_>>) -> bool {
-    !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled)
+/// What is done with a body that is cancelled (S2).
+enum LastPoll {
+    Take,
+    /// It is dropped as it is.
+    EndUnpolled,
+    /// It is left to the scope around, which drops it as it is: whoever has it by reference finds it whole.
+    Leave,
 }
 
-/// A body that is cancelled is about to be polled once more, and so are the scopes inside. Says whether it is not to be (S2).
+/// A body that is cancelled is about to be polled once more, and so are the scopes inside.
 #[cold]
-fn must_end_unpolled<K: Kind>(frame: &Frame<'_>, kind: &K, is_unpolled: bool) -> bool {
-    frame.place.cancel_below();
-    is_unpolled || (!kind.is_polled_once_more() && !frame.place.is_held())
+fn last_poll<K: Kind>(place: &Place, kind: &K, is_own: bool, progress: Progress) -> LastPoll {
+    place.cancel_below();
+    match progress {
+        Progress::Unpolled | Progress::Left if is_own => LastPoll::EndUnpolled,
+        Progress::Unpolled | Progress::Left => LastPoll::Leave,
+        Progress::Begun if is_own && !kind.is_polled_once_more() && !place.is_held() => LastPoll::EndUnpolled,
+        Progress::Begun => LastPoll::Take,
+    }
+}
+
+/// The body waits. If the scope has just been cancelled, it is polled once more in a poll of its own, with a budget of its own.
+#[inline]
+fn wait_for_cancellation<K: Kind>(kind: &mut K, cx: &mut Context<'_>) {
+    if kind.poll_cancelled(cx) {
+        cx.waker().wake_by_ref();
+    }
 }
 
 /// Polls the body once. Where it ends it is dropped, as a part of its scope.
@@ -251,57 +307,67 @@ fn poll_body<F: Future>(
     });
     match result {
         Ok(()) => value.map(Outcome::Value),
-        // Of its poll, or of its drop.
-        Err(panic) => Some(Outcome::Panic(panic)),
+        Err(panic) => Some(panicked(panic, value)),
     }
 }
 
-/// The rest of [`drive`], after the body was polled. `None` says that the scope has just been cancelled: the body is to be polled once more.
+/// The body has panicked: in its poll, or in its drop, and then there is a value that nobody gets.
+#[cold]
+fn panicked<T>(panic: Payload, value: Option<T>) -> Outcome<T> {
+    let mut first = Some(panic);
+    catch_and_store(&mut first, || drop(value));
+    first.map_or(Outcome::Cancelled, Outcome::Panic)
+}
+
+/// The rest of [`drive`], after the body was polled.
 #[inline(never)]
 fn go_on<F: Future, K: Kind>(
     mut stage: Pin<&mut Stage<F>>,
-    outer: Option<&Frame<'_>>,
     place: &Place,
     kind: &mut K,
-    is_cancelled: bool,
+    outer: Option<&Frame<'_>>,
+    cancelled: Cancellation,
     mut ended: Option<Outcome<F::Output>>,
     cx: &mut Context<'_>,
-) -> Option<Poll<Outcome<F::Output>>> {
+) -> Poll<Outcome<F::Output>> {
     let is_there = matches!(&*stage, Stage::Body { .. });
     if ended.is_none() && is_there {
-        if is_cancelled && !place.is_held() {
+        if !cancelled.is_any() {
+            wait_for_cancellation(kind, cx);
+        } else if cancelled.is_own && !place.is_held() {
             ended = Some(Outcome::Cancelled);
-        } else if !is_cancelled && kind.poll_cancelled(cx) {
-            return None;
         }
     }
-    let waker = cx.waker();
-    let frame =
-        Frame { outer, place, is_cancelled, is_clean_up: false, grace: kind.grace(), waker: Some(waker) };
+    let frame = Frame::of_body(outer, place, cancelled.is_any(), kind, cx.waker());
     let has_ended = ended.is_some() || !is_there;
     if let Some(outcome) = ended {
         end_body(stage.as_mut(), &frame, outcome);
     }
-    let is_over = if place.is_empty() { has_ended } else { clean_up(stage.as_mut(), &frame, has_ended, cx) };
+    let is_over =
+        if place.is_empty() { has_ended } else { clean_up(stage.as_mut(), &frame, cancelled, has_ended, cx) };
     if !is_over {
-        place.tie(outer, waker, K::IS_SHIELD);
-        return Some(Poll::Pending);
+        place.tie(outer, cx.waker(), K::IS_SHIELD);
+        return Poll::Pending;
     }
-    place.untie();
-    Some(take_outcome(stage, kind, is_cancelled_from_outside::<K>(outer)))
+    place.end();
+    take_outcome(stage, kind, cancelled.is_outer)
 }
 
 /// Drops the body in place, as a part of its scope. A panic of its drop goes on, unless there is one already.
 #[cold]
 fn end_body<F: Future>(mut stage: Pin<&mut Stage<F>>, frame: &Frame<'_>, mut outcome: Outcome<F::Output>) {
     let mut panic = None;
-    frame.enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
+    // What its drop polls, by a `block_on` perhaps, is not cancelled.
+    let dropping = Frame { is_cancelled: false, waker: None, ..*frame };
+    dropping.enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
     if let Some(panic) = panic {
         match outcome {
             Outcome::Panic(_) => discard(panic),
-            Outcome::Value(_) | Outcome::Cancelled => outcome = Outcome::Panic(panic),
+            Outcome::Value(_) | Outcome::Cancelled | Outcome::Abandoned => outcome = Outcome::Panic(panic),
         }
     }
+    // From here on its clean-up has its time.
+    frame.place.forget_grace();
     stage.set(Stage::Ended { outcome: Some(outcome) });
 }
 
@@ -310,6 +376,7 @@ fn end_body<F: Future>(mut stage: Pin<&mut Stage<F>>, frame: &Frame<'_>, mut out
 fn clean_up<F: Future>(
     mut stage: Pin<&mut Stage<F>>,
     frame: &Frame<'_>,
+    cancelled: Cancellation,
     mut has_ended: bool,
     cx: &mut Context<'_>,
 ) -> bool {
@@ -327,21 +394,29 @@ fn clean_up<F: Future>(
             }
             return true;
         }
-        if !frame.is_cancelled {
+        if !cancelled.is_any() {
             return false;
         }
-        // It would have been dropped, but somebody inside holds it.
-        match place.wait_for_holds(cx.waker()) {
-            Held::Not => {}
-            Held::Confirmed => return false,
+        // It would have been dropped, by this scope or by the one around, but somebody inside may hold it.
+        let outcome = match place.wait_for_holds(cx.waker()) {
+            Held::Not if cancelled.is_own => Outcome::Cancelled,
+            Held::Not => {
+                place.forget_grace();
+                return false;
+            }
+            Held::Confirmed => {
+                place.check_later(grace, cx);
+                return false;
+            }
             Held::Unconfirmed => {
                 if !place.poll_grace(grace, cx) {
                     return false;
                 }
                 place.report_leak(grace);
+                if cancelled.is_own { Outcome::Cancelled } else { Outcome::Abandoned }
             }
-        }
-        end_body(stage.as_mut(), frame, Outcome::Cancelled);
+        };
+        end_body(stage.as_mut(), frame, outcome);
         has_ended = true;
     }
 }
@@ -368,11 +443,11 @@ fn take_outcome<F: Future, K: Kind>(
 /// What is left of a scope that is dropped (S5).
 fn drop_stage<F: Future>(mut stage: Pin<&mut Stage<F>>, place: &Place) {
     let mut panic = None;
-    let frame =
-        Frame { outer: None, place, is_cancelled: true, is_clean_up: false, grace: None, waker: None };
+    let frame = Frame::dropping(place);
     frame.enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
     if !place.is_empty() {
         hand_over(place.take_all());
+        place.end();
     }
     match panic {
         Some(panic) if !std::thread::panicking() => resume_unwind(panic),
@@ -429,4 +504,9 @@ fn register(closer: Closer, how: fn(&Place, Closer)) -> Option<Closer> {
         }
         None => Some(closer),
     })
+}
+
+/// Says whether the current scope, or one around it, is cancelled.
+pub(crate) fn is_cancelled() -> bool {
+    current::with(|frame| frame.is_some_and(|frame| frame.is_cancelled))
 }

@@ -14,6 +14,9 @@ use super::below::{Below, Held, Tie};
 use super::closer::{Batch, Closer};
 use super::current::Frame;
 
+/// So often in a row what closers register is looked for.
+const ROUNDS_MAX: usize = 100;
+
 #[derive(Default)]
 pub(crate) struct Place {
     /// Behind an `Arc`, though there is one, since the drop of an `Option<Arc<_>>` that is empty takes a comparison, and that of a `Box` a call.
@@ -28,7 +31,7 @@ pub(crate) struct Registered {
     deferred: Vec<Closer>,
     /// Closers to be started.
     queued: Vec<Closer>,
-    /// Closers to be started, in batches of their own: they come from scopes that were dropped.
+    /// Closers that have begun, and come from scopes that were dropped.
     handed_over: Vec<Batch>,
     /// Closers that run.
     running: Vec<Batch>,
@@ -37,6 +40,8 @@ pub(crate) struct Registered {
     /// How the scope is tied to the one around it.
     tie: Option<Tie>,
     grace: Option<Grace>,
+    /// When it is looked whether those who hold are still polled.
+    check: Option<Sleep>,
 }
 
 /// The time that clean-up has left.
@@ -79,8 +84,16 @@ impl Place {
         self.edit(|registered| registered.deferred.push(closer));
     }
 
+    /// Takes over the clean-up of a scope that was dropped. What has not begun is queued with what is queued here (S3).
     pub(crate) fn adopt(&self, batches: Vec<Batch>) {
-        self.edit(|registered| registered.handed_over.extend(batches));
+        self.edit(|registered| {
+            for batch in batches {
+                match batch.into_closers() {
+                    Ok(closers) => registered.queued.extend(closers),
+                    Err(batch) => registered.handed_over.push(batch),
+                }
+            }
+        });
     }
 
     pub(crate) fn below(&self) -> Arc<Below> {
@@ -109,7 +122,11 @@ impl Place {
 
     /// Says whether closers run.
     pub(crate) fn is_closing(&self) -> bool {
-        self.edit_if_any(|registered| !registered.running.is_empty())
+        self.edit_if_any(|registered| {
+            !registered.running.is_empty()
+                || !registered.queued.is_empty()
+                || !registered.handed_over.is_empty()
+        })
     }
 
     /// Says whether the scope must not be dropped, for what is in it.
@@ -124,7 +141,8 @@ impl Place {
         let outer = outer.filter(|outer| !outer.is_clean_up);
         let is_holding = is_shield || self.is_holding();
         // Whoever wakes the scope around then polls this one, too (B1).
-        let is_same = outer.is_none_or(|outer| outer.waker.is_some_and(|outer| outer.will_wake(waker)));
+        let is_same = outer
+            .is_none_or(|outer| outer.polls_all || outer.waker.is_some_and(|outer| outer.will_wake(waker)));
         match outer {
             Some(outer) if is_holding || !is_same => self.tie_to(outer, waker, is_same, is_holding),
             _ if self.is_empty() => {}
@@ -151,7 +169,8 @@ impl Place {
 
     /// Runs the closers that are to run: those of guards that were dropped, and those for the end if the body has ended.
     pub(crate) fn poll_closers(&self, has_body_ended: bool, cx: &mut Context<'_>) {
-        loop {
+        // A closer that registers another one, without end, does not keep the thread.
+        for _ in 0..ROUNDS_MAX {
             let mut running = self.take_running(has_body_ended);
             if running.is_empty() {
                 return;
@@ -166,6 +185,7 @@ impl Place {
                 return;
             }
         }
+        cx.waker().wake_by_ref();
     }
 
     fn take_running(&self, has_body_ended: bool) -> Vec<Batch> {
@@ -198,6 +218,38 @@ impl Place {
         poll.is_ready()
     }
 
+    /// The time of what comes next begins anew.
+    pub(crate) fn forget_grace(&self) {
+        if !self.is_empty() {
+            let timers = self.edit(|registered| (registered.grace.take(), registered.check.take()));
+            drop(timers);
+        }
+    }
+
+    /// Those who hold were polled in the last poll of the body. Has it polled again in a while, to see whether they still are (B3).
+    pub(crate) fn check_later(&self, after: Duration, cx: &mut Context<'_>) {
+        let (grace, check) = self.edit(|registered| (registered.grace.take(), registered.check.take()));
+        drop(grace);
+        let mut check = check.unwrap_or_else(|| sleep(after));
+        let is_over = budget::unlimited(|| Pin::new(&mut check).poll(cx)).is_ready();
+        if is_over {
+            // This was the poll for it.
+            check = sleep(after);
+            if budget::unlimited(|| Pin::new(&mut check).poll(cx)).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        self.edit(|registered| registered.check = Some(check));
+    }
+
+    /// The scope has ended.
+    pub(crate) fn end(&self) {
+        self.untie();
+        if let Some(below) = self.below_if_any() {
+            below.end();
+        }
+    }
+
     /// Has `waker` woken when nobody inside holds the scope any more, and says whether somebody does.
     pub(crate) fn wait_for_holds(&self, waker: &Waker) -> Held {
         self.below_if_any().map_or(Held::Not, |below| below.wait(waker))
@@ -221,7 +273,7 @@ impl Place {
             None => String::from("was cut off"),
         };
         // Each round drops what ran; a closer that registers another one in its own drop, without end, is not followed for ever.
-        for _ in 0..100 {
+        for _ in 0..ROUNDS_MAX {
             let batches = self.take_all();
             if batches.is_empty() {
                 return;

@@ -14,7 +14,7 @@ use asyncio_executor::{Header, current_header};
 use pin_project_lite::pin_project;
 
 use super::place::{Place, Registered};
-use super::{Kind, Outcome, Stage, drive, drop_stage};
+use super::{Kind, Outcome, Progress, Stage, drive, drop_stage};
 
 pin_project! {
     /// The future of a task: `None` if it was cancelled before it had a value.
@@ -38,9 +38,7 @@ pin_project! {
 #[cold]
 fn drop_unfinished<F: Future>(stage: Pin<&mut Stage<F>>) {
     let parked = current_header(|header| {
-        if matches!(&*stage, Stage::Body { .. }) {
-            header.note_cancelled();
-        }
+        header.note_cancelled();
         Attached::unpark(header)
     });
     drop_stage(stage, &Place::with(parked.flatten()));
@@ -95,35 +93,48 @@ impl<F: Future> Future for Root<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = current_header(|header| {
             let kind = OfTask { is_cancelled: header.is_cancel_requested() };
-            (kind, header.polls() == 1, Attached::unpark(header))
+            let progress = if header.polls() == 1 { Progress::Unpolled } else { Progress::Begun };
+            (kind, progress, Attached::unpark(header))
         });
         // Polled by something that is no executor of ours, it is never the first time.
-        let (mut kind, is_first, parked) = task.unwrap_or((OfTask { is_cancelled: false }, false, None));
-        let place = Place::with(parked);
-        let poll = drive(self.project().stage, &place, &mut kind, None, is_first, cx);
+        let none = (OfTask { is_cancelled: false }, Progress::Begun, None);
+        let (mut kind, mut progress, parked) = task.unwrap_or(none);
+        let mut unparked = Unparked(Place::with(parked));
+        let poll = drive(self.project().stage, &unparked.0, &mut kind, None, &mut progress, cx);
         match poll {
-            Poll::Ready(Outcome::Value(value)) => Poll::Ready(Some(value)),
-            Poll::Ready(Outcome::Panic(panic)) => resume_unwind(panic),
-            Poll::Ready(Outcome::Cancelled) => {
-                current_header(Header::note_cancelled);
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                if let Some(registered) = place.into_inner() {
-                    park(registered);
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(outcome) => {
+                // All that was registered has ended.
+                drop(std::mem::take(&mut unparked.0));
+                match outcome {
+                    Outcome::Value(value) => Poll::Ready(Some(value)),
+                    Outcome::Panic(panic) => resume_unwind(panic),
+                    Outcome::Cancelled | Outcome::Abandoned => {
+                        current_header(Header::note_cancelled);
+                        Poll::Ready(None)
+                    }
                 }
-                Poll::Pending
             }
         }
     }
 }
 
+/// What is registered in the root scope, while the task is polled. Afterwards it is parked, also where a waker or a clock of somebody else's
+/// panics.
+struct Unparked(Place);
+
+impl Drop for Unparked {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            park(std::mem::take(&mut self.0));
+        }
+    }
+}
+
 #[cold]
-fn park(registered: Arc<Mutex<Registered>>) {
-    current_header(|header| {
-        let former = Attached::attach(header).parked.lock().replace(registered);
-        debug_assert!(former.is_none(), "it was taken at the begin of the poll");
-    });
+fn park(place: Place) {
+    current_header(|header| *Attached::attach(header).parked.lock() = place.into_inner());
 }
 
 /// Cancelled by the task's handle, and by the end of its loop.

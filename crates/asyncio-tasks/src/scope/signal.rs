@@ -30,6 +30,12 @@ impl Signal {
         }
     }
 
+    /// Nobody waits any more.
+    pub(crate) fn forget(&self) {
+        let waker = self.waker.lock().take();
+        drop(waker);
+    }
+
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         self.is_set.load(Ordering::SeqCst)

@@ -4,7 +4,7 @@ use std::future::{Future, pending};
 use std::time::Duration;
 
 use asyncio_executor::block_on;
-use asyncio_tasks::{cancel_scope, guard, shield, spawn_local, timeout, yield_now};
+use asyncio_tasks::{cancel_scope, guard, join, shield, spawn_local, timeout, yield_now};
 use asyncio_timers::sleep;
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -80,26 +80,26 @@ fn scopes_with_wakers_of_their_own_are_woken_by_a_cancellation() {
     });
 }
 
-/// One of them holds the others' scope; they end meanwhile, each for itself.
+/// A join with a waker of its own is polled only when it is woken: a cancellation wakes it, so that its branches end each for itself.
 #[test]
-fn a_child_with_a_waker_of_its_own_ends_though_its_sibling_is_held() {
+fn a_join_with_a_waker_of_its_own_is_woken_by_a_cancellation() {
     in_world(|world| {
         let log = Log::default();
         let body = log.clone();
         let task = spawn_local(async move {
-            let shielded: futures::future::LocalBoxFuture<'_, ()> = Box::pin(shield(sleep(SECOND)));
-            let waits = cancel_scope(async |_| {
-                let _guard = guard(body.closer("child"), |closer| closer);
-                pending::<()>().await;
-            });
-            let waits: futures::future::LocalBoxFuture<'_, ()> = Box::pin(waits.map(drop));
-            let mut children: FuturesUnordered<_> = [shielded, waits].into_iter().collect();
+            let both = async {
+                join!(shield(sleep(SECOND)), async {
+                    let _guard = guard(body.closer("branch"), |closer| closer);
+                    pending::<()>().await;
+                })
+            };
+            let mut children: FuturesUnordered<_> = [both].into_iter().collect();
             while children.next().await.is_some() {}
         });
         world.settle();
         task.cancel();
         world.settle();
-        assert_eq!(log.take(), ["child begins", "child ends"]);
+        assert_eq!(log.take(), ["branch begins", "branch ends"]);
         assert!(!task.is_finished());
         world.advance(SECOND);
         assert!(task.is_cancelled());

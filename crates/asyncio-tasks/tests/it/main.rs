@@ -6,6 +6,7 @@ mod cancel;
 mod combinators;
 mod foreign;
 mod guard;
+mod nasty;
 mod support;
 mod task;
 mod timeout;

@@ -1,0 +1,145 @@
+//! [`Children`]: many futures that are awaited together, each polled only when it was woken.
+//!
+//! - N1: each child has a waker of its own, which puts it into the list of those to be polled, once, and wakes whoever polls the set.
+//! - N2: no child is polled twice in one poll of the set; one that wakes itself comes in the next.
+//! - N3: where the scope around is cancelled, all are polled: so the scopes in them need not be known there by wakers of their own
+//!   ([`Kind::POLLS_ALL`](crate::scope::Kind)).
+//! - N4: a child that has ended is dropped at once.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Wake, Waker};
+
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
+
+use crate::branch::AnyBranch;
+use crate::scope;
+
+/// A set of children, polled in the order in which they are woken.
+pub(crate) struct Children<B> {
+    /// `None` where it has ended.
+    all: Vec<Option<Child<B>>>,
+    left: usize,
+    woken: Arc<Woken>,
+    /// All are to be polled next time.
+    polls_all: bool,
+}
+
+struct Child<B> {
+    branch: Pin<Box<B>>,
+    waker: Arc<ChildWaker>,
+}
+
+/// Who is to be polled.
+#[derive(Default)]
+struct Woken {
+    children: Mutex<Vec<usize>>,
+    /// Whoever polls the set.
+    parent: Mutex<Option<Waker>>,
+}
+
+struct ChildWaker {
+    index: usize,
+    is_woken: AtomicBool,
+    woken: Arc<Woken>,
+}
+
+impl Wake for ChildWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // AcqRel: what was done before a wake that finds it set is seen by the poll that clears it.
+        if self.is_woken.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.woken.children.lock().push(self.index);
+        let parent = self.woken.parent.lock().take();
+        if let Some(parent) = parent {
+            parent.wake();
+        }
+    }
+}
+
+impl<B: AnyBranch> Children<B> {
+    pub(crate) fn new(branches: impl Iterator<Item = B>) -> Self {
+        let woken = Arc::new(Woken::default());
+        let child = |(index, branch)| {
+            let waker = Arc::new(ChildWaker { index, is_woken: AtomicBool::new(true), woken: woken.clone() });
+            Some(Child { branch: Box::pin(branch), waker })
+        };
+        let all: Vec<_> = branches.enumerate().map(child).collect();
+        *woken.children.lock() = (0..all.len()).collect();
+        Self { left: all.len(), all, woken, polls_all: false }
+    }
+
+    /// Returns how many have not ended.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Cancels all that are left; they are polled in the next poll.
+    pub(crate) fn cancel(&mut self) {
+        for child in self.all.iter_mut().flatten() {
+            child.branch.as_mut().cancel();
+        }
+        self.polls_all = true;
+    }
+
+    /// Says whether one of them must not be dropped.
+    pub(crate) fn is_any_holding(&self) -> bool {
+        self.all.iter().flatten().any(|child| child.branch.is_holding())
+    }
+
+    /// Cancels those that may be dropped; they are polled in the next poll.
+    pub(crate) fn cancel_those_that_wait(&mut self) {
+        for child in self.all.iter_mut().flatten().filter(|child| !child.branch.is_holding()) {
+            child.branch.as_mut().cancel();
+        }
+        self.polls_all = true;
+    }
+
+    /// Polls those that were woken, and hands each that has ended to `ended`, with its number; that says whether to go on.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut ended: impl FnMut(usize, Pin<&mut B>) -> bool,
+    ) -> Poll<()> {
+        self.watch(cx.waker());
+        let mut woken = std::mem::take(&mut *self.woken.children.lock());
+        // Also the first time after a cancellation: in that the scopes inside may have left their bodies unpolled.
+        if std::mem::replace(&mut self.polls_all, scope::is_cancelled()) || self.polls_all {
+            woken = (0..self.all.len()).collect();
+        }
+        let mut woken = woken.into_iter();
+        for index in woken.by_ref() {
+            let Some(child) = &mut self.all[index] else { continue };
+            // AcqRel: N2, and as in `wake_by_ref`.
+            child.waker.is_woken.swap(false, Ordering::AcqRel);
+            let waker = Waker::from(child.waker.clone());
+            if !child.branch.as_mut().poll_end(&mut Context::from_waker(&waker)) {
+                continue;
+            }
+            let goes_on = ended(index, child.branch.as_mut());
+            // N4.
+            self.all[index] = None;
+            self.left -= 1;
+            if !goes_on {
+                break;
+            }
+        }
+        // Who was not polled stays woken.
+        self.woken.children.lock().extend(woken);
+        if self.left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// From now on a wake of a child wakes `waker`.
+    fn watch(&self, waker: &Waker) {
+        let is_same = self.woken.parent.lock().as_ref().is_some_and(|former| former.will_wake(waker));
+        if !is_same {
+            let waker = waker.clone();
+            let former = self.woken.parent.lock().replace(waker);
+            drop(former);
+        }
+    }
+}
