@@ -38,6 +38,7 @@ pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
         executor.is_none_or(|executor| executor.is_quiet(0))
             && crew.is_drained()
             && core.cleanup.poll_idle(&mut Context::from_waker(&waker)).is_ready()
+            && !core.executor.is_ready()
             && core.executor.is_empty()
     };
     let grace = core.cleanup.grace();

@@ -95,8 +95,12 @@ pub(crate) trait AnyBranch {
     fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool;
     /// Cancels it: if nothing holds it, its future is dropped at the next poll, and not polled again.
     fn cancel(self: Pin<&mut Self>);
+    /// Says whether it waits, and may be dropped.
+    fn is_idle(&self) -> bool;
     /// Says whether it must not be dropped, for what goes on in it.
     fn is_holding(&self) -> bool;
+    /// Says whether it has ended without a value.
+    fn is_lost(&self) -> bool;
     /// Says whether it has ended with a value that makes the others superfluous.
     fn is_decisive(&self) -> bool;
     /// Takes the panic with which it ended.
@@ -145,8 +149,16 @@ impl<F: Future, P: Policy<F::Output>> AnyBranch for Branch<F, P> {
         self.project().scope.kind().is_cancelled = true;
     }
 
+    fn is_idle(&self) -> bool {
+        matches!(self.end, End::NotYet) && !self.scope.is_holding()
+    }
+
     fn is_holding(&self) -> bool {
         matches!(self.end, End::NotYet) && self.scope.is_holding()
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(self.end, End::Nothing)
     }
 
     fn is_decisive(&self) -> bool {
@@ -195,25 +207,27 @@ impl Together {
         if !self.is_decided && !have_all_ended && scope::is_cancelled() {
             self.drop_those_that_wait(branches, cx);
         }
-        if self.is_abandoned {
-            assert_not_continued();
-            return false;
-        }
         if have_all_ended {
             if let Some(panic) = self.panic.take() {
                 resume_unwind(panic);
             }
+        }
+        if self.is_abandoned {
+            assert_not_continued();
+            return false;
         }
         have_all_ended
     }
 
     #[cold]
     fn drop_those_that_wait(&mut self, branches: &mut [Pin<&mut dyn AnyBranch>], cx: &mut Context<'_>) {
-        if !branches.iter().any(|branch| branch.is_holding()) {
+        if !branches.iter().any(|branch| branch.is_holding())
+            || !branches.iter().any(|branch| branch.is_idle())
+        {
             return;
         }
         self.is_abandoned = true;
-        for branch in branches.iter_mut().filter(|branch| !branch.is_holding()) {
+        for branch in branches.iter_mut().filter(|branch| branch.is_idle()) {
             branch.as_mut().cancel();
         }
         self.poll_each(branches, cx);
@@ -241,6 +255,8 @@ impl Together {
                 self.winner = Some(n);
                 return None;
             }
+            // By a scope around, which could not wait for it.
+            self.is_abandoned |= !self.is_decided && branch.is_lost();
         }
         Some(have_all_ended)
     }

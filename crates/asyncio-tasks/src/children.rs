@@ -91,12 +91,15 @@ impl<B: AnyBranch> Children<B> {
         self.all.iter().flatten().any(|child| child.branch.is_holding())
     }
 
-    /// Cancels those that may be dropped; they are polled in the next poll.
-    pub(crate) fn cancel_those_that_wait(&mut self) {
-        for child in self.all.iter_mut().flatten().filter(|child| !child.branch.is_holding()) {
+    /// Cancels those that wait and may be dropped, and says whether there are any; they are polled in the next poll.
+    pub(crate) fn cancel_those_that_wait(&mut self) -> bool {
+        let mut is_any = false;
+        for child in self.all.iter_mut().flatten().filter(|child| child.branch.is_idle()) {
             child.branch.as_mut().cancel();
+            is_any = true;
         }
-        self.polls_all = true;
+        self.polls_all |= is_any;
+        is_any
     }
 
     /// Polls those that were woken, and hands each that has ended to `ended`, with its number; that says whether to go on.

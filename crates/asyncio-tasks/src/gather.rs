@@ -50,6 +50,9 @@ where
                         None => first_panic = Some(panic),
                         Some(_) => discard(panic),
                     }
+                } else if branch.is_lost() {
+                    // By a scope around, which could not wait for it, if it was not this one.
+                    is_abandoned |= !was_over;
                 } else {
                     if branch.is_decisive() && decided.is_none() {
                         decided = Some(index);
@@ -64,13 +67,13 @@ where
                 continue;
             }
             if !is_over && poll.is_pending() && scope::is_cancelled() && children.is_any_holding() {
-                // The others are dropped each for itself: then there is nothing to give any more.
-                children.cancel_those_that_wait();
-                if !std::mem::replace(&mut is_abandoned, true) {
+                // The others are dropped, each for itself: then there is nothing to give any more.
+                if children.cancel_those_that_wait() {
+                    is_abandoned = true;
                     continue;
                 }
             }
-            if is_abandoned {
+            if is_abandoned && !(poll.is_ready() && first_panic.is_some()) {
                 assert_not_continued();
                 return Poll::Pending;
             }

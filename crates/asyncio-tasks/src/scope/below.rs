@@ -5,8 +5,8 @@
 //! - B2: a scope *holds* those around it while it must not be dropped: a shield, clean-up that is going on, children that have not ended. A
 //!   cancelled body that is held is not dropped.
 //! - B3: a hold may be one of a scope that was leaked, or is not polled any more: then it is bounded by the grace period. One that was *confirmed*
-//!   is waited for: of a scope under the same waker, in the last poll of the body, since that would have polled it; of one with a waker of
-//!   its own, in any poll since the cancellation.
+//!   is waited for, and whatever else holds with it: of a scope under the same waker, in the last poll of the body, since that would have polled
+//!   it; of one with a waker of its own, in any poll since the last check, which wakes it.
 //! - B4: the ties are released when the inner scope ends or is dropped, on any thread; the last one wakes the scope that waits for that.
 
 use std::task::Waker;
@@ -33,8 +33,9 @@ pub(crate) struct Below {
 #[derive(Default)]
 struct State {
     holds: usize,
-    /// Of these, who has a waker of its own and has been polled since the cancellation (B3).
+    /// Of these, who has a waker of its own and has been polled since the last check (B3).
     confirmed: usize,
+    checks: u64,
     /// Of these, who has been polled in the last poll of the body (B3).
     renewed: usize,
     /// How often the body has been polled since the cancellation.
@@ -67,6 +68,25 @@ impl Below {
         wake(&sleepers);
     }
 
+    /// Those who hold are to confirm it again: all that are inside are woken.
+    pub(crate) fn check(&self) {
+        let sleepers = {
+            let mut state = self.state.lock();
+            state.checks += 1;
+            state.confirmed = 0;
+            state.sleepers.clone()
+        };
+        wake(&sleepers);
+    }
+
+    /// The scope is not cancelled any more: the one around it was, and somebody goes on with this one by reference. What was left unpolled
+    /// meanwhile is woken.
+    pub(crate) fn revive(&self) {
+        if std::mem::replace(&mut self.state.lock().is_cancelled, false) {
+            self.check();
+        }
+    }
+
     /// The scope has ended. What is still there, since somebody has it by reference, may have been left unpolled when it was cancelled.
     pub(crate) fn end(&self) {
         let sleepers = std::mem::take(&mut self.state.lock().sleepers);
@@ -84,7 +104,7 @@ impl Below {
         let mut state = self.state.lock();
         let held = match state.holds {
             0 => return Held::Not,
-            holds if holds > state.confirmed + state.renewed => Held::Unconfirmed,
+            _ if state.confirmed + state.renewed == 0 => Held::Unconfirmed,
             _ => Held::Confirmed,
         };
         let former = state.waits.replace(waker);
@@ -119,8 +139,8 @@ pub(crate) struct Tie {
 enum Hold {
     Not,
     Unconfirmed,
-    /// By one with a waker of its own.
-    Confirmed,
+    /// By one with a waker of its own, since this check.
+    Confirmed(u64),
     /// In this poll of the body.
     Renewed(u64),
 }
@@ -129,13 +149,13 @@ impl State {
     /// Takes a hold out of the counts.
     fn remove(&mut self, hold: Hold) {
         self.holds -= usize::from(hold != Hold::Not);
-        self.confirmed -= usize::from(hold == Hold::Confirmed);
+        self.confirmed -= usize::from(hold == Hold::Confirmed(self.checks));
         self.renewed -= usize::from(hold == Hold::Renewed(self.polls));
     }
 
     fn add(&mut self, hold: Hold) {
         self.holds += usize::from(hold != Hold::Not);
-        self.confirmed += usize::from(hold == Hold::Confirmed);
+        self.confirmed += usize::from(hold == Hold::Confirmed(self.checks));
         self.renewed += usize::from(hold == Hold::Renewed(self.polls));
     }
 }
@@ -155,13 +175,17 @@ impl Tie {
             Some(waker) => self.sleep(waker),
             None => self.sleeper = None,
         }
+        if is_outer_cancelled {
+            // Nobody may have been here yet when it was cancelled.
+            self.below.state.lock().is_cancelled = true;
+        }
         if !is_holding {
             return self.release();
         }
         let mut state = self.below.state.lock();
         let hold = match (is_outer_cancelled, waker) {
             (false, _) => Hold::Unconfirmed,
-            (true, Some(_)) => Hold::Confirmed,
+            (true, Some(_)) => Hold::Confirmed(state.checks),
             (true, None) => Hold::Renewed(state.polls),
         };
         state.remove(self.hold);

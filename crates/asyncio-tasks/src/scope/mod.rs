@@ -206,7 +206,12 @@ fn drive<F: Future, K: Kind>(
     if matches!(&*stage, Stage::Body { .. }) {
         let last = match cancelled.is_any() {
             true => last_poll(place, kind, cancelled.is_own, *progress),
-            false => LastPoll::Take,
+            false => {
+                if !place.is_empty() {
+                    place.revive();
+                }
+                LastPoll::Take
+            }
         };
         ended = match last {
             LastPoll::Take => {
@@ -350,7 +355,12 @@ fn go_on<F: Future, K: Kind>(
         return Poll::Pending;
     }
     place.end();
-    take_outcome(stage, kind, cancelled.is_outer)
+    let poll = take_outcome(stage, kind, cancelled.is_outer);
+    if poll.is_pending() {
+        // It is silent, but whoever goes on with it by reference is to be told.
+        place.tie(outer, cx.waker(), false);
+    }
+    poll
 }
 
 /// Drops the body in place, as a part of its scope. A panic of its drop goes on, unless there is one already.
@@ -401,7 +411,13 @@ fn clean_up<F: Future>(
         let outcome = match place.wait_for_holds(cx.waker()) {
             Held::Not if cancelled.is_own => Outcome::Cancelled,
             Held::Not => {
-                place.forget_grace();
+                // Its body is left to the scope around, which waits for the clean-up.
+                if !place.is_closing() {
+                    place.forget_grace();
+                } else if place.poll_grace(grace, cx) {
+                    shielded.enter(|| place.cut());
+                    place.forget_grace();
+                }
                 return false;
             }
             Held::Confirmed => {

@@ -14,6 +14,9 @@ use super::below::{Below, Held, Tie};
 use super::closer::{Batch, Closer};
 use super::current::Frame;
 
+/// Holds are not looked at more often, however short the time for clean-up is.
+const CHECK_MIN: Duration = Duration::from_secs(1);
+
 /// So often in a row what closers register is looked for.
 const ROUNDS_MAX: usize = 100;
 
@@ -228,18 +231,29 @@ impl Place {
 
     /// Those who hold were polled in the last poll of the body. Has it polled again in a while, to see whether they still are (B3).
     pub(crate) fn check_later(&self, after: Duration, cx: &mut Context<'_>) {
+        let after = after.max(CHECK_MIN);
         let (grace, check) = self.edit(|registered| (registered.grace.take(), registered.check.take()));
         drop(grace);
         let mut check = check.unwrap_or_else(|| sleep(after));
         let is_over = budget::unlimited(|| Pin::new(&mut check).poll(cx)).is_ready();
         if is_over {
-            // This was the poll for it.
             check = sleep(after);
-            if budget::unlimited(|| Pin::new(&mut check).poll(cx)).is_ready() {
-                cx.waker().wake_by_ref();
+            let _ = budget::unlimited(|| Pin::new(&mut check).poll(cx));
+            if let Some(below) = self.below_if_any() {
+                below.check();
             }
+            // This one's body, too.
+            cx.waker().wake_by_ref();
         }
         self.edit(|registered| registered.check = Some(check));
+    }
+
+    /// The body is polled, and is not cancelled.
+    #[cold]
+    pub(crate) fn revive(&self) {
+        if let Some(below) = self.below_if_any() {
+            below.revive();
+        }
     }
 
     /// The scope has ended.

@@ -288,3 +288,183 @@ fn a_handle_does_not_keep_its_task() {
         assert!(handle.take().is_some_and(|handle| handle.cancel()), "it may still be asked");
     });
 }
+
+/// The scope that was left to the one around it has a time for its clean-up, too.
+#[test]
+fn a_stuck_closer_in_a_branch_is_cut_off() {
+    let reports = in_world(|world| {
+        let task = spawn_local(timeout(SECOND, async {
+            join!(async {
+                drop(guard((), |()| pending()));
+                pending::<()>().await;
+            })
+        }));
+        world.advance(SECOND);
+        assert!(!task.is_finished());
+        world.advance(10 * SECOND);
+        assert!(task.is_finished());
+    });
+    assert!(reports[0].contains("cut off after 10s"), "{reports:?}");
+}
+
+/// Both deadlines come in one poll: the inner one is silent, and tells whoever goes on with it.
+#[test]
+fn a_scope_that_was_silent_tells_later() {
+    use futures::stream::{FuturesUnordered, StreamExt};
+    in_world(|world| {
+        let task = spawn_local(async {
+            let mut set: FuturesUnordered<_> = [timeout(SECOND, pending::<()>())].into_iter().collect();
+            loop {
+                if let Ok(Some(out)) = timeout(SECOND, set.next()).await {
+                    return out;
+                }
+            }
+        });
+        for _ in 0..5 {
+            world.advance(SECOND);
+        }
+        assert!(task.is_finished());
+        assert!(block_on(task).unwrap().is_err());
+    });
+}
+
+/// A scope stands between the reference and the set.
+#[test]
+fn a_scope_by_reference_with_a_set_in_it_goes_on() {
+    use futures::stream::{FuturesUnordered, StreamExt};
+    let reports = in_world(|world| {
+        let task = spawn_local(async {
+            let mut job = pin!(timeout(10 * SECOND, async {
+                let mut set: FuturesUnordered<_> = (0..2_u32)
+                    .map(|n| async move {
+                        sleep((n + 1) * SECOND).await;
+                        // The first of them comes together with the deadline around.
+                        timeout(60 * SECOND, sleep(SECOND)).await.unwrap();
+                        shield(sleep(30 * SECOND)).await;
+                        n
+                    })
+                    .collect();
+                let mut ended = Vec::new();
+                while let Some(n) = set.next().await {
+                    ended.push(n);
+                }
+                ended
+            }));
+            assert!(timeout(SECOND, job.as_mut()).await.is_err());
+            job.await
+        });
+        for _ in 0..40 {
+            world.advance(SECOND);
+        }
+        assert!(task.is_finished());
+        assert_eq!(block_on(task).unwrap(), Ok(vec![0, 1]), "what was complete is kept");
+    });
+    assert_eq!(reports, [""; 0], "no shield was taken for leaked");
+}
+
+/// Nothing had to be dropped: then what is complete is kept.
+#[test]
+fn a_join_of_which_nothing_was_dropped_is_kept() {
+    in_world(|world| {
+        let commit = || shield(sleep(2 * SECOND));
+        let joined = spawn_local(timeout(SECOND, async move { join!(async { 1 }, commit()).0 }));
+        let gathered = spawn_local(timeout(SECOND, async move {
+            gather([commit()].map(|f| async { Ok::<_, ()>(f.await) })).await
+        }));
+        world.advance(SECOND);
+        world.advance(SECOND);
+        assert_eq!(block_on(joined).unwrap(), Ok(1));
+        assert_eq!(block_on(gathered).unwrap(), Ok(Ok(vec![()])));
+    });
+}
+
+#[test]
+fn a_panic_behind_a_shield_is_not_swallowed() {
+    in_world(|world| {
+        let bad = || {
+            shield(async {
+                sleep(2 * SECOND).await;
+                panic!("a shield panics on purpose");
+            })
+        };
+        let joined = spawn_local(timeout(SECOND, async move { join!(pending::<()>(), bad()) }));
+        let gathered = spawn_local(timeout(SECOND, async move {
+            asyncio_tasks::gather_all((0..2).map(|n| async move {
+                if n == 0 {
+                    pending::<()>().await;
+                }
+                bad().await
+            }))
+            .await
+        }));
+        for _ in 0..3 {
+            world.advance(SECOND);
+        }
+        assert!(joined.is_finished() && gathered.is_finished());
+        assert!(block_on(joined).unwrap_err().is_panic());
+        assert!(block_on(gathered).unwrap_err().is_panic());
+    });
+}
+
+#[test]
+fn a_leaked_hold_does_not_end_a_shield_that_goes_on() {
+    let log = Log::default();
+    let body = log.clone();
+    in_world(|world| {
+        let task = spawn_local(timeout(SECOND, async move {
+            let mut leaked = Box::pin(shield(pending::<()>()));
+            poll_fn(|cx| {
+                assert!(leaked.as_mut().poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            std::mem::forget(leaked);
+            shield(async {
+                sleep(60 * SECOND).await;
+                body.add("the shield has ended");
+            })
+            .await;
+            pending::<()>().await;
+        }));
+        for _ in 0..90 {
+            world.advance(SECOND);
+        }
+        assert!(task.is_finished());
+    });
+    assert_eq!(log.take(), ["the shield has ended"]);
+}
+
+#[test]
+fn a_set_that_is_given_up_after_the_cancellation_does_not_hold_for_ever() {
+    use futures::stream::{FuturesUnordered, StreamExt};
+    in_world(|world| {
+        let task = spawn_local(timeout(SECOND, async {
+            let hour = shield(sleep(Duration::from_secs(3600)));
+            let mut set: FuturesUnordered<_> = [hour].into_iter().collect();
+            futures::future::select(set.next(), pin!(shield(sleep(2 * SECOND)))).await;
+            pending::<()>().await;
+        }));
+        for _ in 0..60 {
+            world.advance(SECOND);
+        }
+        assert!(task.is_finished());
+    });
+}
+
+#[test]
+fn without_any_time_for_clean_up_a_shield_is_waited_for_quietly() {
+    in_world(|world| {
+        let task = spawn_local(cancel_scope(async |scope| {
+            scope.set_cleanup_grace(Duration::ZERO);
+            scope.cancel();
+            shield(sleep(SECOND)).await;
+        }));
+        let mut rounds = 0;
+        while world.executor.run_round() > 0 {
+            rounds += 1;
+            assert!(rounds < 100, "it is polled again and again");
+        }
+        world.advance(SECOND);
+        assert!(task.is_finished());
+    });
+}
