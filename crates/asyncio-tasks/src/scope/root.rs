@@ -13,8 +13,11 @@ use asyncio_base::shim::{Arc, Mutex};
 use asyncio_executor::{Header, current_header};
 use pin_project_lite::pin_project;
 
+use super::current::Frame;
 use super::place::{Place, Registered};
-use super::{Kind, Outcome, Progress, Stage, drive, drop_stage};
+use super::{
+    Cancellation, Kind, LastPoll, Outcome, Progress, Stage, drop_stage, go_on, last_poll, poll_body,
+};
 
 pin_project! {
     /// The future of a task: `None` if it was cancelled before it had a value.
@@ -91,30 +94,57 @@ impl<F: Future> Future for Root<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let task = current_header(|header| {
-            let kind = OfTask { is_cancelled: header.is_cancel_requested() };
-            let progress = if header.polls() == 1 { Progress::Unpolled } else { Progress::Begun };
-            (kind, progress, Attached::unpark(header))
-        });
+        let task =
+            current_header(|header| (header.is_cancel_requested(), header.polls(), Attached::unpark(header)));
         // Polled by something that is no executor of ours, it is never the first time.
-        let none = (OfTask { is_cancelled: false }, Progress::Begun, None);
-        let (mut kind, mut progress, parked) = task.unwrap_or(none);
-        let mut unparked = Unparked(Place::with(parked));
-        let poll = drive(self.project().stage, &unparked.0, &mut kind, None, &mut progress, cx);
-        match poll {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(outcome) => {
-                // All that was registered has ended.
-                drop(std::mem::take(&mut unparked.0));
-                match outcome {
-                    Outcome::Value(value) => Poll::Ready(Some(value)),
-                    Outcome::Panic(panic) => resume_unwind(panic),
-                    Outcome::Cancelled | Outcome::Abandoned => {
-                        current_header(Header::note_cancelled);
-                        Poll::Ready(None)
-                    }
+        let (is_cancelled, polls, parked) = task.unwrap_or((false, 0, None));
+        let place = Place::with(parked);
+        let mut stage = self.project().stage;
+        let mut ended = None;
+        if matches!(&*stage, Stage::Body { .. }) {
+            ended = if is_cancelled && last_poll(&place, &OfTask, true, progress(polls)) != LastPoll::Take {
+                Some(Outcome::Cancelled)
+            } else {
+                let frame = Frame::of_body(None, &place, is_cancelled, &OfTask, cx.waker());
+                poll_body(stage.as_mut(), &frame, cx)
+            };
+            if !is_cancelled && place.is_empty() {
+                match ended {
+                    None => return Poll::Pending,
+                    Some(Outcome::Value(value)) => return Poll::Ready(Some(value)),
+                    Some(_) => {}
                 }
             }
+        }
+        poll_on(stage, Unparked(place), is_cancelled, ended, cx)
+    }
+}
+
+fn progress(polls: u32) -> Progress {
+    if polls == 1 { Progress::Unpolled } else { Progress::Begun }
+}
+
+/// The rest of [`Root`]'s poll, where the task is cancelled or something is registered.
+#[inline(never)]
+fn poll_on<F: Future>(
+    stage: Pin<&mut Stage<F>>,
+    mut unparked: Unparked,
+    is_own: bool,
+    ended: Option<Outcome<F::Output>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<F::Output>> {
+    let cancelled = Cancellation { is_own, is_outer: false };
+    let Poll::Ready(outcome) = go_on(stage, &unparked.0, &mut OfTask, None, cancelled, ended, cx) else {
+        return Poll::Pending;
+    };
+    // All that was registered has ended.
+    drop(std::mem::take(&mut unparked.0));
+    match outcome {
+        Outcome::Value(value) => Poll::Ready(Some(value)),
+        Outcome::Panic(panic) => resume_unwind(panic),
+        Outcome::Cancelled | Outcome::Abandoned => {
+            current_header(Header::note_cancelled);
+            Poll::Ready(None)
         }
     }
 }
@@ -137,17 +167,10 @@ fn park(place: Place) {
     current_header(|header| *Attached::attach(header).parked.lock() = place.into_inner());
 }
 
-/// Cancelled by the task's handle, and by the end of its loop.
-struct OfTask {
-    is_cancelled: bool,
-}
+/// Cancelled by the task's handle, and by the end of its loop: its header says so.
+struct OfTask;
 
 impl Kind for OfTask {
     const IS_SHIELD: bool = true;
     const IS_ROOT: bool = true;
-
-    #[inline]
-    fn is_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
-        self.is_cancelled
-    }
 }
