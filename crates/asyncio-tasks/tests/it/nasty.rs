@@ -14,6 +14,7 @@ use asyncio_tasks::{
     cancel_scope, gather, guard, join, race, shield, spawn_local, timeout, timeout_at, yield_now,
 };
 use asyncio_timers::{now, sleep};
+use futures::FutureExt;
 
 use crate::support::{Log, in_world};
 
@@ -369,7 +370,7 @@ fn a_join_of_which_nothing_was_dropped_is_kept() {
         let commit = || shield(sleep(2 * SECOND));
         let joined = spawn_local(timeout(SECOND, async move { join!(async { 1 }, commit()).0 }));
         let gathered = spawn_local(timeout(SECOND, async move {
-            gather([commit()].map(|f| async { Ok::<_, ()>(f.await) })).await
+            gather([commit()].map(|shield| shield.map(Ok::<_, ()>))).await
         }));
         world.advance(SECOND);
         world.advance(SECOND);
