@@ -11,7 +11,8 @@
 
 use std::task::Waker;
 
-use asyncio_base::WakeList;
+use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::report;
 use asyncio_base::shim::{Arc, Mutex, Weak};
 
 /// Whether a scope is held by one inside of it.
@@ -114,17 +115,18 @@ impl Below {
     }
 }
 
+/// Wakes them. A panic of a waker is nobody's here, and is reported.
 fn wake(sleepers: &[Weak<Sleeper>]) {
-    // The waker comes back with the next poll.
-    let wakers = sleepers.iter().filter_map(|sleeper| sleeper.upgrade()?.waker.lock().take());
-    let mut list = WakeList::new();
-    for waker in wakers {
-        if list.is_full() {
-            list.wake_all();
+    for sleeper in sleepers.iter().filter_map(Weak::upgrade) {
+        // It comes back with the next poll.
+        let waker = sleeper.waker.lock().take();
+        let mut panic = None;
+        catch_and_store(&mut panic, || waker.map(Waker::wake));
+        if let Some(panic) = panic {
+            report::report("tasks", format_args!("a waker panicked: {}", message(&*panic)));
+            discard(panic);
         }
-        list.push(waker);
     }
-    list.wake_all();
 }
 
 /// The tie of a scope to the one around it.

@@ -265,6 +265,7 @@ impl Cancellation {
 }
 
 /// What is done with a body that is cancelled (S2).
+#[derive(PartialEq, Eq)]
 enum LastPoll {
     Take,
     /// It is dropped as it is.
