@@ -74,7 +74,17 @@ fn doc() -> Result<()> {
 /// Runs every example; each ends in assertions.
 pub(crate) fn examples() -> Result<()> {
     cargo(&["build", "--release", "--package", "examples", "--examples"])?;
-    for example in ["echo", "chat", "custom_reactor", "own_runtime", "guest_mode", "crawler"] {
+    let examples = [
+        "say_after",
+        "echo",
+        "chat",
+        "async_cleanup",
+        "custom_reactor",
+        "own_runtime",
+        "guest_mode",
+        "crawler",
+    ];
+    for example in examples {
         cargo(&["run", "--quiet", "--release", "--package", "examples", "--example", example])?;
     }
     for package in ["executor_only", "reactor_only"] {
