@@ -2,7 +2,6 @@
 
 #![expect(unsafe_code, reason = "a box as a pointer that many threads may read")]
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -57,11 +56,5 @@ impl<T> Drop for OnceBox<T> {
             // SAFETY: it is of a `Box`, which is this one's.
             drop(unsafe { Box::from_raw(pointer) });
         }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for OnceBox<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(f)
     }
 }

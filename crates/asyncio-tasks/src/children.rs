@@ -131,8 +131,8 @@ impl<B: AnyBranch> Children<B> {
                 break;
             }
         }
-        // Who was not polled stays woken.
-        self.woken.children.lock().extend(woken);
+        // Who was not polled is, next time.
+        self.polls_all |= woken.len() > 0;
         if self.left == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::pin::Pin;
@@ -11,8 +10,9 @@ use std::task::{Context, Poll};
 use crate::cleanup;
 use crate::scope::{self, Closer, Registration};
 
-type Close<T> = Box<dyn FnOnce(T) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
-type LocalClose<T> = Box<dyn FnOnce(T) -> Pin<Box<dyn Future<Output = ()>>>>;
+/// Makes the closer of a resource. It does not call the user's function: a panic in that is the closer's.
+type Close<T> = Box<dyn FnOnce(Registration, T) -> Closer + Send>;
+type StartLocal<T> = Box<dyn FnOnce(Registration, T)>;
 
 /// What is closed asynchronously: a connection that says goodbye, a transaction that is rolled back.
 ///
@@ -69,7 +69,8 @@ where
     C: FnOnce(T) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let close: Close<T> = Box::new(|resource| Box::pin(async { close(resource).await }));
+    let close: Close<T> =
+        Box::new(|registration, resource| registration.closer(async { close(resource).await }));
     Guard { inner: Some((resource, close)), registration: Registration::new(Location::caller()) }
 }
 
@@ -109,8 +110,7 @@ impl<T: Send + 'static> Guard<T> {
 
     fn closer(&mut self) -> Option<Closer> {
         let (resource, close) = self.inner.take()?;
-        // Not called here: a panic in it is the closer's.
-        Some(self.registration.closer(async move { close(resource).await }))
+        Some(close(self.registration, resource))
     }
 }
 
@@ -259,15 +259,17 @@ where
     C: FnOnce(T) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
-    let close: LocalClose<T> = Box::new(|resource| Box::pin(async { close(resource).await }));
-    LocalGuard { inner: Some((resource, close)), registration: Registration::new(Location::caller()) }
+    let start: StartLocal<T> = Box::new(|registration, resource| {
+        cleanup::start_local(registration, async { close(resource).await })
+    });
+    LocalGuard { inner: Some((resource, start)), registration: Registration::new(Location::caller()) }
 }
 
 /// Keeps a resource that is closed asynchronously and is not `Send`. Made by [`guard_local`].
 #[must_use = "a guard that is dropped at once closes at once"]
 pub struct LocalGuard<T: 'static> {
     /// `None` once it was given away.
-    inner: Option<(T, LocalClose<T>)>,
+    inner: Option<(T, StartLocal<T>)>,
     registration: Registration,
 }
 
@@ -297,8 +299,8 @@ impl<T: 'static> DerefMut for LocalGuard<T> {
 
 impl<T: 'static> Drop for LocalGuard<T> {
     fn drop(&mut self) {
-        if let Some((resource, close)) = mem::take(&mut self.inner) {
-            cleanup::start_local(self.registration, async move { close(resource).await });
+        if let Some((resource, start)) = self.inner.take() {
+            start(self.registration, resource);
         }
     }
 }

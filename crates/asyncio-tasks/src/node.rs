@@ -1,14 +1,14 @@
 //! [`Node`]: what a scope shares with its handles.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use asyncio_base::budget;
 use asyncio_base::shim::{AtomicU64, Mutex, Ordering};
 use asyncio_timers::{Sleep, sleep_until};
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::OnceLock;
 
 use crate::scope::{Kind, Signal};
 
@@ -82,9 +82,7 @@ impl<N: AsRef<Node>> Handled<N> {
     pub(crate) fn new(node: N) -> Self {
         Self { node, sleep: None, version: u64::MAX }
     }
-}
 
-impl<N: AsRef<Node>> Handled<N> {
     fn is_expired(&mut self, cx: &mut Context<'_>) -> bool {
         let node = self.node.as_ref();
         let version = node.version.load(Ordering::SeqCst);

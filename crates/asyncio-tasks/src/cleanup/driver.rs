@@ -1,6 +1,6 @@
 //! The thread that does the clean-up of threads without a loop, started when it is first needed.
 
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::sync::OnceLock;
 use std::task::{Poll, Waker};
 
@@ -52,7 +52,6 @@ fn start() -> Option<Spawner> {
                 Poll::<()>::Pending
             })
             .await;
-            pending::<()>().await;
         });
     };
     std::thread::Builder::new().name("asyncio-cleanup".into()).spawn(body).ok()?;

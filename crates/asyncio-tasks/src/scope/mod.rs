@@ -447,10 +447,18 @@ fn take_outcome<F: Future, K: Kind>(
 ) -> Poll<Outcome<F::Output>> {
     match stage.project() {
         StageProjection::Ended { outcome } => {
-            if matches!(outcome, Some(Outcome::Cancelled)) && !kind.tells_of_cancellation(is_outer_cancelled)
-            {
+            let is_silent = match outcome {
+                Some(Outcome::Cancelled) => !kind.tells_of_cancellation(is_outer_cancelled),
+                Some(Outcome::Abandoned) => is_outer_cancelled,
+                _ => false,
+            };
+            if is_silent {
                 return Poll::Pending;
             }
+            assert!(
+                !matches!(outcome, Some(Outcome::Abandoned)),
+                "a future was awaited on after the scope around it had been cancelled, and it had been dropped for that"
+            );
             Poll::Ready(outcome.take().expect("a scope is not polled any more when it has ended"))
         }
         StageProjection::Body { .. } => unreachable!("the body has ended"),

@@ -259,7 +259,8 @@ impl Place {
     /// The scope has ended.
     pub(crate) fn end(&self) {
         self.untie();
-        if let Some(below) = self.below_if_any() {
+        // Taken out: who is leaked inside holds it no more.
+        if let Some(below) = self.edit_if_any(|registered| registered.below.take()) {
             below.end();
         }
     }

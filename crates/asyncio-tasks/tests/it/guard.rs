@@ -15,7 +15,7 @@ use asyncio_tasks::{
 use asyncio_timers::sleep;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
-use crate::support::{Log, in_world};
+use crate::support::{Log, in_world, poll_and_leak};
 
 assert_impl_all!(Guard<u8>: Send);
 assert_not_impl_any!(LocalGuard<Rc<u8>>: Send);
@@ -299,13 +299,7 @@ fn the_time_is_set_by_a_scope_and_inherited() {
 fn a_leaked_shield_does_not_hold_for_ever() {
     let reports = in_world(|world| {
         let task = spawn_local(async {
-            let mut leaked = Box::pin(shield(pending::<()>()));
-            futures::future::poll_fn(|cx| {
-                assert!(leaked.as_mut().poll(cx).is_pending());
-                std::task::Poll::Ready(())
-            })
-            .await;
-            std::mem::forget(leaked);
+            poll_and_leak(shield(pending::<()>())).await;
             pending::<()>().await;
         });
         world.settle();

@@ -16,7 +16,7 @@ use asyncio_tasks::{
 use asyncio_timers::{now, sleep};
 use futures::FutureExt;
 
-use crate::support::{Log, in_world};
+use crate::support::{Log, in_world, poll_and_leak};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -179,13 +179,7 @@ fn clean_up_after_a_leak_has_its_own_time() {
     let body = log.clone();
     let reports = in_world(|world| {
         let task = spawn_local(async move {
-            let mut leaked = Box::pin(shield(pending::<()>()));
-            poll_fn(|cx| {
-                assert!(leaked.as_mut().poll(cx).is_pending());
-                Poll::Ready(())
-            })
-            .await;
-            std::mem::forget(leaked);
+            poll_and_leak(shield(pending::<()>())).await;
             let _guard = guard(body.closer("guard"), |closer| closer);
             pending::<()>().await;
         });
@@ -413,13 +407,7 @@ fn a_leaked_hold_does_not_end_a_shield_that_goes_on() {
     let body = log.clone();
     in_world(|world| {
         let task = spawn_local(timeout(SECOND, async move {
-            let mut leaked = Box::pin(shield(pending::<()>()));
-            poll_fn(|cx| {
-                assert!(leaked.as_mut().poll(cx).is_pending());
-                Poll::Ready(())
-            })
-            .await;
-            std::mem::forget(leaked);
+            poll_and_leak(shield(pending::<()>())).await;
             shield(async {
                 sleep(60 * SECOND).await;
                 body.add("the shield has ended");
@@ -468,4 +456,27 @@ fn without_any_time_for_clean_up_a_shield_is_waited_for_quietly() {
         world.advance(SECOND);
         assert!(task.is_finished());
     });
+}
+
+/// An inner scope that had to be dropped, since something in it was leaked, does not say that its own deadline has come.
+#[test]
+fn a_scope_that_was_given_up_is_silent() {
+    let log = Log::default();
+    let body = log.clone();
+    in_world(|world| {
+        let task = spawn_local(async move {
+            let out = timeout(Duration::from_secs(3600), async {
+                poll_and_leak(shield(pending::<()>())).await;
+                pending::<()>().await;
+            });
+            body.add(format!("{:?}", out.await));
+        });
+        world.settle();
+        task.cancel();
+        for _ in 0..30 {
+            world.advance(SECOND);
+        }
+        assert!(task.is_cancelled());
+    });
+    assert_eq!(log.take(), [""; 0]);
 }

@@ -122,3 +122,14 @@ impl<F: Future + Unpin> Future for Polls<'_, F> {
         Pin::new(&mut self.1).poll(cx)
     }
 }
+
+/// Polls a future once, and forgets it: what it held is never released.
+pub(crate) async fn poll_and_leak(future: impl Future) {
+    let mut leaked = Box::pin(future);
+    std::future::poll_fn(|cx| {
+        assert!(leaked.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    std::mem::forget(leaked);
+}

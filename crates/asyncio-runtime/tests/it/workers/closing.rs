@@ -147,10 +147,10 @@ fn closing_waits_for_the_polls_that_are_going_on() {
         let has_ended = has_ended.clone();
         let busy = spawn_pinned(1, move || async move {
             told.send(()).unwrap();
-            // Closing has begun, and one that does not wait has time to drop the others.
             while !main.is_closed() {
                 thread::yield_now();
             }
+            // Closing has begun. One that does not wait for this poll gets the time to show it; one that does passes whatever time this takes.
             thread::sleep(Duration::from_millis(20));
             has_ended.store(true, Ordering::SeqCst);
         });
