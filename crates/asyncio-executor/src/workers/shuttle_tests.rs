@@ -9,7 +9,8 @@ use asyncio_base::shim::{Arc, AtomicUsize, Mutex, Ordering, thread};
 use shuttle::rand::Rng;
 
 use super::{Executor, spawn};
-use crate::local::{LocalExecutor, spawn_local};
+use crate::header::Header;
+use crate::local::{LocalExecutor, current_header, spawn_local};
 use crate::spawn::TaskOptions;
 
 /// How many orders a test tries.
@@ -224,5 +225,31 @@ fn closing_at_any_moment_drops_every_task_once() {
         pause();
         end(&executor, workers);
         assert_eq!(dropped.get(), spawned.get());
+    });
+}
+
+/// Whoever asks a task to end while it begins to wait wakes it, or is seen by it.
+#[test]
+fn a_task_that_is_asked_to_end_sees_it() {
+    try_orders(|| {
+        let executor = Executor::new(WORKERS);
+        let workers = start(&executor, |_| {});
+        let asked = || async {
+            poll_fn(|_| match current_header(Header::is_cancel_requested) {
+                Some(true) => Poll::Ready(()),
+                _ => Poll::Pending,
+            })
+            .await;
+        };
+        let (one, all) = (asked(), asked());
+        let one = executor.spawn(TaskOptions::here(), one).unwrap();
+        pause();
+        assert!(one.request_cancel());
+        assert_eq!(block_on(one), Some(()));
+        let all = executor.spawn(TaskOptions::here(), all).unwrap();
+        pause();
+        executor.request_cancel_all();
+        assert_eq!(block_on(all), Some(()));
+        end(&executor, workers);
     });
 }
