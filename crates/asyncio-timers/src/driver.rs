@@ -62,7 +62,7 @@ fn drive(timers: &Timers) {
     }
 }
 
-struct Unpark(std::thread::Thread);
+struct Unpark(thread::Thread);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {

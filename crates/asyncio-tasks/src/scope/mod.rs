@@ -24,6 +24,9 @@ mod place;
 mod root;
 mod signal;
 
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;
+
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;

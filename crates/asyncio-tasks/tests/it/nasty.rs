@@ -480,3 +480,29 @@ fn a_scope_that_was_given_up_is_silent() {
     });
     assert_eq!(log.take(), [""; 0]);
 }
+
+/// What holds the scope is dropped somewhere else: the scope is told.
+#[test]
+fn a_hold_that_is_released_elsewhere_wakes_the_scope() {
+    in_world(|world| {
+        let place = std::rc::Rc::new(Cell::new(None));
+        let keep = place.clone();
+        let task = spawn_local(async move {
+            let mut shielded = Box::pin(shield(pending::<()>()));
+            poll_fn(|cx| {
+                assert!(shielded.as_mut().poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            keep.set(Some(shielded));
+            pending::<()>().await;
+        });
+        world.settle();
+        task.cancel();
+        world.settle();
+        assert!(!task.is_finished());
+        drop(place.take());
+        world.settle();
+        assert!(task.is_cancelled(), "without waiting for the grace period");
+    });
+}
