@@ -11,15 +11,5 @@ fn executor() -> LocalExecutor {
     executor_with(Waker::noop().clone())
 }
 
-#[path = "suite/closing.rs"]
-mod closing;
-#[path = "suite/order.rs"]
-mod order;
-#[path = "suite/panics.rs"]
-mod panics;
-#[path = "suite/remote.rs"]
-mod remote;
-#[path = "suite/spawner.rs"]
-mod spawner;
-#[path = "suite/task.rs"]
-mod task;
+#[path = "suite/mod.rs"]
+mod suite;
