@@ -88,8 +88,8 @@ impl Header {
         self.is_cancel_requested.load(Ordering::SeqCst)
     }
 
-    /// Notes that the task is to end, and says whether this is news. Whoever does so wakes the task afterwards.
-    pub(crate) fn request_cancel(&self) -> bool {
+    /// Notes that the task is to end, and says whether this is news. Whoever does so from outside of its poll wakes the task afterwards.
+    pub fn request_cancel(&self) -> bool {
         // SeqCst: whoever asks writes this and then looks for the task's waker; the task puts its waker where it is looked for and then
         // reads this. One of the two sees the other.
         !self.is_cancel_requested.swap(true, Ordering::SeqCst)

@@ -37,11 +37,18 @@ pub struct Handle<T> {
 enum Inner<T> {
     Local(LocalHandle<T>),
     Shared(SharedHandle<T>),
+    /// Of a task that never was.
+    Ended(Box<Header>),
 }
 
 impl<T> Handle<T> {
     pub(crate) fn shared(handle: SharedHandle<T>) -> Self {
         Self { inner: Inner::Shared(handle) }
+    }
+
+    /// Makes the handle of a task that ended before it began: it has an id and a header, and no output.
+    pub fn ended(options: TaskOptions) -> Self {
+        Self { inner: Inner::Ended(Box::new(options.header(fresh_id()))) }
     }
 
     /// Returns the id of the task.
@@ -54,6 +61,7 @@ impl<T> Handle<T> {
         match &self.inner {
             Inner::Local(handle) => handle.header(),
             Inner::Shared(handle) => handle.header(),
+            Inner::Ended(header) => header,
         }
     }
 
@@ -62,6 +70,7 @@ impl<T> Handle<T> {
         match &self.inner {
             Inner::Local(handle) => handle.is_finished(),
             Inner::Shared(handle) => handle.is_finished(),
+            Inner::Ended(_) => true,
         }
     }
 
@@ -74,6 +83,7 @@ impl<T> Handle<T> {
         match &self.inner {
             Inner::Local(handle) => handle.wake_task(),
             Inner::Shared(handle) => handle.wake_task(),
+            Inner::Ended(_) => {}
         }
         true
     }
@@ -90,6 +100,7 @@ impl<T> Future for Handle<T> {
         match &mut self.inner {
             Inner::Local(handle) => Pin::new(handle).poll(cx),
             Inner::Shared(handle) => Pin::new(handle).poll(cx),
+            Inner::Ended(_) => Poll::Ready(None),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{error, fmt, io};
 use asyncio_base::panic::{Payload, message};
 use asyncio_base::shim::Mutex;
 
-/// Why a task has no output: it was cancelled, or it panicked.
+/// Why a task has no output: it was cancelled, it panicked, or it failed as a child of a group, which has the error.
 ///
 /// Converts into an [`io::Error`].
 pub struct TaskError {
@@ -17,6 +17,8 @@ enum Kind {
     Cancelled(Cancelled),
     /// In a mutex because a payload need not be `Sync`, and an error is.
     Panicked(Mutex<Payload>),
+    InGroup,
+    NotReady,
 }
 
 impl TaskError {
@@ -26,6 +28,14 @@ impl TaskError {
 
     pub(crate) fn panicked(payload: Payload) -> Self {
         Self { kind: Kind::Panicked(Mutex::new(payload)) }
+    }
+
+    pub(crate) const fn in_group() -> Self {
+        Self { kind: Kind::InGroup }
+    }
+
+    pub(crate) const fn not_ready() -> Self {
+        Self { kind: Kind::NotReady }
     }
 
     /// Says whether the task was ended before it had an output.
@@ -38,11 +48,17 @@ impl TaskError {
         matches!(self.kind, Kind::Panicked(_))
     }
 
+    /// Says whether the task failed as a child of a group: what it failed with is in the [`GroupError`](crate::GroupError), or, if it panicked,
+    /// goes on where the group was awaited.
+    pub fn is_in_group(&self) -> bool {
+        matches!(self.kind, Kind::InGroup)
+    }
+
     /// Returns why the task was cancelled, if somebody said so with [`cancel_because`](crate::Task::cancel_because).
     pub fn reason(&self) -> Option<&str> {
         match &self.kind {
             Kind::Cancelled(cancelled) => cancelled.reason(),
-            Kind::Panicked(_) => None,
+            Kind::Panicked(_) | Kind::InGroup | Kind::NotReady => None,
         }
     }
 
@@ -55,7 +71,7 @@ impl TaskError {
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.kind {
             Kind::Panicked(payload) => payload.into_inner(),
-            Kind::Cancelled(_) => panic!("the task was cancelled, it did not panic; ask `is_panic` first"),
+            _ => panic!("{self}, it did not panic; ask `is_panic` first"),
         }
     }
 }
@@ -68,6 +84,8 @@ impl fmt::Display for TaskError {
                 write!(f, "the task was cancelled: {reason}")
             }
             Kind::Panicked(payload) => write!(f, "the task panicked: {}", message(&**payload.lock())),
+            Kind::InGroup => f.write_str("the task failed; the error is in the group's error"),
+            Kind::NotReady => f.write_str("the task ended before it said that it was ready"),
         }
     }
 }

@@ -6,6 +6,7 @@ use asyncio_base::LoopClosed;
 use asyncio_base::shim::Arc;
 use asyncio_executor::{Spawn, SpawnPinnedError, Spawner, TaskOptions};
 
+use crate::group::TaskGroup;
 use crate::scope::Root;
 use crate::task::Task;
 
@@ -183,6 +184,36 @@ impl Builder {
         }
     }
 
+    /// Starts the task as a child of a group, as [`TaskGroup::spawn`] does.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    #[track_caller]
+    pub fn spawn_in<F, T, E>(self, group: &TaskGroup<E>, future: F) -> Task<T>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        group.spawn_with(self.options, future)
+    }
+
+    /// Starts the task as a child of a group, as [`TaskGroup::spawn_local`] does.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    #[track_caller]
+    pub fn spawn_local_in<F, T, E>(self, group: &TaskGroup<E>, future: F) -> Task<T>
+    where
+        F: Future<Output = Result<T, E>> + 'static,
+        T: 'static,
+        E: Send + 'static,
+    {
+        group.spawn_local_with(self.options, future)
+    }
+
     /// Starts the task as [`spawn_pinned`] does.
     ///
     /// # Errors
@@ -214,7 +245,7 @@ where
 
 #[track_caller]
 #[cold]
-fn no_loop() -> ! {
+pub(crate) fn no_loop() -> ! {
     panic!(
         "a task was spawned where no event loop runs: do it inside of `asyncio::run`, or enter an executor first"
     )

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use asyncio_base::wait_point;
-use asyncio_executor::{Handle, TaskId};
+use asyncio_executor::{Handle, TaskId, TaskOptions};
 
 use crate::error::TaskError;
 use crate::scope::Attached;
@@ -51,6 +51,14 @@ impl<T> Task<T> {
     #[inline]
     pub(crate) fn new(handle: Handle<Option<T>>) -> Self {
         Self { handle, result: None }
+    }
+
+    /// Makes the handle of a task that is cancelled before it begins.
+    pub(crate) fn cancelled(options: TaskOptions, reason: &str) -> Self {
+        let handle = Handle::ended(options);
+        handle.header().note_cancelled();
+        Attached::attach(handle.header()).set_reason(reason);
+        Self::new(handle)
     }
 
     /// Returns the id of the task, unique in the process.
@@ -110,6 +118,11 @@ impl<T> Task<T> {
         self.result.is_some()
     }
 
+    /// Returns the error with which it has ended, as far as somebody has looked.
+    pub(crate) fn into_error(mut self) -> Option<TaskError> {
+        self.result.take()?.err()
+    }
+
     /// Says whether it has panicked, as far as somebody has looked.
     pub(crate) fn has_panicked(&self) -> bool {
         matches!(self.result.as_deref(), Some(Err(error)) if error.is_panic())
@@ -124,8 +137,11 @@ impl<T> Task<T> {
         match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.handle).poll(cx))) {
             Ok(Poll::Ready(Some(Some(output)))) => Poll::Ready(Ok(output)),
             Ok(Poll::Ready(Some(None) | None)) => {
-                let reason = Attached::of(self.handle.header()).and_then(Attached::reason);
-                Poll::Ready(Err(TaskError::cancelled(reason)))
+                let attached = Attached::of(self.handle.header());
+                Poll::Ready(Err(match attached {
+                    Some(attached) if attached.is_in_group() => TaskError::in_group(),
+                    attached => TaskError::cancelled(attached.and_then(Attached::reason)),
+                }))
             }
             Ok(Poll::Pending) => {
                 wait_point::here("task");

@@ -27,6 +27,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) is_clean_up: bool,
     /// When it is cancelled, all that is inside is polled, whatever wakers that has.
     pub(crate) polls_all: bool,
+    /// What is deferred here is for the end of the scope around.
+    pub(crate) passes_deferred: bool,
     /// How long clean-up may take, if this scope says so; it may come to say so in this very poll.
     pub(crate) grace: Option<&'a OnceLock<Duration>>,
     /// Who polls; `None` while it is dropped.
@@ -44,7 +46,16 @@ impl<'a> Frame<'a> {
         waker: &'a Waker,
     ) -> Self {
         let (grace, waker) = (kind.grace(), Some(waker));
-        Self { outer, place, is_cancelled, is_clean_up: false, polls_all: K::POLLS_ALL, grace, waker }
+        Self {
+            outer,
+            place,
+            is_cancelled,
+            is_clean_up: false,
+            polls_all: K::POLLS_ALL,
+            passes_deferred: K::PASSES_DEFERRED,
+            grace,
+            waker,
+        }
     }
 
     /// A scope that is dropped. What is polled there, by a `block_on` perhaps, is not cancelled.
@@ -55,6 +66,7 @@ impl<'a> Frame<'a> {
             is_cancelled: false,
             is_clean_up: false,
             polls_all: false,
+            passes_deferred: false,
             grace: None,
             waker: None,
         }

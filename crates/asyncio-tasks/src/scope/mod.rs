@@ -77,6 +77,14 @@ pub(crate) trait Kind {
 
     /// When it is cancelled its body polls all that is in it, whatever wakers that has: none of it need be woken.
     const POLLS_ALL: bool = false;
+    /// What is deferred in its body is for the end of the scope around.
+    const PASSES_DEFERRED: bool = false;
+
+    /// Says whether the scope must not be dropped, for what its body waits for: those around it are held.
+    #[inline]
+    fn holds(&self) -> bool {
+        Self::IS_SHIELD
+    }
 
     /// Says whether the scope is cancelled by what is known already. Asked before each poll of the body.
     fn is_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
@@ -153,7 +161,7 @@ impl<F: Future, K: Kind> Scope<F, K> {
 
     /// Says whether it must not be dropped, for what goes on in it.
     pub(crate) fn is_holding(&self) -> bool {
-        K::IS_SHIELD || self.place.is_holding()
+        self.kind.holds() || self.place.is_holding()
     }
 
     pub(crate) fn kind(self: Pin<&mut Self>) -> &mut K {
@@ -230,14 +238,19 @@ fn drive<F: Future, K: Kind>(
                 Some(outcome @ Outcome::Value(_)) => return Poll::Ready(outcome),
                 None => {
                     wait_for_cancellation(kind, cx);
-                    place.tie(outer, cx.waker(), K::IS_SHIELD);
+                    place.tie(outer, cx.waker(), kind.holds());
                     return Poll::Pending;
                 }
                 Some(_) => {}
             }
         }
     }
-    if cancelled.is_outer && ended.is_none() && *progress == Progress::Begun && !place.is_held() {
+    if cancelled.is_outer
+        && ended.is_none()
+        && *progress == Progress::Begun
+        && !place.is_held()
+        && !kind.holds()
+    {
         *progress = Progress::Left;
     }
     go_on(stage, place, kind, outer, cancelled, ended, cx)
@@ -355,7 +368,7 @@ fn go_on<F: Future, K: Kind>(
     let is_over =
         if place.is_empty() { has_ended } else { clean_up(stage.as_mut(), &frame, cancelled, has_ended, cx) };
     if !is_over {
-        place.tie(outer, cx.waker(), K::IS_SHIELD);
+        place.tie(outer, cx.waker(), kind.holds());
         return Poll::Pending;
     }
     place.end();
@@ -503,14 +516,21 @@ fn hand_over(batches: Vec<Batch>) {
 
 /// Has a closer started now, beside the body of the current scope.
 pub(crate) fn start(closer: Closer) {
-    if let Some(closer) = register(closer, Place::start) {
+    if let Some(closer) = register(closer, |frame, closer| frame.place.start(closer)) {
         cleanup::adopt(vec![Batch::of(vec![closer])]);
     }
 }
 
 /// Has a closer started when the body of the current scope has ended.
 pub(crate) fn defer(closer: Closer) {
-    if let Some(closer) = register(closer, Place::defer) {
+    let outermost = |frame: &Frame<'_>, closer| {
+        let mut frame = frame;
+        while let (true, Some(outer)) = (frame.passes_deferred, frame.outer) {
+            frame = outer;
+        }
+        frame.place.defer(closer);
+    };
+    if let Some(closer) = register(closer, outermost) {
         cleanup::adopt(vec![Batch::of(vec![closer])]);
     }
 }
@@ -524,10 +544,10 @@ pub(crate) fn shielded<R>(poll: impl FnOnce() -> R) -> R {
 }
 
 /// Gives the closer back where there is no scope.
-fn register(closer: Closer, how: fn(&Place, Closer)) -> Option<Closer> {
+fn register(closer: Closer, how: impl FnOnce(&Frame<'_>, Closer)) -> Option<Closer> {
     current::with(|frame| match frame {
         Some(frame) => {
-            how(frame.place, closer);
+            how(frame, closer);
             None
         }
         None => Some(closer),

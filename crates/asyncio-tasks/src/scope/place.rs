@@ -140,9 +140,9 @@ impl Place {
 
     /// Ties a scope that waits to the one around it, as far as that is needed.
     #[inline]
-    pub(crate) fn tie(&self, outer: Option<&Frame<'_>>, waker: &Waker, is_shield: bool) {
+    pub(crate) fn tie(&self, outer: Option<&Frame<'_>>, waker: &Waker, is_held: bool) {
         let outer = outer.filter(|outer| !outer.is_clean_up);
-        let is_holding = is_shield || self.is_holding();
+        let is_holding = is_held || self.is_holding();
         // Whoever wakes the scope around then polls this one, too (B1).
         let is_same = outer
             .is_none_or(|outer| outer.polls_all || outer.waker.is_some_and(|outer| outer.will_wake(waker)));

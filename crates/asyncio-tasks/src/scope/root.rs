@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
-use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
 use asyncio_executor::{Header, current_header};
 use pin_project_lite::pin_project;
 
@@ -54,6 +54,8 @@ pub(crate) struct Attached {
     parked: Mutex<Option<Arc<Mutex<Registered>>>>,
     /// Why it was cancelled.
     reason: OnceLock<Box<str>>,
+    /// Its group has its error, or its panic.
+    is_in_group: AtomicBool,
 }
 
 impl Attached {
@@ -77,6 +79,15 @@ impl Attached {
         let _ = self.reason.set(reason.into());
     }
 
+    pub(crate) fn set_in_group(&self) {
+        // The end of the task passes it on.
+        self.is_in_group.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_in_group(&self) -> bool {
+        self.is_in_group.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn reason(&self) -> Option<&str> {
         self.reason.get().map(|reason| &**reason)
     }
@@ -87,13 +98,10 @@ impl<F: Future> Root<F> {
     pub(crate) fn new(future: F) -> Self {
         Self { stage: Stage::Body { future } }
     }
-}
 
-impl<F: Future> Future for Root<F> {
-    type Output = Option<F::Output>;
-
+    /// Polls it, and says how it has ended.
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    pub(crate) fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<F::Output>> {
         let task =
             current_header(|header| (header.is_cancel_requested(), header.polls(), Attached::unpark(header)));
         // Polled by something that is no executor of ours, it is never the first time.
@@ -111,7 +119,7 @@ impl<F: Future> Future for Root<F> {
             if !is_cancelled && place.is_empty() {
                 match ended {
                     None => return Poll::Pending,
-                    Some(Outcome::Value(value)) => return Poll::Ready(Some(value)),
+                    Some(outcome @ Outcome::Value(_)) => return Poll::Ready(outcome),
                     Some(_) => {}
                 }
             }
@@ -120,11 +128,28 @@ impl<F: Future> Future for Root<F> {
     }
 }
 
+impl<F: Future> Future for Root<F> {
+    type Output = Option<F::Output>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Poll::Ready(outcome) = self.poll_end(cx) else { return Poll::Pending };
+        Poll::Ready(match outcome {
+            Outcome::Value(value) => Some(value),
+            Outcome::Panic(panic) => resume_unwind(panic),
+            Outcome::Cancelled | Outcome::Abandoned => {
+                current_header(Header::note_cancelled);
+                None
+            }
+        })
+    }
+}
+
 fn progress(polls: u32) -> Progress {
     if polls == 1 { Progress::Unpolled } else { Progress::Begun }
 }
 
-/// The rest of [`Root`]'s poll, where the task is cancelled or something is registered.
+/// The rest of [`Root::poll_end`], where the task is cancelled or something is registered.
 #[inline(never)]
 fn poll_on<F: Future>(
     stage: Pin<&mut Stage<F>>,
@@ -132,21 +157,14 @@ fn poll_on<F: Future>(
     is_own: bool,
     ended: Option<Outcome<F::Output>>,
     cx: &mut Context<'_>,
-) -> Poll<Option<F::Output>> {
+) -> Poll<Outcome<F::Output>> {
     let cancelled = Cancellation { is_own, is_outer: false };
-    let Poll::Ready(outcome) = go_on(stage, &unparked.0, &mut OfTask, None, cancelled, ended, cx) else {
-        return Poll::Pending;
-    };
-    // All that was registered has ended.
-    drop(std::mem::take(&mut unparked.0));
-    match outcome {
-        Outcome::Value(value) => Poll::Ready(Some(value)),
-        Outcome::Panic(panic) => resume_unwind(panic),
-        Outcome::Cancelled | Outcome::Abandoned => {
-            current_header(Header::note_cancelled);
-            Poll::Ready(None)
-        }
+    let poll = go_on(stage, &unparked.0, &mut OfTask, None, cancelled, ended, cx);
+    if poll.is_ready() {
+        // All that was registered has ended.
+        drop(std::mem::take(&mut unparked.0));
     }
+    poll
 }
 
 /// What is registered in the root scope, while the task is polled. Afterwards it is parked, also where a waker or a clock of somebody else's

@@ -14,12 +14,17 @@ pub(crate) struct Signal {
 impl Signal {
     /// Sets it, and wakes whoever waits. Says whether it was not set before.
     pub(crate) fn set(&self) -> bool {
-        // SeqCst: whoever waits leaves a waker and then looks; this side sets and then looks for the waker. One sees the other.
-        if self.is_set.swap(true, Ordering::SeqCst) {
+        if !self.set_in_silence() {
             return false;
         }
         self.wake();
         true
+    }
+
+    /// Sets it, and leaves it to the caller to [wake](Self::wake) whoever waits. Says whether it was not set before.
+    pub(crate) fn set_in_silence(&self) -> bool {
+        // SeqCst: whoever waits leaves a waker and then looks; this side sets and then looks for the waker. One sees the other.
+        !self.is_set.swap(true, Ordering::SeqCst)
     }
 
     /// Wakes whoever waits, though nothing has happened.

@@ -5,6 +5,7 @@
 mod cancel;
 mod combinators;
 mod foreign;
+mod group;
 mod guard;
 mod nasty;
 mod support;

@@ -1,0 +1,118 @@
+//! [`Members`]: the children of a group that have not ended, and whoever waits for them.
+//!
+//! - M1: a child counts from its spawning until all of it has ended, its clean-up included. The group is closed when none is left and its body
+//!   has ended; from then on none enters.
+//! - M2: a cancellation reaches every child: one that waits is woken, and any other one looks before it waits. Both happen under the lock.
+//! - M3: the end of the last child wakes whoever waits for that.
+
+use std::task::{Context, Poll, Waker};
+
+use asyncio_base::shim::Mutex;
+use slab::Slab;
+
+use crate::scope::Signal;
+
+#[derive(Default)]
+pub(super) struct Members {
+    /// The group is cancelled: its body, and all that is in it.
+    pub(super) cancelled: Signal,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    count: usize,
+    is_closed: bool,
+    /// Some ended without a value, because the group was cancelled.
+    is_any_cut: bool,
+    /// Those that wait. Nobody comes after the cancellation, which takes them all out.
+    waiting: Slab<Waker>,
+    /// Whoever waits for the last one to end.
+    waits: Option<Waker>,
+}
+
+/// The group takes no more children: it has ended, or is about to.
+pub(super) struct Closed;
+
+impl Members {
+    pub(super) fn enter(&self) -> Result<(), Closed> {
+        let mut state = self.state.lock();
+        if state.is_closed || self.cancelled.is_set() {
+            return Err(Closed);
+        }
+        state.count += 1;
+        Ok(())
+    }
+
+    /// A child waits: the cancellation wakes `waker`. Returns its key; or nothing, if the group is cancelled already.
+    pub(super) fn wait(&self, waker: Waker) -> Option<usize> {
+        let mut state = self.state.lock();
+        if self.cancelled.is_set() {
+            drop(state);
+            drop(waker);
+            return None;
+        }
+        Some(state.waiting.insert(waker))
+    }
+
+    /// A child has ended.
+    pub(super) fn leave(&self, key: Option<usize>, is_cut: bool) {
+        let (waker, waits) = {
+            let mut state = self.state.lock();
+            state.count -= 1;
+            state.is_any_cut |= is_cut && self.cancelled.is_set();
+            let waker = key.and_then(|key| state.waiting.try_remove(key));
+            let waits = if state.count == 0 { state.waits.take() } else { None };
+            (waker, waits)
+        };
+        drop(waker);
+        if let Some(waits) = waits {
+            waits.wake();
+        }
+    }
+
+    /// Cancels the group. Says whether that is news.
+    pub(super) fn cancel(&self) -> bool {
+        let waiting = {
+            let mut state = self.state.lock();
+            if self.cancelled.is_set() {
+                return false;
+            }
+            // M2: under the lock, though a signal needs none; whoever waits for it is woken below.
+            self.cancelled.set_in_silence();
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        self.cancelled.wake();
+        true
+    }
+
+    /// Waits until none is left; then closes the group.
+    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let mut state = self.state.lock();
+        if state.count == 0 {
+            state.is_closed = true;
+            let former = state.waits.take();
+            drop(state);
+            drop((former, waker));
+            return Poll::Ready(());
+        }
+        let former = state.waits.replace(waker);
+        drop(state);
+        drop(former);
+        Poll::Pending
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.lock().is_closed
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.state.lock().count
+    }
+
+    pub(super) fn is_any_cut(&self) -> bool {
+        self.state.lock().is_any_cut
+    }
+}

@@ -1,0 +1,61 @@
+//! [`Ready`]: what a child says when it is ready, and the wait for that.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::task::Poll;
+
+use asyncio_base::shim::Arc;
+
+use crate::error::TaskError;
+use crate::slot::Slot;
+use crate::task::Task;
+
+/// Says that a child is ready. Made by [`TaskGroup::start`](crate::TaskGroup::start).
+#[must_use = "whoever starts this task waits for it"]
+pub struct Ready<T> {
+    slot: Arc<Slot<T>>,
+}
+
+impl<T> Ready<T> {
+    /// Says that the task is ready, and gives `value` to whoever started it. If nobody waits for it any more, it is dropped.
+    pub fn set(self, value: T) {
+        self.slot.set(value);
+    }
+}
+
+impl<T> fmt::Debug for Ready<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").finish_non_exhaustive()
+    }
+}
+
+/// A task that is not ready yet is cancelled when nobody waits for it any more.
+struct Unready(Option<Task<()>>);
+
+impl Drop for Unready {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.cancel();
+        }
+    }
+}
+
+/// Starts a task, and waits until it is ready.
+pub(super) async fn start<T>(spawn: impl FnOnce(Ready<T>) -> Task<()>) -> Result<T, TaskError> {
+    let slot = Arc::new(Slot::default());
+    let mut unready = Unready(Some(spawn(Ready { slot: slot.clone() })));
+    poll_fn(|cx| {
+        // First the task, since it may have become ready and ended.
+        let has_ended = unready.0.as_mut().is_none_or(|task| task.poll_ended(cx));
+        if let Poll::Ready(Ok(value)) = slot.poll_take(cx) {
+            drop(unready.0.take());
+            return Poll::Ready(Ok(value));
+        }
+        if !has_ended {
+            return Poll::Pending;
+        }
+        let error = unready.0.take().and_then(Task::into_error);
+        Poll::Ready(Err(error.unwrap_or_else(TaskError::not_ready)))
+    })
+    .await
+}
