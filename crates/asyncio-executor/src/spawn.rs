@@ -8,7 +8,7 @@
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::num::NonZeroU64;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -40,6 +40,10 @@ enum Inner<T> {
     /// Of a task that never was.
     Ended(Box<Header>),
 }
+
+// The output comes out by value, once; what a panic interrupted is not seen. The header is for reading.
+impl<T> UnwindSafe for Handle<T> {}
+impl<T> RefUnwindSafe for Handle<T> {}
 
 impl<T> Handle<T> {
     pub(crate) fn shared(handle: SharedHandle<T>) -> Self {
