@@ -11,20 +11,28 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
 
+use slab::Slab;
+
 use crate::branch::AnyBranch;
-use crate::scope;
+use crate::scope::{self, Kind};
+
+/// The scope around many (N3).
+pub(crate) struct Many;
+
+impl Kind for Many {
+    const POLLS_ALL: bool = true;
+}
 
 /// A set of children, polled in the order in which they are woken.
-pub(crate) struct Children<B> {
-    /// `None` where it has ended.
-    all: Vec<Option<Child<B>>>,
-    left: usize,
+pub(crate) struct Children<B: ?Sized> {
+    /// Those that have not ended.
+    all: Slab<Child<B>>,
     woken: Arc<Woken>,
     /// All are to be polled next time.
     polls_all: bool,
 }
 
-struct Child<B> {
+struct Child<B: ?Sized> {
     branch: Pin<Box<B>>,
     waker: Arc<ChildWaker>,
 }
@@ -62,25 +70,39 @@ impl Wake for ChildWaker {
 }
 
 impl<B: AnyBranch> Children<B> {
+    /// Makes a set whose children have the numbers from zero on.
     pub(crate) fn new(branches: impl Iterator<Item = B>) -> Self {
-        let woken = Arc::new(Woken::default());
-        let child = |(index, branch)| {
-            let waker = Arc::new(ChildWaker { index, is_woken: AtomicBool::new(true), woken: woken.clone() });
-            Some(Child { branch: Box::pin(branch), waker })
-        };
-        let all: Vec<_> = branches.enumerate().map(child).collect();
-        *woken.children.lock() = (0..all.len()).collect();
-        Self { left: all.len(), all, woken, polls_all: false }
+        let mut children = Self::default();
+        branches.for_each(|branch| children.insert(Box::pin(branch)));
+        children
+    }
+}
+
+impl<B: ?Sized> Default for Children<B> {
+    fn default() -> Self {
+        Self { all: Slab::new(), woken: Arc::default(), polls_all: false }
+    }
+}
+
+impl<B: AnyBranch + ?Sized> Children<B> {
+    /// Takes in one more, to be polled in the next poll.
+    pub(crate) fn insert(&mut self, branch: Pin<Box<B>>) {
+        let place = self.all.vacant_entry();
+        let index = place.key();
+        let waker = ChildWaker { index, is_woken: AtomicBool::new(true), woken: self.woken.clone() };
+        place.insert(Child { branch, waker: Arc::new(waker) });
+        // Nobody is to be woken: whoever inserts polls.
+        self.woken.children.lock().push(index);
     }
 
     /// Returns how many have not ended.
     pub(crate) fn left(&self) -> usize {
-        self.left
+        self.all.len()
     }
 
     /// Cancels all that are left; they are polled in the next poll.
     pub(crate) fn cancel(&mut self) {
-        for child in self.all.iter_mut().flatten() {
+        for (_, child) in &mut self.all {
             child.branch.as_mut().cancel();
         }
         self.polls_all = true;
@@ -88,13 +110,13 @@ impl<B: AnyBranch> Children<B> {
 
     /// Says whether one of them must not be dropped.
     pub(crate) fn is_any_holding(&self) -> bool {
-        self.all.iter().flatten().any(|child| child.branch.is_holding())
+        self.all.iter().any(|(_, child)| child.branch.is_holding())
     }
 
     /// Cancels those that wait and may be dropped, and says whether there are any; they are polled in the next poll.
     pub(crate) fn cancel_those_that_wait(&mut self) -> bool {
         let mut is_any = false;
-        for child in self.all.iter_mut().flatten().filter(|child| child.branch.is_idle()) {
+        for (_, child) in self.all.iter_mut().filter(|(_, child)| child.branch.is_idle()) {
             child.branch.as_mut().cancel();
             is_any = true;
         }
@@ -112,11 +134,12 @@ impl<B: AnyBranch> Children<B> {
         let mut woken = std::mem::take(&mut *self.woken.children.lock());
         // Also the first time after a cancellation: in that the scopes inside may have left their bodies unpolled.
         if std::mem::replace(&mut self.polls_all, scope::is_cancelled()) || self.polls_all {
-            woken = (0..self.all.len()).collect();
+            woken = self.all.iter().map(|(index, _)| index).collect();
         }
         let mut woken = woken.into_iter();
         for index in woken.by_ref() {
-            let Some(child) = &mut self.all[index] else { continue };
+            // It may have been woken after its end, and its number may be another one's by now: that is polled in vain.
+            let Some(child) = self.all.get_mut(index) else { continue };
             // AcqRel: N2, and as in `wake_by_ref`.
             child.waker.is_woken.swap(false, Ordering::AcqRel);
             let waker = Waker::from(child.waker.clone());
@@ -125,15 +148,14 @@ impl<B: AnyBranch> Children<B> {
             }
             let goes_on = ended(index, child.branch.as_mut());
             // N4.
-            self.all[index] = None;
-            self.left -= 1;
+            drop(self.all.remove(index));
             if !goes_on {
                 break;
             }
         }
         // Who was not polled is, next time.
         self.polls_all |= woken.len() > 0;
-        if self.left == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if self.all.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// From now on a wake of a child wakes `waker`.

@@ -11,15 +11,8 @@ use asyncio_base::panic::{Payload, discard};
 use futures_core::Stream;
 
 use crate::branch::{All, AllOk, AnyBranch, Branch, FirstOk, Policy, assert_not_continued};
-use crate::children::Children;
-use crate::scope::{self, Kind, Scope};
-
-/// The scope around many.
-struct Many;
-
-impl Kind for Many {
-    const POLLS_ALL: bool = true;
-}
+use crate::children::{Children, Many};
+use crate::scope::{self, Scope};
 
 /// What many futures have come to.
 struct Gathered<T> {

@@ -48,6 +48,7 @@ mod group;
 mod join;
 mod node;
 mod root_scope;
+mod scoped;
 mod shield;
 mod slot;
 mod timeout;
@@ -65,6 +66,7 @@ pub use group::{GroupBuilder, GroupError, OnError, Ready, TaskGroup, task_group}
 pub use guard::{AsyncClose, Finish, Guard, LocalGuard, defer, defer_local, guard, guard_local, with};
 pub use info::{TaskInfo, current_task};
 pub use root_scope::RootScope;
+pub use scoped::{Child, LocalScope, Scope, scope, scope_local};
 pub use shield::{Shield, shield};
 pub use spawn::{Builder, spawn, spawn_local, spawn_on, spawn_pinned, spawn_with};
 pub use task::Task;

@@ -99,6 +99,51 @@ async fn breadth() -> Result<(), BoxError> {
 
 // ------------------------------------------------------------------ structure
 
+async fn groups() -> Result<(), BoxError> {
+    let sum: Result<u32, asyncio::GroupError<io::Error>> = asyncio::task_group(async |group| {
+        let a: asyncio::Task<u32> = group.spawn(async { Ok(1) });
+        let b: asyncio::Task<u32> = group.spawn_local(async { Ok(2) });
+        let port: u16 = group
+            .start(async |ready: asyncio::Ready<u16>| {
+                ready.set(8080);
+                Ok(())
+            })
+            .await?;
+        Ok(a.await.unwrap_or(0) + b.await.unwrap_or(0)) // a child's error is in the group's error
+    })
+    .await;
+    if let Err(e) = &sum {
+        let all: &[io::Error] = e.errors(); // in the order of failure
+    }
+    asyncio::TaskGroup::builder()
+        .limit(8)
+        .on_error(asyncio::OnError::KeepGoing) // a supervisor
+        .run(async |group| {
+            group.spawn_when_free(async { Ok::<_, BoxError>(()) }).await;
+            group.cancel(); // ends it without an error
+            Ok(())
+        })
+        .await?;
+
+    let words = vec![String::from("borrowed")];
+    let length: usize = asyncio::scope(async |s| {
+        let child = s.spawn(async { words.len() }); // borrows; Send
+        child.await
+    })
+    .await;
+    let count = std::cell::Cell::new(0);
+    asyncio::scope_local(async |s| {
+        s.spawn(async { count.set(1) }); // borrows, and need not be Send
+    })
+    .await;
+    let anywhere: asyncio::Task<u32> = asyncio::spawn(async {
+        let words = vec![String::from("a scope inside a task that may move")];
+        asyncio::scope(async |s| s.spawn(async { words.len() as u32 }).await).await
+    });
+    let pinned: asyncio::Task<u32> = asyncio::spawn_pinned(0, || async { *Rc::new(1) })?; // made on worker 0
+    Ok(())
+}
+
 async fn scopes() -> Result<(), BoxError> {
     let out: Result<u32, asyncio::Cancelled> = asyncio::cancel_scope(async |scope| {
         let handle: asyncio::CancelHandle = scope.handle(); // Clone + Send

@@ -8,6 +8,7 @@ mod foreign;
 mod group;
 mod guard;
 mod nasty;
+mod scoped;
 mod support;
 mod task;
 mod timeout;

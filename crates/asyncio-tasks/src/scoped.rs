@@ -1,0 +1,426 @@
+//! [`scope`](fn@scope) and [`scope_local`]: children that borrow.
+//!
+//! The children are owned and polled by the scope's own future: concurrent, not parallel. So they may borrow whatever outlives that future, and
+//! forgetting it leaves nothing behind that could dangle.
+//!
+//! - O1: the scope ends when its body and all its children have, each with its clean-up. Its value is that of the body.
+//! - O2: a panic of the body or of a child cancels the others, and goes on when all have ended.
+//! - O3: a child that is spawned while the body is polled begins in the same poll of the scope; any other one in the next.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use asyncio_base::panic::{Payload, discard};
+use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::wait_point;
+
+use crate::branch::{All, AnyBranch, Branch, assert_not_continued};
+use crate::children::{Children, Many};
+use crate::scope::{self, Scope as Inner};
+use crate::slot::Slot;
+
+/// Runs a body that may start children which borrow, and waits for all of them: Trio's nursery.
+///
+/// A child may borrow whatever outlives the scope, and is `Send`: so a scope may be used inside of a task that moves. Its future is polled
+/// inside of this one: children take turns, and none runs beside another one. A panic of one cancels the others, and goes on when all have ended.
+///
+/// # Panics
+///
+/// A panic of the body or of a child goes on here.
+///
+/// # Cancel safety
+///
+/// Dropping it drops body and children; their clean-up moves to the scope around.
+///
+/// # Examples
+///
+/// ```
+/// let words = vec![String::from("bor"), String::from("rowed")];
+/// let length = asyncio_executor::block_on(asyncio_tasks::scope(async |s| {
+///     let [first, second] = [0, 1].map(|n| s.spawn({
+///         let words = &words;
+///         async move { words[n].len() }
+///     }));
+///     first.await + second.await
+/// }));
+/// assert_eq!(length, 8);
+/// ```
+pub async fn scope<'env, B, F>(body: B) -> F::Output
+where
+    B: FnOnce(Scope<'env>) -> F,
+    F: Future,
+{
+    let shared = Arc::new(Shared::default());
+    let body = body(Scope { shared: shared.clone() });
+    run(shared, body).await
+}
+
+/// As [`scope`](fn@scope), with children that need not be `Send`.
+///
+/// # Panics
+///
+/// A panic of the body or of a child goes on here.
+///
+/// # Cancel safety
+///
+/// Dropping it drops body and children; their clean-up moves to the scope around.
+///
+/// # Examples
+///
+/// ```
+/// let count = std::cell::Cell::new(0);
+/// asyncio_executor::block_on(asyncio_tasks::scope_local(async |s| {
+///     for _ in 0..3 {
+///         s.spawn(async { count.set(count.get() + 1) }).detach();
+///     }
+/// }));
+/// assert_eq!(count.get(), 3);
+/// ```
+pub async fn scope_local<'env, B, F>(body: B) -> F::Output
+where
+    B: FnOnce(LocalScope<'env>) -> F,
+    F: Future,
+{
+    let shared = Arc::new(Shared::default());
+    let body = body(LocalScope { shared: shared.clone() });
+    run(shared, body).await
+}
+
+type SendChild<'env> = dyn AnyBranch + Send + 'env;
+type LocalChild<'env> = dyn AnyBranch + 'env;
+
+/// Starts children in a [`scope`](fn@scope). Cheap to clone.
+#[derive(Clone)]
+pub struct Scope<'env> {
+    shared: Arc<Shared<SendChild<'env>>>,
+}
+
+/// Starts children in a [`scope_local`]. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalScope<'env> {
+    shared: Arc<Shared<LocalChild<'env>>>,
+}
+
+impl<'env> Scope<'env> {
+    /// Starts a child. Dropping its handle detaches it: the scope waits for it anyhow.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the scope has ended.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Child<F::Output>
+    where
+        F: Future + Send + 'env,
+        F::Output: Send + 'env,
+    {
+        let (child, handle) = Borrowing::new(future);
+        self.shared.push(child);
+        handle
+    }
+}
+
+impl<'env> LocalScope<'env> {
+    /// Starts a child. Dropping its handle detaches it: the scope waits for it anyhow.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the scope has ended.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Child<F::Output>
+    where
+        F: Future + 'env,
+        F::Output: 'env,
+    {
+        let (child, handle) = Borrowing::new(future);
+        self.shared.push(child);
+        handle
+    }
+}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LocalScope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalScope").finish_non_exhaustive()
+    }
+}
+
+/// The handle to a child of a [`scope`](fn@scope): a future of its output.
+///
+/// Dropping it detaches: the child goes on, and the scope waits for it. A panic of the child is the scope's: this one does not end then.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping a borrow of it: the output waits for the next await.
+///
+/// # Panics
+///
+/// Panics if it is awaited after the child was cancelled and the scope has ended, and if it is awaited again after it gave its output.
+#[must_use = "dropping a child's handle detaches it; say so with `detach`, or await it"]
+pub struct Child<T> {
+    slot: Arc<Slot<T>>,
+}
+
+impl<T> Child<T> {
+    /// Lets the child go on by itself, as dropping the handle does.
+    pub fn detach(self) {}
+}
+
+impl<T> Future for Child<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match self.slot.poll_take(cx) {
+            Poll::Ready(Ok(output)) => Poll::Ready(output),
+            Poll::Ready(Err(_)) if scope::is_cancelled() => Poll::Pending,
+            Poll::Ready(Err(_)) => {
+                panic!("a child was awaited that was cancelled, or whose output was taken")
+            }
+            Poll::Pending => {
+                wait_point::here("child");
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Child<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child").finish_non_exhaustive()
+    }
+}
+
+/// What a scope shares with its handles.
+struct Shared<C: ?Sized> {
+    state: Mutex<State<C>>,
+}
+
+struct State<C: ?Sized> {
+    /// Children that were spawned, and are to be taken in.
+    new: Vec<Pin<Box<C>>>,
+    is_over: bool,
+    /// The scope is being polled: it looks before it waits.
+    is_polled: bool,
+    /// Whoever polls the scope, if it waits.
+    waits: Option<Waker>,
+}
+
+impl<C: ?Sized> Default for Shared<C> {
+    fn default() -> Self {
+        Self { state: Mutex::new(State { new: Vec::new(), is_over: false, is_polled: false, waits: None }) }
+    }
+}
+
+impl<C: ?Sized> Shared<C> {
+    #[track_caller]
+    fn push(&self, child: Pin<Box<C>>) {
+        let waits = {
+            let mut state = self.state.lock();
+            if state.is_over {
+                drop(state);
+                panic!("a child was spawned into a scope that has ended");
+            }
+            state.new.push(child);
+            if state.is_polled { None } else { state.waits.take() }
+        };
+        if let Some(waits) = waits {
+            waits.wake();
+        }
+    }
+
+    fn take_new(&self) -> Vec<Pin<Box<C>>> {
+        let mut state = self.state.lock();
+        state.is_polled = true;
+        std::mem::take(&mut state.new)
+    }
+
+    /// The scope is about to wait. Says whether there are new children; those that come later wake it.
+    fn wait(&self, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut state = self.state.lock();
+        state.is_polled = false;
+        let former = state.waits.replace(waker);
+        let is_any = !state.new.is_empty();
+        drop(state);
+        drop(former);
+        is_any
+    }
+
+    /// Ends the scope, unless there are new children.
+    fn end(&self) -> bool {
+        let mut state = self.state.lock();
+        state.is_over = state.new.is_empty();
+        state.is_over
+    }
+}
+
+/// Ends the scope, however it ends: what is spawned later is refused, and what was spawned and not taken in is dropped.
+struct AtDrop<'a, C: ?Sized>(&'a Shared<C>);
+
+impl<C: ?Sized> Drop for AtDrop<'_, C> {
+    fn drop(&mut self) {
+        let (new, waits) = {
+            let mut state = self.0.state.lock();
+            state.is_over = true;
+            (std::mem::take(&mut state.new), state.waits.take())
+        };
+        drop((new, waits));
+    }
+}
+
+async fn run<C, F>(shared: Arc<Shared<C>>, body: F) -> F::Output
+where
+    C: AnyBranch + ?Sized,
+    F: Future,
+{
+    let (value, panic) = Inner::new(run_body(&shared, body), Many).await.into_value().unwrap_or((None, None));
+    if let Some(panic) = panic {
+        resume_unwind(panic);
+    }
+    match value {
+        Some(value) => value,
+        // Nothing cancels it but the scopes around, and then it does not come back.
+        None => unreachable!("a scope that was not cancelled has a value"),
+    }
+}
+
+/// Polls the body and all children, until all have ended (O1).
+async fn run_body<C, F>(shared: &Shared<C>, body: F) -> (Option<F::Output>, Option<Payload>)
+where
+    C: AnyBranch + ?Sized,
+    F: Future,
+{
+    let _at_drop = AtDrop(shared);
+    let mut body = pin!(Branch::<F, All>::new(body));
+    let mut all: Children<C> = Children::default();
+    let mut first_panic = None;
+    let mut keep = |panic: Payload| match &first_panic {
+        None => first_panic = Some(panic),
+        Some(_) => discard(panic),
+    };
+    // Some were dropped because the scope around is cancelled.
+    let mut is_abandoned = false;
+    let mut is_over = false;
+    poll_fn(|cx| {
+        loop {
+            let was_over = is_over;
+            let has_body_ended = body.as_mut().poll_end(cx);
+            if let Some(panic) = body.as_mut().take_panic() {
+                keep(panic);
+                is_over = true;
+            }
+            is_abandoned |= !is_over && body.is_lost();
+            shared.take_new().into_iter().for_each(|child| all.insert(child));
+            let children = all.poll(cx, |_, mut child| {
+                if let Some(panic) = child.as_mut().take_panic() {
+                    keep(panic);
+                    is_over = true;
+                } else {
+                    is_abandoned |= !is_over && child.is_lost();
+                }
+                was_over || !is_over
+            });
+            let have_all_ended = has_body_ended && children.is_ready();
+            if is_over && !was_over && !have_all_ended {
+                // O2.
+                body.as_mut().cancel();
+                all.cancel();
+                continue;
+            }
+            if !is_over
+                && !have_all_ended
+                && scope::is_cancelled()
+                && (body.is_holding() || all.is_any_holding())
+            {
+                // The others are dropped, each for itself.
+                let is_idle = body.is_idle();
+                if is_idle {
+                    body.as_mut().cancel();
+                }
+                if all.cancel_those_that_wait() || is_idle {
+                    is_abandoned = true;
+                    continue;
+                }
+            }
+            if have_all_ended && (is_over || !is_abandoned) && shared.end() {
+                return Poll::Ready(());
+            }
+            if is_abandoned {
+                assert_not_continued();
+            }
+            if shared.wait(cx.waker()) {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+    })
+    .await;
+    (body.take_value(), first_panic)
+}
+
+pin_project_lite::pin_project! {
+    /// A child: its output goes to its handle.
+    struct Borrowing<F: Future> {
+        #[pin]
+        branch: Branch<F, All>,
+        slot: Arc<Slot<F::Output>>,
+        has_given: bool,
+    }
+
+    impl<F: Future> PinnedDrop for Borrowing<F> {
+        fn drop(this: Pin<&mut Self>) {
+            this.project().slot.close();
+        }
+    }
+}
+
+impl<F: Future> Borrowing<F> {
+    fn new(future: F) -> (Pin<Box<Self>>, Child<F::Output>) {
+        let slot = Arc::new(Slot::default());
+        let child = Box::pin(Self { branch: Branch::new(future), slot: slot.clone(), has_given: false });
+        (child, Child { slot })
+    }
+}
+
+impl<F: Future> AnyBranch for Borrowing<F> {
+    fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let mut this = self.project();
+        let has_ended = this.branch.as_mut().poll_end(cx);
+        if let Some(output) = this.branch.take_value() {
+            this.slot.set(output);
+            *this.has_given = true;
+        }
+        has_ended
+    }
+
+    fn cancel(self: Pin<&mut Self>) {
+        self.project().branch.cancel();
+    }
+
+    fn is_idle(&self) -> bool {
+        self.branch.is_idle()
+    }
+
+    fn is_holding(&self) -> bool {
+        self.branch.is_holding()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.branch.is_lost() && !self.has_given
+    }
+
+    fn is_decisive(&self) -> bool {
+        false
+    }
+
+    fn take_panic(self: Pin<&mut Self>) -> Option<Payload> {
+        self.project().branch.take_panic()
+    }
+}
