@@ -177,18 +177,42 @@ impl<F: Future, P: Policy<F::Output>> AnyBranch for Branch<F, P> {
     }
 }
 
+/// What is known of how branches have ended.
+#[derive(Default)]
+pub(crate) struct Fate {
+    /// The others are superfluous: they are to be cancelled.
+    pub(crate) is_decided: bool,
+    /// Some were dropped because the scope around is cancelled: all of them together do not come to an end any more.
+    pub(crate) is_abandoned: bool,
+    /// The first one. It decides, and goes on when all have ended.
+    pub(crate) panic: Option<Payload>,
+}
+
+impl Fate {
+    /// Looks at a branch that has ended.
+    pub(crate) fn look_at<B: AnyBranch + ?Sized>(&mut self, mut branch: Pin<&mut B>) {
+        if let Some(panic) = branch.as_mut().take_panic() {
+            self.is_decided = true;
+            match self.panic {
+                None => self.panic = Some(panic),
+                Some(_) => discard(panic),
+            }
+        } else {
+            // By a scope around, which could not wait for it, if it was not by those it is together with.
+            self.is_abandoned |= !self.is_decided && branch.is_lost();
+        }
+    }
+}
+
 /// Several branches that are polled together, until all have ended. Once one panics, or ends with a value that decides, the others are
 /// cancelled. A panic goes on when all have ended.
 ///
 /// Where the scope around is cancelled and a branch holds it, the others are dropped, each for itself; where none does, all are left to it.
 #[derive(Default)]
 pub(crate) struct Together {
-    is_decided: bool,
-    /// Branches were dropped because the scope around is cancelled: this one does not come to an end any more.
-    is_abandoned: bool,
+    fate: Fate,
     /// Whose value has decided.
     winner: Option<usize>,
-    panic: Option<Payload>,
 }
 
 impl Together {
@@ -204,15 +228,15 @@ impl Together {
             have_all_ended = self.poll_each(branches, cx);
         }
         let have_all_ended = have_all_ended.unwrap_or(false);
-        if !self.is_decided && !have_all_ended && scope::is_cancelled() {
+        if !self.fate.is_decided && !have_all_ended && scope::is_cancelled() {
             self.drop_those_that_wait(branches, cx);
         }
         if have_all_ended {
-            if let Some(panic) = self.panic.take() {
+            if let Some(panic) = self.fate.panic.take() {
                 resume_unwind(panic);
             }
         }
-        if self.is_abandoned {
+        if self.fate.is_abandoned {
             assert_not_continued();
             return false;
         }
@@ -226,7 +250,7 @@ impl Together {
         {
             return;
         }
-        self.is_abandoned = true;
+        self.fate.is_abandoned = true;
         for branch in branches.iter_mut().filter(|branch| branch.is_idle()) {
             branch.as_mut().cancel();
         }
@@ -241,22 +265,15 @@ impl Together {
                 have_all_ended = false;
                 continue;
             }
-            if let Some(panic) = branch.as_mut().take_panic() {
-                match self.panic {
-                    None => self.panic = Some(panic),
-                    Some(_) => discard(panic),
-                }
-                if !std::mem::replace(&mut self.is_decided, true) {
-                    return None;
-                }
-            }
-            if !self.is_decided && branch.is_decisive() {
-                self.is_decided = true;
+            let was_decided = self.fate.is_decided;
+            self.fate.look_at(branch.as_mut());
+            if !self.fate.is_decided && branch.is_decisive() {
+                self.fate.is_decided = true;
                 self.winner = Some(n);
+            }
+            if self.fate.is_decided && !was_decided {
                 return None;
             }
-            // By a scope around, which could not wait for it.
-            self.is_abandoned |= !self.is_decided && branch.is_lost();
         }
         Some(have_all_ended)
     }

@@ -7,10 +7,10 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use asyncio_base::panic::{Payload, discard};
+use asyncio_base::panic::Payload;
 use futures_core::Stream;
 
-use crate::branch::{All, AllOk, AnyBranch, Branch, FirstOk, Policy, assert_not_continued};
+use crate::branch::{All, AllOk, AnyBranch, Branch, Fate, FirstOk, Policy, assert_not_continued};
 use crate::children::{Children, Many};
 use crate::scope::{self, Scope};
 
@@ -32,41 +32,31 @@ where
     let mut children = Children::new(futures.into_iter().map(Branch::<F, P>::new));
     let mut values: Vec<_> = (0..children.left()).map(|_| None).collect();
     let mut decided = None;
-    let mut first_panic: Option<Payload> = None;
-    let mut is_abandoned = false;
+    let mut fate = Fate::default();
     let body = poll_fn(|cx| {
         loop {
-            let was_over = is_abandoned || decided.is_some() || first_panic.is_some();
+            let was_decided = fate.is_decided;
             let poll = children.poll(cx, |index, mut branch| {
-                if let Some(panic) = branch.as_mut().take_panic() {
-                    match first_panic {
-                        None => first_panic = Some(panic),
-                        Some(_) => discard(panic),
-                    }
-                } else if branch.is_lost() {
-                    // By a scope around, which could not wait for it, if it was not this one.
-                    is_abandoned |= !was_over;
-                } else {
-                    if branch.is_decisive() && decided.is_none() {
-                        decided = Some(index);
-                    }
-                    values[index] = branch.take_value();
+                fate.look_at(branch.as_mut());
+                if branch.is_decisive() && !fate.is_decided {
+                    fate.is_decided = true;
+                    decided = Some(index);
                 }
-                was_over || (decided.is_none() && first_panic.is_none())
+                values[index] = branch.take_value();
+                was_decided || !fate.is_decided
             });
-            let is_over = decided.is_some() || first_panic.is_some();
-            if is_over && !was_over && poll.is_pending() {
+            if fate.is_decided && !was_decided && poll.is_pending() {
                 children.cancel();
                 continue;
             }
-            if !is_over && poll.is_pending() && scope::is_cancelled() && children.is_any_holding() {
+            if !fate.is_decided && poll.is_pending() && scope::is_cancelled() && children.is_any_holding() {
                 // The others are dropped, each for itself: then there is nothing to give any more.
                 if children.cancel_those_that_wait() {
-                    is_abandoned = true;
+                    fate.is_abandoned = true;
                     continue;
                 }
             }
-            if is_abandoned && !(poll.is_ready() && first_panic.is_some()) {
+            if fate.is_abandoned && !(poll.is_ready() && fate.panic.is_some()) {
                 assert_not_continued();
                 return Poll::Pending;
             }
@@ -75,7 +65,7 @@ where
     });
     // Nothing cancels it but the scopes around, and then it does not come back.
     Scope::new(body, Many).await.into_value();
-    if let Some(panic) = first_panic {
+    if let Some(panic) = fate.panic {
         resume_unwind(panic);
     }
     Gathered { values, decided }

@@ -13,11 +13,11 @@ use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use asyncio_base::panic::{Payload, discard};
+use asyncio_base::panic::Payload;
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_base::wait_point;
 
-use crate::branch::{All, AnyBranch, Branch, assert_not_continued};
+use crate::branch::{All, AnyBranch, Branch, Fate, assert_not_continued};
 use crate::children::{Children, Many};
 use crate::scope::{self, Scope as Inner};
 use crate::slot::Slot;
@@ -84,6 +84,7 @@ where
     B: FnOnce(LocalScope<'env>) -> F,
     F: Future,
 {
+    #[expect(clippy::arc_with_non_send_sync, reason = "one kind of scope, with children of either sort")]
     let shared = Arc::new(Shared::default());
     let body = body(LocalScope { shared: shared.clone() });
     run(shared, body).await
@@ -163,7 +164,6 @@ impl fmt::Debug for LocalScope<'_> {
 /// # Panics
 ///
 /// Panics if it is awaited after the child was cancelled and the scope has ended, and if it is awaited again after it gave its output.
-#[must_use = "dropping a child's handle detaches it; say so with `detach`, or await it"]
 pub struct Child<T> {
     slot: Arc<Slot<T>>,
 }
@@ -300,59 +300,42 @@ where
     let _at_drop = AtDrop(shared);
     let mut body = pin!(Branch::<F, All>::new(body));
     let mut all: Children<C> = Children::default();
-    let mut first_panic = None;
-    let mut keep = |panic: Payload| match &first_panic {
-        None => first_panic = Some(panic),
-        Some(_) => discard(panic),
-    };
-    // Some were dropped because the scope around is cancelled.
-    let mut is_abandoned = false;
-    let mut is_over = false;
+    let mut fate = Fate::default();
     poll_fn(|cx| {
         loop {
-            let was_over = is_over;
+            let was_decided = fate.is_decided;
             let has_body_ended = body.as_mut().poll_end(cx);
-            if let Some(panic) = body.as_mut().take_panic() {
-                keep(panic);
-                is_over = true;
+            if has_body_ended {
+                fate.look_at(body.as_mut());
             }
-            is_abandoned |= !is_over && body.is_lost();
             shared.take_new().into_iter().for_each(|child| all.insert(child));
-            let children = all.poll(cx, |_, mut child| {
-                if let Some(panic) = child.as_mut().take_panic() {
-                    keep(panic);
-                    is_over = true;
-                } else {
-                    is_abandoned |= !is_over && child.is_lost();
-                }
-                was_over || !is_over
+            let children = all.poll(cx, |_, child| {
+                fate.look_at(child);
+                was_decided || !fate.is_decided
             });
             let have_all_ended = has_body_ended && children.is_ready();
-            if is_over && !was_over && !have_all_ended {
+            if fate.is_decided && !was_decided && !have_all_ended {
                 // O2.
                 body.as_mut().cancel();
                 all.cancel();
                 continue;
             }
-            if !is_over
-                && !have_all_ended
-                && scope::is_cancelled()
-                && (body.is_holding() || all.is_any_holding())
-            {
+            let is_held = || body.is_holding() || all.is_any_holding();
+            if !fate.is_decided && !have_all_ended && scope::is_cancelled() && is_held() {
                 // The others are dropped, each for itself.
                 let is_idle = body.is_idle();
                 if is_idle {
                     body.as_mut().cancel();
                 }
                 if all.cancel_those_that_wait() || is_idle {
-                    is_abandoned = true;
+                    fate.is_abandoned = true;
                     continue;
                 }
             }
-            if have_all_ended && (is_over || !is_abandoned) && shared.end() {
+            if have_all_ended && (fate.is_decided || !fate.is_abandoned) && shared.end() {
                 return Poll::Ready(());
             }
-            if is_abandoned {
+            if fate.is_abandoned {
                 assert_not_continued();
             }
             if shared.wait(cx.waker()) {
@@ -362,7 +345,7 @@ where
         }
     })
     .await;
-    (body.take_value(), first_panic)
+    (body.take_value(), fate.panic)
 }
 
 pin_project_lite::pin_project! {

@@ -36,7 +36,6 @@ use crate::scope::Attached;
 /// let error = block_on(task).unwrap_err();
 /// assert!(error.is_panic());
 /// ```
-#[must_use = "dropping a task's handle detaches it; say so with `detach`, or await it"]
 pub struct Task<T> {
     /// `None` is the output of a task that was cancelled.
     handle: Handle<Option<T>>,

@@ -47,12 +47,12 @@ pub use asyncio_runtime::{Builder as RunnerBuilder, EventLoop, NoEventLoop, Runn
 
 #[doc(inline)]
 pub use asyncio_tasks::{
-    AsCompleted, AsyncClose, CancelHandle, CancelScope, Cancelled, DEFAULT_GRACE, Finish, GroupBuilder,
-    GroupError, Guard, LocalGuard, OnError, Ready, Shield, SpawnPinnedError, Task, TaskError, TaskGroup,
-    TaskId, TaskInfo, Timeout, WaitFor, WithTimeout, YieldNow, as_completed, cancel_scope, current_task,
-    defer, defer_local, first_ok, gather, gather_all, guard, guard_local, join, move_on_after, race, shield,
-    spawn, spawn_local, spawn_pinned, task_group, timeout, timeout_at, timeout_scope, try_join, wait, with,
-    yield_now,
+    AsCompleted, AsyncClose, CancelHandle, CancelScope, Cancelled, Child, DEFAULT_GRACE, Finish,
+    GroupBuilder, GroupError, Guard, LocalGuard, LocalScope, OnError, Ready, Scope, Shield, SpawnPinnedError,
+    Task, TaskError, TaskGroup, TaskId, TaskInfo, Timeout, WaitFor, WithTimeout, YieldNow, as_completed,
+    cancel_scope, current_task, defer, defer_local, first_ok, gather, gather_all, guard, guard_local, join,
+    move_on_after, race, scope, scope_local, shield, spawn, spawn_local, spawn_pinned, task_group, timeout,
+    timeout_at, timeout_scope, try_join, wait, with, yield_now,
 };
 #[doc(inline)]
 pub use asyncio_timers::{Interval, MissedTick, Sleep, TimedOut, interval, sleep, sleep_until};

@@ -71,7 +71,7 @@ fn a_scope_in_a_task_that_moves_and_a_local_one_in_one_that_does_not() {
     }
     in_world(|world| {
         let task: Task<u32> = spawn(assert_send(async {
-            let words = vec![String::from("a scope inside a task that may move")];
+            let words = [String::from("a scope inside a task that may move")];
             scope(async |s| s.spawn(async { words.len() as u32 }).await).await
         }));
         let local = spawn_local(async {
