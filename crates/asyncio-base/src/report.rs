@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 use crate::panic::{catch_and_store, discard};
@@ -21,6 +22,50 @@ pub struct Report<'a> {
     pub layer: &'static str,
     /// What was being done, what happened, and what happens now.
     pub message: fmt::Arguments<'a>,
+    /// The task that it is about, if it is about one: its number, and where it was spawned.
+    pub task: Option<(u64, &'static Location<'static>)>,
+    /// Whether it is a panic of a user's code.
+    pub is_panic: bool,
+}
+
+impl<'a> Report<'a> {
+    /// Makes a report of something that is no panic, and about no task.
+    pub const fn new(layer: &'static str, message: fmt::Arguments<'a>) -> Self {
+        Self { layer, message, task: None, is_panic: false }
+    }
+
+    /// Says that it is about a task.
+    #[must_use]
+    pub const fn about(mut self, id: u64, spawned_at: &'static Location<'static>) -> Self {
+        self.task = Some((id, spawned_at));
+        self
+    }
+
+    /// Says that it is a panic of a user's code.
+    #[must_use]
+    pub const fn panicked(mut self) -> Self {
+        self.is_panic = true;
+        self
+    }
+
+    /// Hands it to the handler of this thread, or to stderr.
+    pub fn send(&self) {
+        let handler = HANDLER.try_with(|handler| handler.borrow().clone()).ok().flatten();
+        self.send_to(handler.as_ref());
+    }
+
+    /// Hands it to a handler, or to stderr where there is none, or where that panics.
+    pub fn send_to(&self, handler: Option<&Handler>) {
+        let handled = handler.is_some_and(|handler| {
+            let mut panic = None;
+            let handled = catch_and_store(&mut panic, || handler(self)).is_some();
+            panic.into_iter().for_each(discard);
+            handled
+        });
+        if !handled {
+            to_stderr(self);
+        }
+    }
 }
 
 impl fmt::Display for Report<'_> {
@@ -38,16 +83,36 @@ thread_local! {
 
 /// Reports something that went wrong outside of every `Result`.
 pub fn report(layer: &'static str, message: fmt::Arguments<'_>) {
-    let report = Report { layer, message };
-    let handler = HANDLER.try_with(|handler| handler.borrow().clone()).ok().flatten();
-    let handled = handler.is_some_and(|handler| {
-        let mut panic = None;
-        let handled = catch_and_store(&mut panic, || handler(&report)).is_some();
-        panic.into_iter().for_each(discard);
-        handled
-    });
-    if !handled {
-        to_stderr(&report);
+    Report::new(layer, message).send();
+}
+
+/// Gives this thread another handler until the guard is dropped. `make` gets the former one.
+#[must_use = "the former handler comes back when the guard is dropped"]
+pub fn enter(make: impl FnOnce(Option<Handler>) -> Handler) -> HandlerGuard {
+    let former = HANDLER.try_with(|handler| handler.borrow().clone()).ok().flatten();
+    let handler = make(former.clone());
+    let replaced = HANDLER.try_with(|current| current.replace(Some(handler)));
+    drop(replaced);
+    HandlerGuard { former }
+}
+
+/// Puts the former handler of a thread back when dropped. Made by [`enter`].
+pub struct HandlerGuard {
+    former: Option<Handler>,
+}
+
+impl Drop for HandlerGuard {
+    fn drop(&mut self) {
+        let former = self.former.take();
+        // At the end of the thread there is nothing to put back.
+        let left = HANDLER.try_with(|handler| handler.replace(former));
+        drop(left);
+    }
+}
+
+impl fmt::Debug for HandlerGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerGuard").finish_non_exhaustive()
     }
 }
 
@@ -67,14 +132,7 @@ pub fn report(layer: &'static str, message: fmt::Arguments<'_>) {
 /// assert_eq!(*seen.borrow(), ["asyncio net: accepting paused"]);
 /// ```
 pub fn with_handler<R>(handler: Handler, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Handler>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let former = self.0.take();
-            drop(HANDLER.with(|handler| handler.replace(former)));
-        }
-    }
-    let _restore = Restore(HANDLER.with(|current| current.replace(Some(handler))));
+    let _guard = enter(|_| handler);
     f()
 }
 

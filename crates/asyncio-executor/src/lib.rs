@@ -66,5 +66,5 @@ pub use local::{EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header
 pub use queue::{Ran, Stopped};
 pub use runnable::Runnable;
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};
-pub use spawn::{Handle, Spawner, TaskOptions};
+pub use spawn::{Handle, SpawnLocalError, Spawner, TaskOptions};
 pub use workers::{Executor, SpawnPinnedError, WorkerTaken, spawn, spawn_pinned};

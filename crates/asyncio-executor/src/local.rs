@@ -154,6 +154,11 @@ impl LocalExecutor {
         Waker::from(self.main.clone())
     }
 
+    /// Returns how many entries are ready: tasks, and perhaps the main future.
+    pub fn ready_count(&self) -> usize {
+        self.owner.ready_count()
+    }
+
     /// Says whether a task is ready.
     pub fn is_ready(&self) -> bool {
         self.owner.ready_count() > 0

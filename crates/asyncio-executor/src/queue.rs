@@ -19,6 +19,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::ptr;
 use std::task::{Wake, Waker};
+use std::thread::ThreadId;
 
 use asyncio_base::budget;
 use asyncio_base::shim::{Arc, AtomicBool, Ordering};
@@ -42,6 +43,8 @@ pub(crate) struct Queue {
     unpark: Waker,
     /// Set by the owner before it drops the futures; read by the owner, and by whoever asks from afar.
     is_closing: AtomicBool,
+    /// The owner's: an executor does not leave the thread on which it was made.
+    thread: ThreadId,
 }
 
 /// What [`LocalExecutor::run_up_to`](crate::LocalExecutor::run_up_to) did.
@@ -98,7 +101,13 @@ impl Queue {
             remote: ConcurrentQueue::unbounded(),
             unpark,
             is_closing: AtomicBool::new(false),
+            thread: std::thread::current().id(),
         }
+    }
+
+    /// Says whether this is its owner's thread.
+    pub(crate) fn is_owned_here(&self) -> bool {
+        std::thread::current().id() == self.thread
     }
 
     /// Says whether this is the queue that is entered on this thread; then this is its owner's thread (E1).

@@ -204,6 +204,33 @@ impl Spawner {
         unsafe { self.spawn_here_or_there(options, future) }
     }
 
+    /// Spawns a task whose future need not be `Send`, on the executor's own thread, whether it is entered there or not.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SpawnLocalError`] on any other thread, and where the executor is closed; the future is dropped here.
+    pub fn spawn_local<F>(
+        &self,
+        options: TaskOptions,
+        future: F,
+    ) -> Result<Handle<F::Output>, SpawnLocalError>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        if let Some(owner) = Owner::of(&self.queue).filter(|owner| !owner.is_choosing()) {
+            return match self.queue.is_closing() {
+                true => Err(SpawnLocalError::Closed(LoopClosed::new())),
+                false => Ok(spawn_local(&owner, options, future)),
+            };
+        }
+        if !self.queue.is_owned_here() {
+            return Err(SpawnLocalError::WrongThread);
+        }
+        // SAFETY: this is the executor's thread: wherever the future is dropped before its first poll, it is here.
+        unsafe { self.spawn_here_or_there(options, future) }.map_err(SpawnLocalError::Closed)
+    }
+
     /// # Safety
     ///
     /// - Until its first poll the future may be dropped here, and be moved to the executor's thread.
@@ -214,7 +241,7 @@ impl Spawner {
     ) -> Result<Handle<F::Output>, LoopClosed>
     where
         F: Future + 'static,
-        F::Output: Send + 'static,
+        F::Output: 'static,
     {
         // Not where a user's schedule spawns from inside a choice: that takes the remote side, as its wakes do (E2 in `queue.rs`).
         if let Some(owner) = Owner::of(&self.queue).filter(|owner| !owner.is_choosing()) {
@@ -238,6 +265,29 @@ impl Debug for Spawner {
         f.debug_struct("Spawner").field("queue", &self.queue).finish()
     }
 }
+
+/// Why a task was not spawned by [`Spawner::spawn_local`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnLocalError {
+    /// The executor is closed.
+    Closed(LoopClosed),
+    /// This is not the executor's thread.
+    WrongThread,
+}
+
+impl fmt::Display for SpawnLocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(closed) => write!(f, "{closed}"),
+            Self::WrongThread => f.write_str(
+                "a task that is not `Send` was spawned from another thread than that of its executor",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SpawnLocalError {}
 
 /// Returns an id outside of every queue's block.
 pub(crate) fn fresh_id() -> TaskId {

@@ -12,7 +12,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use asyncio_base::panic::{catch_and_store, discard, message};
-use asyncio_base::report;
+use asyncio_base::report::{self, HandlerGuard};
 use asyncio_base::shim::Arc;
 use asyncio_executor::{LocalExecutor, Stopped};
 use asyncio_reactor::Reactor;
@@ -42,6 +42,7 @@ pub(crate) struct Core {
 
 /// While it lives, everything that is spawned, sleeps or opens sockets on this thread does so on this loop.
 pub(crate) struct EnterGuard {
+    _reports: HandlerGuard,
     _cleanup: CleanupGuard,
     _executor: asyncio_executor::EnterGuard,
     _timers: asyncio_timers::EnterGuard,
@@ -69,6 +70,7 @@ impl Core {
             _timers: self.timers.enter(),
             _executor: self.executor.enter(),
             _cleanup: self.cleanup.enter(),
+            _reports: self.event_loop.common().listen(),
         }
     }
 
@@ -113,9 +115,31 @@ impl Core {
         Ok(events + fired > 0)
     }
 
+    /// Polls what is ready, and nothing that comes meanwhile: one round. A long one is interrupted for a look at the events (L1).
+    pub(crate) fn run_batch(&self, stretch: &mut Stretch) -> io::Result<()> {
+        let mut left = self.executor.ready_count();
+        while left > 0 {
+            if stretch.until_clock == 0 && stretch.is_over() {
+                self.look_at_events(Busy::Ready, None)?;
+                *stretch = Stretch::default();
+            }
+            let ran = self.executor.run_up_to(stretch.until_clock.min(left));
+            stretch.until_clock -= ran.polls;
+            match ran.stopped {
+                // Other workers have taken the rest.
+                Stopped::Idle => break,
+                // An entry of a main future is left from an earlier run, whose future is gone.
+                Stopped::Main => left -= ran.polls + 1,
+                _ => left -= ran.polls,
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a step of closing, in which user code is dropped that may look for its timers and its sockets.
     pub(crate) fn closing_step(&self, step: impl FnOnce()) {
         survive(|| {
+            let _reports = self.event_loop.common().listen();
             let _executor = self.executor.enter();
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
@@ -129,6 +153,7 @@ impl Core {
         self.event_loop.set_closed();
         let executor = &mut self.executor;
         survive(|| {
+            let _reports = self.event_loop.common().listen();
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
             let _cleanup = self.cleanup.enter();

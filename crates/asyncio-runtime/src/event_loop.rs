@@ -13,6 +13,8 @@ use asyncio_reactor::Reactor;
 use asyncio_tasks::Task;
 use asyncio_timers::Timers;
 
+use crate::common::Common;
+
 /// The handle to a loop: cheap to clone, and usable from any thread.
 ///
 /// # Examples
@@ -36,6 +38,7 @@ struct Shared {
     unpark: Waker,
     worker: usize,
     is_closed: AtomicBool,
+    common: Arc<Common>,
 }
 
 thread_local! {
@@ -49,9 +52,18 @@ impl EventLoop {
         spawner: Spawner,
         unpark: Waker,
         worker: usize,
+        common: Arc<Common>,
     ) -> Self {
         let is_closed = AtomicBool::new(false);
-        Self { shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed }) }
+        Self { shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed, common }) }
+    }
+
+    pub(crate) fn spawner(&self) -> &Spawner {
+        &self.shared.spawner
+    }
+
+    pub(crate) fn common(&self) -> &Arc<Common> {
+        &self.shared.common
     }
 
     /// Returns the loop that runs on this thread. asyncio's `get_running_loop`.

@@ -24,8 +24,11 @@
 mod runner;
 
 mod builder;
+mod callbacks;
 mod event_loop;
+mod unhandled;
 
+mod common;
 mod core;
 mod crew;
 mod drain;
@@ -38,5 +41,7 @@ mod drain;
 mod affinity;
 
 pub use builder::Builder;
+pub use callbacks::{CallHandle, LoopError};
 pub use event_loop::{EventLoop, NoEventLoop};
 pub use runner::{Runner, run};
+pub use unhandled::Unhandled;

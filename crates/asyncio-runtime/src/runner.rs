@@ -135,6 +135,43 @@ impl Runner {
         }
     }
 
+    /// Runs the loop until somebody [stops](EventLoop::stop) it. asyncio's `run_forever`.
+    ///
+    /// A stop lets the round come to its end that is under way: what is ready by then is polled, and what that made ready is left for the next run. The
+    /// loop can run again afterwards.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    #[track_caller]
+    pub fn run_forever(&mut self) {
+        assert!(!self.core.event_loop.is_closed(), "the event loop is closed: make a new `Runner`");
+        let core = &self.core;
+        let _entered = core.enter();
+        let _away = StepAway(core);
+        let mut stretch = Stretch::default();
+        let mut spinning = Spinning::of(core);
+        loop {
+            let mut turned = core.run_batch(&mut stretch);
+            if core.event_loop.common().take_stop() {
+                return;
+            }
+            if turned.is_ok() && !core.executor.is_ready() {
+                spinning.ran(&stretch);
+                stretch = Stretch::default();
+                let limit = spinning.limit(Busy::Idle);
+                turned = self
+                    .crew
+                    .failure()
+                    .map_or_else(|| core.look_at_events(Busy::Idle, limit), Err)
+                    .map(|has_happened| spinning.looked(Busy::Idle, limit, has_happened));
+            }
+            if let Err(error) = turned {
+                panic!("the event loop cannot wait for events any more: {error}");
+            }
+        }
+    }
+
     /// Returns a handle to the loop: that of worker 0, where there are several.
     pub fn event_loop(&self) -> EventLoop {
         self.core.event_loop.clone()

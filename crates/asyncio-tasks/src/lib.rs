@@ -56,7 +56,7 @@ mod wait;
 mod yield_now;
 
 #[doc(inline)]
-pub use asyncio_executor::{Runnable, Spawn, SpawnPinnedError, TaskId};
+pub use asyncio_executor::{Runnable, Spawn, SpawnLocalError, SpawnPinnedError, TaskId};
 
 pub use cancel_scope::{CancelHandle, CancelScope, Timeout, cancel_scope, timeout_scope};
 pub use cleanup::{Cleanup, CleanupGuard, DEFAULT_GRACE};
@@ -68,7 +68,7 @@ pub use info::{TaskInfo, current_task};
 pub use root_scope::RootScope;
 pub use scoped::{Child, LocalScope, Scope, scope, scope_local};
 pub use shield::{Shield, shield};
-pub use spawn::{Builder, spawn, spawn_local, spawn_on, spawn_pinned, spawn_with};
+pub use spawn::{Builder, spawn, spawn_local, spawn_local_with, spawn_on, spawn_pinned, spawn_with};
 pub use task::Task;
 pub use timeout::{WithTimeout, move_on_after, timeout, timeout_at};
 pub use wait::{WaitFor, wait};

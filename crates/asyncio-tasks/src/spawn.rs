@@ -4,7 +4,7 @@ use std::future::Future;
 
 use asyncio_base::LoopClosed;
 use asyncio_base::shim::Arc;
-use asyncio_executor::{Spawn, SpawnPinnedError, Spawner, TaskOptions};
+use asyncio_executor::{Spawn, SpawnLocalError, SpawnPinnedError, Spawner, TaskOptions};
 
 use crate::group::TaskGroup;
 use crate::scope::Root;
@@ -241,6 +241,20 @@ where
     F::Output: Send + 'static,
 {
     spawner.spawn(TaskOptions::here(), Root::new(future)).map(Task::new)
+}
+
+/// Starts a task whose future need not be `Send` on the executor that `spawner` is of, on its own thread, whether that is entered or not.
+///
+/// # Errors
+///
+/// Fails with [`SpawnLocalError`] on any other thread, and where the executor is closed; the future is dropped here.
+#[track_caller]
+pub fn spawn_local_with<F>(spawner: &Spawner, future: F) -> Result<Task<F::Output>, SpawnLocalError>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    spawner.spawn_local(TaskOptions::here(), Root::new(future)).map(Task::new)
 }
 
 #[track_caller]

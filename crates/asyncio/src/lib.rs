@@ -43,7 +43,9 @@
 #![forbid(unsafe_code)]
 
 #[doc(inline)]
-pub use asyncio_runtime::{Builder as RunnerBuilder, EventLoop, NoEventLoop, Runner, run};
+pub use asyncio_runtime::{
+    Builder as RunnerBuilder, CallHandle, EventLoop, LoopError, NoEventLoop, Runner, Unhandled, run,
+};
 
 #[doc(inline)]
 pub use asyncio_tasks::{

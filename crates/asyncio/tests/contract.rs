@@ -99,6 +99,22 @@ async fn breadth() -> Result<(), BoxError> {
 
 // ------------------------------------------------------------------ structure
 
+async fn callbacks() -> Result<(), BoxError> {
+    let event_loop = asyncio::EventLoop::current()?;
+    let soon: asyncio::CallHandle = event_loop.call_soon(|| ())?;
+    let later = event_loop.call_later(5 * MS, || ())?;
+    let at = event_loop.call_at(event_loop.time() + MS, || ())?;
+    soon.cancel();
+    let (cancelled, when): (bool, Option<Instant>) = (later.is_cancelled(), at.when());
+    std::thread::spawn({
+        let event_loop = event_loop.clone();
+        move || event_loop.call_soon_threadsafe(|| ())
+    });
+    event_loop.set_exception_handler(|event| eprintln!("{event}"));
+    event_loop.stop();
+    Ok(())
+}
+
 async fn groups() -> Result<(), BoxError> {
     let sum: Result<u32, asyncio::GroupError<io::Error>> = asyncio::task_group(async |group| {
         let a: asyncio::Task<u32> = group.spawn(async { Ok(1) });

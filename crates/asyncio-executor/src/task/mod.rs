@@ -329,7 +329,10 @@ pub(crate) fn guard((id, place): (TaskId, &'static Location<'static>), what: &st
     catch_and_store(&mut panic, step);
     if let Some(panic) = panic {
         let message = message(&*panic);
-        report::report("executor", format_args!("{what} of task {id} ({place}) panicked: {message}"));
+        report::Report::new("executor", format_args!("{what} of task {id} ({place}) panicked: {message}"))
+            .about(id.get(), place)
+            .panicked()
+            .send();
         discard(panic);
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::async_yields_async, reason = "a task is what these futures are to give")]
 
 mod bounds;
+mod callbacks;
 mod closing;
 mod drain;
 mod fairness;

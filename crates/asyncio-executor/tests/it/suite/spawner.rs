@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Wake, Waker};
 
 use asyncio_base::LoopClosed;
-use asyncio_executor::{LocalExecutor, Spawner, TaskOptions, block_on, current_header};
+use asyncio_executor::{LocalExecutor, SpawnLocalError, Spawner, TaskOptions, block_on, current_header};
 use static_assertions::assert_impl_all;
 
 use super::{executor, executor_with};
@@ -180,4 +180,30 @@ fn a_schedule_may_spawn() {
     while executor.run_round() > 0 {}
     assert_eq!(drops.get(), 1);
     sender.send(executor.spawner()).unwrap();
+}
+
+#[test]
+fn what_is_not_send_is_spawned_on_the_executors_thread_alone() {
+    let mut executor = executor();
+    let spawner = executor.spawner();
+    let shared = std::rc::Rc::new(Cell::new(0));
+    let seen = shared.clone();
+    // It is not entered.
+    let task = spawner.spawn_local(TaskOptions::here(), async move { seen.set(1) }).unwrap();
+    {
+        let _entered = executor.enter();
+        let seen = shared.clone();
+        spawner.spawn_local(TaskOptions::here(), async move { seen.set(seen.get() + 1) }).unwrap().detach();
+        while executor.run_round() > 0 {}
+    }
+    assert_eq!(block_on(task), Some(()));
+    assert_eq!(shared.get(), 2);
+    let elsewhere = spawner.clone();
+    let refused = std::thread::spawn(move || {
+        elsewhere.spawn_local(TaskOptions::here(), async {}).map(|_| ()).unwrap_err()
+    });
+    assert_eq!(refused.join().unwrap(), SpawnLocalError::WrongThread);
+    executor.close();
+    let refused = spawner.spawn_local(TaskOptions::here(), async {}).map(|_| ());
+    assert_eq!(refused.unwrap_err(), SpawnLocalError::Closed(LoopClosed::new()));
 }

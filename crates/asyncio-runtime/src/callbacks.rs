@@ -1,0 +1,265 @@
+//! Callbacks of the loop: [`EventLoop::call_soon`] and its kin, and their [`CallHandle`].
+//!
+//! A callback is a task that is ready at once, or that sleeps first: there is one kind of entry in the ready queue, so callbacks and tasks are first
+//! in, first out among each other.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use asyncio_base::LoopClosed;
+use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::report::Report;
+use asyncio_base::shim::{Arc, AtomicBool, Ordering};
+use asyncio_tasks::{SpawnLocalError, Task, current_task, spawn_local_with, spawn_with};
+use asyncio_timers::sleep_until;
+
+use crate::event_loop::EventLoop;
+
+/// Why a callback was not registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoopError {
+    /// The loop is closed.
+    Closed(LoopClosed),
+    /// This is not the loop's thread.
+    WrongThread,
+}
+
+impl fmt::Display for LoopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(closed) => write!(f, "a callback was not registered: {closed}"),
+            Self::WrongThread => f.write_str(
+                "a callback was not registered, since this is not the loop's thread: use `call_soon_threadsafe`, or `EventLoop::spawn`",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LoopError {}
+
+impl From<LoopError> for std::io::Error {
+    fn from(error: LoopError) -> Self {
+        match error {
+            LoopError::Closed(closed) => closed.into(),
+            LoopError::WrongThread => Self::other(error),
+        }
+    }
+}
+
+impl From<SpawnLocalError> for LoopError {
+    fn from(error: SpawnLocalError) -> Self {
+        match error {
+            SpawnLocalError::Closed(closed) => Self::Closed(closed),
+            _ => Self::WrongThread,
+        }
+    }
+}
+
+/// A callback that was registered with a loop. Dropping it changes nothing; clones are of the same callback.
+#[derive(Clone)]
+pub struct CallHandle {
+    call: Arc<Call>,
+    task: Arc<Task<()>>,
+}
+
+struct Call {
+    is_cancelled: AtomicBool,
+    when: Option<Instant>,
+    place: &'static Location<'static>,
+}
+
+impl CallHandle {
+    /// Cancels the callback: if it has not begun it never runs, and is dropped. From any thread.
+    pub fn cancel(&self) {
+        if !self.task.is_finished() {
+            self.call.is_cancelled.store(true, Ordering::SeqCst);
+            self.task.cancel();
+        }
+    }
+
+    /// Says whether it was cancelled before it had run.
+    pub fn is_cancelled(&self) -> bool {
+        self.call.is_cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Returns when it is due; `None` for one of [`call_soon`](EventLoop::call_soon).
+    pub fn when(&self) -> Option<Instant> {
+        self.call.when
+    }
+}
+
+impl fmt::Debug for CallHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallHandle")
+            .field("registered_at", &format_args!("{}", self.call.place))
+            .field("when", &self.when())
+            .field("is_cancelled", &self.is_cancelled())
+            .finish()
+    }
+}
+
+impl Call {
+    #[track_caller]
+    fn new(when: Option<Instant>) -> Arc<Self> {
+        Arc::new(Self { is_cancelled: AtomicBool::new(false), when, place: Location::caller() })
+    }
+
+    /// Waits until it is due, and runs the callback.
+    async fn run(self: Arc<Self>, callback: impl FnOnce()) {
+        if let Some(when) = self.when {
+            sleep_until(when).await;
+        }
+        if self.is_cancelled.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut panic = None;
+        catch_and_store(&mut panic, callback);
+        if let Some(panic) = panic {
+            let (place, message) = (self.place, message(&*panic));
+            let id = current_task().map_or(0, |task| task.id().get());
+            Report::new(
+                "runtime",
+                format_args!("the callback that was registered at {place} panicked: {message}"),
+            )
+            .about(id, place)
+            .panicked()
+            .send();
+            discard(panic);
+        }
+    }
+}
+
+impl EventLoop {
+    /// Has a callback called in the next round of the loop. asyncio's `call_soon`.
+    ///
+    /// Callbacks and tasks are first in, first out among each other; each callback is called once. One that is registered by a callback comes in
+    /// the round after. A panic of it goes to the [exception handler](Self::set_exception_handler).
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`LoopError`] on another thread than the loop's, and where the loop is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_runtime::EventLoop;
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut runner = asyncio_runtime::Runner::new()?;
+    /// let (event_loop, order) = (runner.event_loop(), Rc::new(RefCell::new(Vec::new())));
+    /// for n in [1, 2] {
+    ///     let order = order.clone();
+    ///     event_loop.call_soon(move || order.borrow_mut().push(n))?;
+    /// }
+    /// event_loop.call_soon({
+    ///     let event_loop = event_loop.clone();
+    ///     move || event_loop.stop()
+    /// })?;
+    /// runner.run_forever();
+    /// assert_eq!(*order.borrow(), [1, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Result<CallHandle, LoopError> {
+        self.register(None, callback)
+    }
+
+    /// Has a callback called after `delay`, by the loop's clock. Order is by deadline, and of those with the same one by registration.
+    ///
+    /// # Errors
+    ///
+    /// As [`call_soon`](Self::call_soon).
+    #[track_caller]
+    pub fn call_later(
+        &self,
+        delay: Duration,
+        callback: impl FnOnce() + 'static,
+    ) -> Result<CallHandle, LoopError> {
+        // One that is past all time is never due.
+        let Some(when) = self.time().checked_add(delay) else { return self.call_never(callback) };
+        self.register(Some(when), callback)
+    }
+
+    /// Has a callback called at a point of [time](Self::time), never before.
+    ///
+    /// # Errors
+    ///
+    /// As [`call_soon`](Self::call_soon).
+    #[track_caller]
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> Result<CallHandle, LoopError> {
+        self.register(Some(when), callback)
+    }
+
+    #[track_caller]
+    fn register(
+        &self,
+        when: Option<Instant>,
+        callback: impl FnOnce() + 'static,
+    ) -> Result<CallHandle, LoopError> {
+        let call = Call::new(when);
+        let task = spawn_local_with(self.spawner(), call.clone().run(callback))?;
+        Ok(CallHandle { call, task: Arc::new(task) })
+    }
+
+    #[track_caller]
+    fn call_never(&self, callback: impl FnOnce() + 'static) -> Result<CallHandle, LoopError> {
+        let call = Call::new(None);
+        let task = spawn_local_with(self.spawner(), async move {
+            let _callback = callback;
+            std::future::pending().await
+        })?;
+        Ok(CallHandle { call, task: Arc::new(task) })
+    }
+
+    /// Has a callback called in the next round of the loop, from any thread; a loop that waits is woken. asyncio's `call_soon_threadsafe`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`LoopClosed`] where the loop is closed; the callback is dropped here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_runtime::EventLoop;
+    /// use std::sync::mpsc::channel;
+    ///
+    /// asyncio_runtime::run(async {
+    ///     let event_loop = EventLoop::current().unwrap();
+    ///     let (sender, receiver) = channel();
+    ///     std::thread::spawn(move || event_loop.call_soon_threadsafe(move || sender.send(7).unwrap()));
+    ///     while receiver.try_recv() != Ok(7) {
+    ///         asyncio_tasks::yield_now().await;
+    ///     }
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn call_soon_threadsafe(
+        &self,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> Result<CallHandle, LoopClosed> {
+        let call = Call::new(None);
+        let task = spawn_with(self.spawner(), call.clone().run(callback))?;
+        Ok(CallHandle { call, task: Arc::new(task) })
+    }
+
+    /// Ends [`run_forever`](crate::Runner::run_forever), when the round is over that is under way; from any thread. If it does not run, the next one ends
+    /// after its first round.
+    pub fn stop(&self) {
+        self.common().stop();
+    }
+
+    /// Sets what is done with what goes wrong where nobody can be told of it, on all workers of the runtime. asyncio's `set_exception_handler`; the
+    /// builder's [`on_unhandled`](crate::Builder::on_unhandled) sets it from the beginning.
+    ///
+    /// A handler that panics is replaced by stderr for that once.
+    pub fn set_exception_handler(
+        &self,
+        handler: impl Fn(&crate::unhandled::Unhandled) + Send + Sync + 'static,
+    ) {
+        self.common().set_handler(Arc::new(handler));
+    }
+}

@@ -1,0 +1,60 @@
+//! [`Common`]: what all loops of one runtime share.
+
+use std::sync::OnceLock;
+use std::task::Waker;
+
+use asyncio_base::report::{self, HandlerGuard};
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
+use std::rc::Rc;
+
+use crate::unhandled::Unhandled;
+
+type Handler = Arc<dyn Fn(&Unhandled) + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct Common {
+    /// Whether `run_forever` is to end.
+    is_stopping: AtomicBool,
+    /// Wakes worker 0, whose that is.
+    first: OnceLock<Waker>,
+    /// What is done with what nobody handles; `None` is what the thread does anyhow.
+    handler: Mutex<Option<Handler>>,
+}
+
+impl Common {
+    /// Says what wakes worker 0. Once.
+    pub(crate) fn set_first(&self, waker: Waker) {
+        let _ = self.first.set(waker);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        if let Some(first) = self.first.get() {
+            first.wake_by_ref();
+        }
+    }
+
+    /// Says whether somebody has asked for the end, which is answered by this.
+    pub(crate) fn take_stop(&self) -> bool {
+        self.is_stopping.swap(false, Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_handler(&self, handler: Handler) {
+        let former = self.handler.lock().replace(handler);
+        drop(former);
+    }
+
+    /// Has the reports of this thread go to the handler of this runtime, until the guard is dropped.
+    pub(crate) fn listen(self: &Arc<Self>) -> HandlerGuard {
+        let common = self.clone();
+        report::enter(move |former| {
+            Rc::new(move |report| {
+                let handler = common.handler.lock().clone();
+                match (handler, &former) {
+                    (Some(handler), _) => handler(&Unhandled::of(report)),
+                    (None, former) => report.send_to(former.as_ref()),
+                }
+            })
+        })
+    }
+}
