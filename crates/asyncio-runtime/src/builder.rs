@@ -12,11 +12,11 @@ use asyncio_tasks::{Cleanup, DEFAULT_GRACE};
 use asyncio_timers::{Clock, DEFAULT_TICK, Idle, MonotonicClock, Timers};
 
 use crate::affinity::Pinned;
-use crate::common::Common;
 use crate::core::Core;
 use crate::crew::Crew;
 use crate::event_loop::{EventLoop, unpark};
 use crate::runner::Runner;
+use crate::runtime::Runtime;
 use crate::unhandled::Unhandled;
 
 type ReactorFactory = Arc<dyn Fn(usize) -> io::Result<Arc<dyn Reactor>> + Send + Sync>;
@@ -60,7 +60,7 @@ struct Loops {
     spin: Duration,
     cpus: Vec<usize>,
     cleanup_grace: Duration,
-    common: Arc<Common>,
+    runtime: Arc<Runtime>,
 }
 
 impl Builder {
@@ -73,7 +73,7 @@ impl Builder {
             spin: Duration::ZERO,
             cpus: Vec::new(),
             cleanup_grace: DEFAULT_GRACE,
-            common: Arc::default(),
+            runtime: Arc::default(),
         };
         Self { loops, schedule: None, workers: 1, thread_name: String::from("asyncio") }
     }
@@ -168,7 +168,7 @@ impl Builder {
     /// Sets what is done with what goes wrong where nobody can be told of it: a panic in a callback, clean-up that was cut off, a task that would not
     /// die. The default is a line on stderr. [`EventLoop::set_exception_handler`] sets it later.
     pub fn on_unhandled(self, handler: impl Fn(&Unhandled) + Send + Sync + 'static) -> Self {
-        self.loops.common.set_handler(Arc::new(handler));
+        self.loops.runtime.set_handler(Arc::new(handler));
         self
     }
 
@@ -241,10 +241,10 @@ impl Loops {
         let timers = Timers::with_tick(self.clock.clone(), unpark.clone(), self.tick);
         let event_loop = {
             let (reactor, timers, spawner) = (reactor.clone(), timers.clone(), executor.spawner());
-            EventLoop::new(reactor, timers, spawner, unpark, worker, self.common.clone())
+            EventLoop::new(reactor, timers, spawner, unpark, worker, self.runtime.clone())
         };
         if worker == 0 {
-            self.common.set_first(event_loop.waker());
+            self.runtime.set_first(event_loop.waker());
         }
         Ok(Core { executor, timers, reactor, event_loop, cleanup: cleanup.clone(), spin: self.spin })
     }

@@ -249,7 +249,7 @@ impl EventLoop {
     /// Ends [`run_forever`](crate::Runner::run_forever), when the round is over that is under way; from any thread. If it does not run, the next one ends
     /// after its first round.
     pub fn stop(&self) {
-        self.common().stop();
+        self.runtime().stop();
     }
 
     /// Sets what is done with what goes wrong where nobody can be told of it, on all workers of the runtime. asyncio's `set_exception_handler`; the
@@ -260,6 +260,6 @@ impl EventLoop {
         &self,
         handler: impl Fn(&crate::unhandled::Unhandled) + Send + Sync + 'static,
     ) {
-        self.common().set_handler(Arc::new(handler));
+        self.runtime().set_handler(Arc::new(handler));
     }
 }

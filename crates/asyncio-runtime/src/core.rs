@@ -70,7 +70,7 @@ impl Core {
             _timers: self.timers.enter(),
             _executor: self.executor.enter(),
             _cleanup: self.cleanup.enter(),
-            _reports: self.event_loop.common().listen(),
+            _reports: self.event_loop.runtime().listen(),
         }
     }
 
@@ -139,7 +139,7 @@ impl Core {
     /// Runs a step of closing, in which user code is dropped that may look for its timers and its sockets.
     pub(crate) fn closing_step(&self, step: impl FnOnce()) {
         survive(|| {
-            let _reports = self.event_loop.common().listen();
+            let _reports = self.event_loop.runtime().listen();
             let _executor = self.executor.enter();
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
@@ -153,7 +153,7 @@ impl Core {
         self.event_loop.set_closed();
         let executor = &mut self.executor;
         survive(|| {
-            let _reports = self.event_loop.common().listen();
+            let _reports = self.event_loop.runtime().listen();
             let _timers = self.timers.enter();
             let _reactor = asyncio_reactor::enter(self.reactor.clone());
             let _cleanup = self.cleanup.enter();

@@ -13,7 +13,7 @@ use asyncio_reactor::Reactor;
 use asyncio_tasks::Task;
 use asyncio_timers::Timers;
 
-use crate::common::Common;
+use crate::runtime::Runtime;
 
 /// The handle to a loop: cheap to clone, and usable from any thread.
 ///
@@ -38,7 +38,7 @@ struct Shared {
     unpark: Waker,
     worker: usize,
     is_closed: AtomicBool,
-    common: Arc<Common>,
+    runtime: Arc<Runtime>,
 }
 
 thread_local! {
@@ -52,18 +52,18 @@ impl EventLoop {
         spawner: Spawner,
         unpark: Waker,
         worker: usize,
-        common: Arc<Common>,
+        runtime: Arc<Runtime>,
     ) -> Self {
         let is_closed = AtomicBool::new(false);
-        Self { shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed, common }) }
+        Self { shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed, runtime }) }
     }
 
     pub(crate) fn spawner(&self) -> &Spawner {
         &self.shared.spawner
     }
 
-    pub(crate) fn common(&self) -> &Arc<Common> {
-        &self.shared.common
+    pub(crate) fn runtime(&self) -> &Arc<Runtime> {
+        &self.shared.runtime
     }
 
     /// Returns the loop that runs on this thread. asyncio's `get_running_loop`.

@@ -28,10 +28,10 @@ mod callbacks;
 mod event_loop;
 mod unhandled;
 
-mod common;
 mod core;
 mod crew;
 mod drain;
+mod runtime;
 
 #[cfg_attr(any(target_os = "linux", target_os = "android", target_os = "freebsd"), path = "affinity/unix.rs")]
 #[cfg_attr(

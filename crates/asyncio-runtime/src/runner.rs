@@ -153,7 +153,7 @@ impl Runner {
         let mut spinning = Spinning::of(core);
         loop {
             let mut turned = core.run_batch(&mut stretch);
-            if core.event_loop.common().take_stop() {
+            if core.event_loop.runtime().take_stop() {
                 return;
             }
             if turned.is_ok() && !core.executor.is_ready() {

@@ -1,4 +1,4 @@
-//! [`Common`]: what all loops of one runtime share.
+//! [`Runtime`]: what all loops of one runtime share.
 
 use std::sync::OnceLock;
 use std::task::Waker;
@@ -12,7 +12,7 @@ use crate::unhandled::Unhandled;
 type Handler = Arc<dyn Fn(&Unhandled) + Send + Sync>;
 
 #[derive(Default)]
-pub(crate) struct Common {
+pub(crate) struct Runtime {
     /// Whether `run_forever` is to end.
     is_stopping: AtomicBool,
     /// Wakes worker 0, whose that is.
@@ -21,7 +21,7 @@ pub(crate) struct Common {
     handler: Mutex<Option<Handler>>,
 }
 
-impl Common {
+impl Runtime {
     /// Says what wakes worker 0. Once.
     pub(crate) fn set_first(&self, waker: Waker) {
         let _ = self.first.set(waker);
@@ -46,10 +46,10 @@ impl Common {
 
     /// Has the reports of this thread go to the handler of this runtime, until the guard is dropped.
     pub(crate) fn listen(self: &Arc<Self>) -> HandlerGuard {
-        let common = self.clone();
+        let runtime = self.clone();
         report::enter(move |former| {
             Rc::new(move |report| {
-                let handler = common.handler.lock().clone();
+                let handler = runtime.handler.lock().clone();
                 match (handler, &former) {
                     (Some(handler), _) => handler(&Unhandled::of(report)),
                     (None, former) => report.send_to(former.as_ref()),
