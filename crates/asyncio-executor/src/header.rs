@@ -35,7 +35,7 @@ pub struct Header {
 }
 
 /// What few tasks have.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Rare {
     pub(crate) name: Option<Box<str>>,
     pub(crate) attachment: OnceLock<Box<dyn Any + Send + Sync>>,

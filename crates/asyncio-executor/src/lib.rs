@@ -62,7 +62,9 @@ mod loom_tests;
 pub use block_on::block_on;
 pub use foreign::{Spawn, spawn_on};
 pub use header::{Header, TaskId};
-pub use local::{EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
+pub use local::{
+    EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, for_each_task, spawn_local,
+};
 pub use queue::{Ran, Stopped};
 pub use runnable::Runnable;
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};

@@ -272,6 +272,14 @@ where
     Ok(spawn::spawn_local(&owner, options, future))
 }
 
+/// Runs `f` with the header of each task that has not ended, of the executor that is entered on this thread. Those of an
+/// [`Executor`](crate::Executor) are not among them.
+pub fn for_each_task(mut f: impl FnMut(&Header)) {
+    if let Some(owner) = Owner::current() {
+        owner.tasks().iter().for_each(|task| f(task.header()));
+    }
+}
+
 /// Runs `f` with the header of the task that is being polled, or whose future is being dropped, on this thread.
 pub fn current_header<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
     with_polled(f)

@@ -240,6 +240,21 @@ impl Owner {
         local.ready.push(Entry::Task(task));
     }
 
+    /// The same, but that it is polled here and now.
+    #[cold]
+    pub(crate) fn take_in_and_run(&self, task: LocalTask) {
+        if self.queue.is_closing() {
+            return task.cancel_unlisted();
+        }
+        let units = {
+            let mut local = self.local().borrow_mut();
+            let slot = local.tasks.insert(task.clone());
+            task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
+            local.budget
+        };
+        budget::with_budget(units, || task.run(self));
+    }
+
     /// Takes a task that ends out of the list of live tasks.
     #[inline]
     pub(crate) fn unregister(&self, slot: u32) -> LocalTask {

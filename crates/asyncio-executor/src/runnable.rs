@@ -80,7 +80,7 @@ where
     let (inner, task) =
         unsafe { builder.spawn_unchecked(|metadata| TaskFuture::new(metadata, future), schedule) };
     let metadata = NonNull::from(task.metadata());
-    (Runnable { inner }, Handle::shared(SharedHandle { task: Some(task.fallible()), metadata }))
+    (Runnable { inner }, Handle::shared(SharedHandle { task: Mutex::new(Some(task.fallible())), metadata }))
 }
 
 /// Sends a task that is ready to where it belongs.
@@ -157,6 +157,10 @@ impl<T> Output<T> {
             Ok(value) => Some(value),
             Err(panic) => resume_unwind(panic),
         }
+    }
+
+    fn into_result(mut self) -> Option<Result<T, Payload>> {
+        self.result.take()
     }
 }
 
@@ -282,16 +286,16 @@ impl Metadata {
 
 /// The handle to a task that any thread may poll.
 pub(crate) struct SharedHandle<T> {
-    /// `None` only while it is being dropped.
-    task: Option<async_task::FallibleTask<Output<T>, Metadata>>,
+    /// `None` only while it is being dropped. In a mutex for those who take the output by `&`; whoever awaits needs no lock.
+    task: Mutex<Option<async_task::FallibleTask<Output<T>, Metadata>>>,
     /// Of that task.
     metadata: NonNull<Metadata>,
 }
 
 // SAFETY: besides the task, which says for itself where it may go, it gives `&Metadata`, which all threads may have.
 unsafe impl<T: Send> Send for SharedHandle<T> {}
-// SAFETY: by `&` one reaches `&Metadata`, and learns whether the task has ended.
-unsafe impl<T> Sync for SharedHandle<T> {}
+// SAFETY: by `&` one reaches `&Metadata`, and what the lock gives, to one at a time.
+unsafe impl<T: Send> Sync for SharedHandle<T> {}
 
 // The output comes out by value, once; what a panic interrupted is not seen.
 impl<T> UnwindSafe for SharedHandle<T> {}
@@ -308,7 +312,21 @@ impl<T> SharedHandle<T> {
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(async_task::FallibleTask::is_finished)
+        self.task.lock().as_ref().is_none_or(async_task::FallibleTask::is_finished)
+    }
+
+    /// Takes the output, if the task has ended and nobody has taken it.
+    pub(crate) fn try_take(&self) -> Option<Option<Result<T, Payload>>> {
+        let poll = {
+            let mut task = self.task.lock();
+            let task = task.as_mut().filter(|task| task.is_finished())?;
+            // It has ended: this registers nothing, and runs no code of a user's.
+            Pin::new(task).poll(&mut Context::from_waker(Waker::noop()))
+        };
+        match poll {
+            Poll::Ready(output) => Some(output.and_then(Output::into_result)),
+            Poll::Pending => None,
+        }
     }
 
     pub(crate) fn wake_task(&self) {
@@ -321,7 +339,7 @@ impl<T> Future for SharedHandle<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        match &mut self.task {
+        match self.task.get_mut() {
             Some(task) => Pin::new(task).poll(cx).map(|output| output.and_then(Output::take)),
             None => Poll::Ready(None),
         }
@@ -340,7 +358,7 @@ impl<T> Drop for SharedHandle<T> {
             }
         }
         // async-task's own drop would cancel.
-        if let Some(task) = self.task.take() {
+        if let Some(task) = self.task.get_mut().take() {
             task.detach();
         }
     }

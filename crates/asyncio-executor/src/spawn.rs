@@ -5,11 +5,13 @@
 
 #![expect(unsafe_code, reason = "a future that is made where it runs is not `Send` by its type")]
 
+use std::any::Any;
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use asyncio_base::LoopClosed;
@@ -78,6 +80,15 @@ impl<T> Handle<T> {
         }
     }
 
+    /// Takes the output, if the task has ended and nobody has taken it: a value, a panic, or nothing if the task was ended before it had either.
+    pub fn try_take(&self) -> Option<Option<std::thread::Result<T>>> {
+        match &self.inner {
+            Inner::Local(handle) => handle.try_take(),
+            Inner::Shared(handle) => handle.try_take(),
+            Inner::Ended(_) => Some(None),
+        }
+    }
+
     /// Asks the task to end, and wakes it, so that it sees [`Header::is_cancel_requested`]; says whether that is news to it. What a task does
     /// then is the business of the layer above: to the executor it is a task like any other. For one that has ended it is `false`.
     pub fn request_cancel(&self) -> bool {
@@ -116,29 +127,48 @@ impl<T> Debug for Handle<T> {
 }
 
 /// What a task is given when it is spawned.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TaskOptions {
     spawned_at: &'static Location<'static>,
-    name: Option<Box<str>>,
+    is_eager: bool,
+    /// In a box, since few say anything of it.
+    rare: Option<Box<Rare>>,
 }
 
 impl TaskOptions {
     /// Says that the task is spawned where this is called.
     #[track_caller]
     pub const fn here() -> Self {
-        Self { spawned_at: Location::caller(), name: None }
+        Self { spawned_at: Location::caller(), is_eager: false, rare: None }
     }
 
     /// Gives the task a name, which costs it an allocation.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.into());
+        self.rare.get_or_insert_default().name = Some(name.into());
         self
+    }
+
+    /// Has the task polled at once, where it is spawned, and not in the next round. Where another thread is to poll it, it is polled there.
+    #[must_use]
+    pub fn eager(mut self, is_eager: bool) -> Self {
+        self.is_eager = is_eager;
+        self
+    }
+
+    /// Attaches something to the task from the beginning; see [`Header::attach`].
+    #[must_use]
+    pub fn attach<T: Any + Send + Sync>(mut self, attachment: T) -> Self {
+        self.rare.get_or_insert_default().attachment = OnceLock::from(Box::new(attachment) as Box<_>);
+        self
+    }
+
+    pub(crate) fn is_eager(&self) -> bool {
+        self.is_eager
     }
 
     #[inline]
     pub(crate) fn header(self, id: TaskId) -> Header {
-        let rare = self.name.map(|name| Box::new(Rare { name: Some(name), ..Rare::default() }));
         Header {
             id,
             parent: with_polled(Header::id),
@@ -146,7 +176,7 @@ impl TaskOptions {
             polls: 0.into(),
             is_cancel_requested: false.into(),
             was_cancelled: false.into(),
-            rare: OnceBox::new(rare),
+            rare: OnceBox::new(self.rare),
         }
     }
 }
@@ -158,8 +188,13 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
+    let is_eager = options.is_eager();
     let (task, handle) = task::new(owner.queue().clone(), options.header(owner.fresh_id()), future);
-    owner.take_in(task);
+    if is_eager {
+        owner.take_in_and_run(task);
+    } else {
+        owner.take_in(task);
+    }
     Handle { inner: Inner::Local(handle) }
 }
 
@@ -172,6 +207,11 @@ pub struct Spawner {
 impl Spawner {
     pub(crate) fn new(queue: Arc<Queue>) -> Self {
         Self { queue }
+    }
+
+    /// Returns what spawns onto the executor that is entered on this thread.
+    pub fn current() -> Option<Self> {
+        Owner::current().map(|owner| Self::new(owner.queue().clone()))
     }
 
     /// Spawns a task, which is polled and dropped on the executor's thread. A parked one is woken.

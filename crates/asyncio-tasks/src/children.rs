@@ -84,6 +84,14 @@ impl<B: ?Sized> Default for Children<B> {
     }
 }
 
+impl<B: ?Sized> Drop for Children<B> {
+    /// Wakers that somebody keeps do not keep whoever polled.
+    fn drop(&mut self) {
+        let parent = self.woken.parent.lock().take();
+        drop(parent);
+    }
+}
+
 impl<B: AnyBranch + ?Sized> Children<B> {
     /// Takes in one more, to be polled in the next poll.
     pub(crate) fn insert(&mut self, branch: Pin<Box<B>>) {

@@ -4,21 +4,29 @@ use std::any::Any;
 use std::{error, fmt, io};
 
 use asyncio_base::panic::{Payload, message};
-use asyncio_base::shim::Mutex;
+use asyncio_base::shim::{Arc, Mutex};
 
 /// Why a task has no output: it was cancelled, it panicked, or it failed as a child of a group, which has the error.
 ///
-/// Converts into an [`io::Error`].
+/// Converts into an [`io::Error`]. A clone is of the same panic, whose payload goes to whoever asks first.
+#[derive(Clone)]
 pub struct TaskError {
     kind: Kind,
 }
 
+#[derive(Clone)]
 enum Kind {
     Cancelled(Cancelled),
-    /// In a mutex because a payload need not be `Sync`, and an error is.
-    Panicked(Mutex<Payload>),
+    Panicked(Arc<Panicked>),
     InGroup,
     NotReady,
+    OnLoop,
+}
+
+struct Panicked {
+    message: String,
+    /// In a mutex because a payload need not be `Sync`, and an error is.
+    payload: Mutex<Option<Payload>>,
 }
 
 impl TaskError {
@@ -27,7 +35,13 @@ impl TaskError {
     }
 
     pub(crate) fn panicked(payload: Payload) -> Self {
-        Self { kind: Kind::Panicked(Mutex::new(payload)) }
+        // Of a task whose callbacks have been told already.
+        let payload = match payload.downcast::<Self>() {
+            Ok(error) => return *error,
+            Err(payload) => payload,
+        };
+        let message = message(&*payload).to_owned();
+        Self { kind: Kind::Panicked(Arc::new(Panicked { message, payload: Mutex::new(Some(payload)) })) }
     }
 
     pub(crate) const fn in_group() -> Self {
@@ -36,6 +50,10 @@ impl TaskError {
 
     pub(crate) const fn not_ready() -> Self {
         Self { kind: Kind::NotReady }
+    }
+
+    pub(crate) const fn on_loop() -> Self {
+        Self { kind: Kind::OnLoop }
     }
 
     /// Says whether the task was ended before it had an output.
@@ -58,11 +76,11 @@ impl TaskError {
     pub fn reason(&self) -> Option<&str> {
         match &self.kind {
             Kind::Cancelled(cancelled) => cancelled.reason(),
-            Kind::Panicked(_) | Kind::InGroup | Kind::NotReady => None,
+            Kind::Panicked(_) | Kind::InGroup | Kind::NotReady | Kind::OnLoop => None,
         }
     }
 
-    /// Returns what the panic carried, for [`resume_unwind`](std::panic::resume_unwind).
+    /// Returns what the panic carried, for [`resume_unwind`](std::panic::resume_unwind); its message, if a clone of this has given it away.
     ///
     /// # Panics
     ///
@@ -70,7 +88,10 @@ impl TaskError {
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.kind {
-            Kind::Panicked(payload) => payload.into_inner(),
+            Kind::Panicked(panicked) => {
+                let payload = panicked.payload.lock().take();
+                payload.unwrap_or_else(|| Box::new(panicked.message.clone()))
+            }
             _ => panic!("{self}, it did not panic; ask `is_panic` first"),
         }
     }
@@ -83,8 +104,11 @@ impl fmt::Display for TaskError {
             Kind::Cancelled(Cancelled { reason: Some(reason) }) => {
                 write!(f, "the task was cancelled: {reason}")
             }
-            Kind::Panicked(payload) => write!(f, "the task panicked: {}", message(&**payload.lock())),
+            Kind::Panicked(panicked) => write!(f, "the task panicked: {}", panicked.message),
             Kind::InGroup => f.write_str("the task failed; the error is in the group's error"),
+            Kind::OnLoop => f.write_str(
+                "the task was not waited for, since that would block the thread of an event loop: await it",
+            ),
             Kind::NotReady => f.write_str("the task ended before it said that it was ready"),
         }
     }

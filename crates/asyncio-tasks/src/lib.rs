@@ -34,6 +34,9 @@ mod scope;
 mod spawn;
 mod task;
 
+mod checked;
+mod context;
+mod done;
 mod error;
 mod info;
 
@@ -43,12 +46,14 @@ mod guard;
 mod branch;
 mod cancel_scope;
 mod children;
+mod completion;
 mod gather;
 mod group;
 mod join;
 mod node;
 mod root_scope;
 mod scoped;
+mod shared;
 mod shield;
 mod slot;
 mod timeout;
@@ -59,7 +64,10 @@ mod yield_now;
 pub use asyncio_executor::{Runnable, Spawn, SpawnLocalError, SpawnPinnedError, TaskId};
 
 pub use cancel_scope::{CancelHandle, CancelScope, Timeout, cancel_scope, timeout_scope};
+pub use checked::spawn_checked;
 pub use cleanup::{Cleanup, CleanupGuard, DEFAULT_GRACE};
+pub use completion::{Completion, CompletionError, Setter, completion};
+pub use context::{Context, ContextGuard, ContextKeeper, TaskLocal, WithLocal};
 pub use error::{Cancelled, TaskError};
 pub use gather::{AsCompleted, as_completed, first_ok, gather, gather_all};
 pub use group::{GroupBuilder, GroupError, OnError, Ready, TaskGroup, task_group};
@@ -67,6 +75,7 @@ pub use guard::{AsyncClose, Finish, Guard, LocalGuard, defer, defer_local, guard
 pub use info::{TaskInfo, current_task};
 pub use root_scope::RootScope;
 pub use scoped::{Child, LocalScope, Scope, scope, scope_local};
+pub use shared::SharedTask;
 pub use shield::{Shield, shield};
 pub use spawn::{Builder, spawn, spawn_local, spawn_local_with, spawn_on, spawn_pinned, spawn_with};
 pub use task::Task;

@@ -13,7 +13,7 @@ use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use asyncio_base::panic::Payload;
+use asyncio_base::panic::{Payload, catch_and_store};
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_base::wait_point;
 
@@ -53,9 +53,7 @@ where
     B: FnOnce(Scope<'env>) -> F,
     F: Future,
 {
-    let shared = Arc::new(Shared::default());
-    let body = body(Scope { shared: shared.clone() });
-    run(shared, body).await
+    run(Arc::new(Shared::default()), |shared| body(Scope { shared })).await
 }
 
 /// As [`scope`](fn@scope), with children that need not be `Send`.
@@ -86,8 +84,7 @@ where
 {
     #[expect(clippy::arc_with_non_send_sync, reason = "one kind of scope, with children of either sort")]
     let shared = Arc::new(Shared::default());
-    let body = body(LocalScope { shared: shared.clone() });
-    run(shared, body).await
+    run(shared, |shared| body(LocalScope { shared })).await
 }
 
 type SendChild<'env> = dyn AnyBranch + Send + 'env;
@@ -163,7 +160,8 @@ impl fmt::Debug for LocalScope<'_> {
 ///
 /// # Panics
 ///
-/// Panics if it is awaited after the child was cancelled and the scope has ended, and if it is awaited again after it gave its output.
+/// Panics if it is awaited where the child was cancelled with its scope and this await was not: under a [shield](crate::shield), or when the scope has
+/// ended; and if it is awaited again after it gave its output.
 pub struct Child<T> {
     slot: Arc<Slot<T>>,
 }
@@ -171,6 +169,12 @@ pub struct Child<T> {
 impl<T> Child<T> {
     /// Lets the child go on by itself, as dropping the handle does.
     pub fn detach(self) {}
+}
+
+impl<T> Drop for Child<T> {
+    fn drop(&mut self) {
+        self.slot.leave();
+    }
 }
 
 impl<T> Future for Child<T> {
@@ -181,7 +185,9 @@ impl<T> Future for Child<T> {
             Poll::Ready(Ok(output)) => Poll::Ready(output),
             Poll::Ready(Err(_)) if scope::is_cancelled() => Poll::Pending,
             Poll::Ready(Err(_)) => {
-                panic!("a child was awaited that was cancelled, or whose output was taken")
+                panic!(
+                    "a child was awaited that was cancelled with its scope, under a shield or afterwards; or its output was taken"
+                )
             }
             Poll::Pending => {
                 wait_point::here("child");
@@ -275,9 +281,10 @@ impl<C: ?Sized> Drop for AtDrop<'_, C> {
     }
 }
 
-async fn run<C, F>(shared: Arc<Shared<C>>, body: F) -> F::Output
+async fn run<C, B, F>(shared: Arc<Shared<C>>, body: B) -> F::Output
 where
     C: AnyBranch + ?Sized,
+    B: FnOnce(Arc<Shared<C>>) -> F,
     F: Future,
 {
     let (value, panic) = Inner::new(run_body(&shared, body), Many).await.into_value().unwrap_or((None, None));
@@ -292,13 +299,15 @@ where
 }
 
 /// Polls the body and all children, until all have ended (O1).
-async fn run_body<C, F>(shared: &Shared<C>, body: F) -> (Option<F::Output>, Option<Payload>)
+async fn run_body<C, B, F>(shared: &Arc<Shared<C>>, body: B) -> (Option<F::Output>, Option<Payload>)
 where
     C: AnyBranch + ?Sized,
+    B: FnOnce(Arc<Shared<C>>) -> F,
     F: Future,
 {
     let _at_drop = AtDrop(shared);
-    let mut body = pin!(Branch::<F, All>::new(body));
+    // It may spawn before it returns its future, and panic then.
+    let mut body = pin!(Branch::<F, All>::new(body(shared.clone())));
     let mut all: Children<C> = Children::default();
     let mut fate = Fate::default();
     poll_fn(|cx| {
@@ -308,7 +317,13 @@ where
             if has_body_ended {
                 fate.look_at(body.as_mut());
             }
-            shared.take_new().into_iter().for_each(|child| all.insert(child));
+            for mut child in shared.take_new() {
+                if fate.is_decided {
+                    // O2: it came after the others were cancelled, or is about to be.
+                    child.as_mut().cancel();
+                }
+                all.insert(child);
+            }
             let children = all.poll(cx, |_, child| {
                 fate.look_at(child);
                 was_decided || !fate.is_decided
@@ -355,6 +370,8 @@ pin_project_lite::pin_project! {
         branch: Branch<F, All>,
         slot: Arc<Slot<F::Output>>,
         has_given: bool,
+        // Of the drop of an output that nobody wants.
+        panic: Option<Payload>,
     }
 
     impl<F: Future> PinnedDrop for Borrowing<F> {
@@ -367,7 +384,8 @@ pin_project_lite::pin_project! {
 impl<F: Future> Borrowing<F> {
     fn new(future: F) -> (Pin<Box<Self>>, Child<F::Output>) {
         let slot = Arc::new(Slot::default());
-        let child = Box::pin(Self { branch: Branch::new(future), slot: slot.clone(), has_given: false });
+        let child =
+            Box::pin(Self { branch: Branch::new(future), slot: slot.clone(), has_given: false, panic: None });
         (child, Child { slot })
     }
 }
@@ -377,8 +395,10 @@ impl<F: Future> AnyBranch for Borrowing<F> {
         let mut this = self.project();
         let has_ended = this.branch.as_mut().poll_end(cx);
         if let Some(output) = this.branch.take_value() {
-            this.slot.set(output);
             *this.has_given = true;
+            if let Err(unwanted) = this.slot.offer(output) {
+                catch_and_store(this.panic, || drop(unwanted));
+            }
         }
         has_ended
     }
@@ -404,6 +424,7 @@ impl<F: Future> AnyBranch for Borrowing<F> {
     }
 
     fn take_panic(self: Pin<&mut Self>) -> Option<Payload> {
-        self.project().branch.take_panic()
+        let this = self.project();
+        this.panic.take().or_else(|| this.branch.take_panic())
     }
 }

@@ -19,6 +19,8 @@ enum Stage<T> {
     Value(T),
     /// It was taken.
     Taken,
+    /// Nobody wants it.
+    Unwanted,
     /// None will come.
     Lost,
 }
@@ -33,8 +35,22 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T> Slot<T> {
-    pub(crate) fn set(&self, value: T) {
+    /// Gives the value; or gives it back where nobody wants it any more.
+    pub(crate) fn offer(&self, value: T) -> Result<(), T> {
+        if let Stage::Unwanted = self.state.lock().stage {
+            return Err(value);
+        }
         self.settle(Stage::Value(value));
+        Ok(())
+    }
+
+    /// Says that nobody wants the value any more.
+    pub(crate) fn leave(&self) {
+        let (former, waits) = {
+            let mut state = self.state.lock();
+            (std::mem::replace(&mut state.stage, Stage::Unwanted), state.waits.take())
+        };
+        drop((former, waits));
     }
 
     /// Says that no value comes, unless it has come.
@@ -60,7 +76,7 @@ impl<T> Slot<T> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut state.stage, Stage::Taken) {
             Stage::Value(value) => return Poll::Ready(Ok(value)),
-            Stage::Taken => return Poll::Ready(Err(Lost)),
+            Stage::Taken | Stage::Unwanted => return Poll::Ready(Err(Lost)),
             Stage::Lost => {
                 state.stage = Stage::Lost;
                 return Poll::Ready(Err(Lost));

@@ -6,6 +6,7 @@ use asyncio_base::LoopClosed;
 use asyncio_base::shim::Arc;
 use asyncio_executor::{Spawn, SpawnLocalError, SpawnPinnedError, Spawner, TaskOptions};
 
+use crate::context::{Context, inherit, with_context};
 use crate::group::TaskGroup;
 use crate::scope::Root;
 use crate::task::Task;
@@ -133,6 +134,7 @@ where
 #[must_use = "a builder does nothing until it spawns"]
 pub struct Builder {
     options: TaskOptions,
+    context: Option<Context>,
 }
 
 impl Builder {
@@ -140,12 +142,32 @@ impl Builder {
     #[track_caller]
     #[expect(clippy::new_without_default, reason = "a default would not know where it was called")]
     pub const fn new() -> Self {
-        Self { options: TaskOptions::here() }
+        Self { options: TaskOptions::here(), context: None }
     }
 
     /// Gives the task a name, which costs it an allocation.
     pub fn name(self, name: &str) -> Self {
-        Self { options: self.options.name(name) }
+        Self { options: self.options.name(name), ..self }
+    }
+
+    /// Has the task polled at once, where it is spawned, instead of in the next round: asyncio's `eager_start`. One that is ready by then has ended when
+    /// this returns. Where another thread is to poll it ([`spawn_pinned`](Self::spawn_pinned)), it is polled there in its turn.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+    /// # let _entered = executor.enter();
+    /// let task = asyncio_tasks::Builder::new().eager(true).spawn_local(async { 7 });
+    /// assert!(task.is_finished());
+    /// ```
+    pub fn eager(self, is_eager: bool) -> Self {
+        Self { options: self.options.eager(is_eager), ..self }
+    }
+
+    /// Sets the context of the task, instead of a copy of the present one.
+    pub fn context(self, context: Context) -> Self {
+        Self { context: Some(context), ..self }
     }
 
     /// Starts the task as [`spawn`](fn@spawn) does.
@@ -160,7 +182,7 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        match asyncio_executor::spawn(self.options, Root::new(future)) {
+        match asyncio_executor::spawn(self.into_options(), Root::new(future)) {
             Ok(handle) => Task::new(handle),
             Err(_) => no_loop(),
         }
@@ -178,9 +200,16 @@ impl Builder {
         F: Future + 'static,
         F::Output: 'static,
     {
-        match asyncio_executor::spawn_local(self.options, Root::new(future)) {
+        match asyncio_executor::spawn_local(self.into_options(), Root::new(future)) {
             Ok(handle) => Task::new(handle),
             Err(_) => no_loop(),
+        }
+    }
+
+    fn into_options(self) -> TaskOptions {
+        match self.context {
+            Some(context) => with_context(self.options, context),
+            None => inherit(self.options),
         }
     }
 
@@ -196,7 +225,7 @@ impl Builder {
         T: Send + 'static,
         E: Send + 'static,
     {
-        group.spawn_with(self.options, future)
+        group.spawn_with(self.into_options(), future)
     }
 
     /// Starts the task as a child of a group, as [`TaskGroup::spawn_local`] does.
@@ -211,7 +240,7 @@ impl Builder {
         T: 'static,
         E: Send + 'static,
     {
-        group.spawn_local_with(self.options, future)
+        group.spawn_local_with(self.into_options(), future)
     }
 
     /// Starts the task as [`spawn_pinned`] does.
@@ -225,7 +254,7 @@ impl Builder {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        asyncio_executor::spawn_pinned(worker, self.options, || Root::new(make())).map(Task::new)
+        asyncio_executor::spawn_pinned(worker, self.into_options(), || Root::new(make())).map(Task::new)
     }
 }
 
@@ -240,7 +269,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    spawner.spawn(TaskOptions::here(), Root::new(future)).map(Task::new)
+    spawner.spawn(inherit(TaskOptions::here()), Root::new(future)).map(Task::new)
 }
 
 /// Starts a task whose future need not be `Send` on the executor that `spawner` is of, on its own thread, whether that is entered or not.
@@ -254,7 +283,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    spawner.spawn_local(TaskOptions::here(), Root::new(future)).map(Task::new)
+    spawner.spawn_local(inherit(TaskOptions::here()), Root::new(future)).map(Task::new)
 }
 
 #[track_caller]

@@ -4,13 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 
+use asyncio_base::shim::Arc;
 use asyncio_base::wait_point;
-use asyncio_executor::{Handle, TaskId, TaskOptions};
+use asyncio_executor::{Handle, Spawner, TaskId, TaskOptions};
 
+use crate::checked::Reader;
+use crate::done::{self, Callback, Ended};
 use crate::error::TaskError;
 use crate::scope::Attached;
+use crate::shared::SharedTask;
 
 /// The handle to a task, and a future of its result.
 ///
@@ -40,7 +45,9 @@ pub struct Task<T> {
     /// `None` is the output of a task that was cancelled.
     handle: Handle<Option<T>>,
     /// Its result, once somebody has looked whether it has ended.
-    result: Option<Box<Result<T, TaskError>>>,
+    ended: OnceLock<Arc<Ended<T>>>,
+    /// Where an error that nobody reads is reported.
+    reader: Option<Reader>,
 }
 
 // The result is not pinned.
@@ -49,7 +56,11 @@ impl<T> Unpin for Task<T> {}
 impl<T> Task<T> {
     #[inline]
     pub(crate) fn new(handle: Handle<Option<T>>) -> Self {
-        Self { handle, result: None }
+        Self { handle, ended: OnceLock::new(), reader: None }
+    }
+
+    pub(crate) fn with_reader(handle: Handle<Option<T>>, reader: Reader) -> Self {
+        Self { reader: Some(reader), ..Self::new(handle) }
     }
 
     /// Makes the handle of a task that is cancelled before it begins.
@@ -109,22 +120,57 @@ impl<T> Task<T> {
 
     /// Says whether the task has ended; if not, its end wakes `cx`. The result stays here.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.result.is_none() {
+        if self.ended.get().is_none() {
             if let Poll::Ready(result) = self.poll_result(cx) {
-                self.result = Some(Box::new(result));
+                self.ended = OnceLock::from(Arc::new(Ended::new(Some(result))));
             }
         }
-        self.result.is_some()
+        self.ended.get().is_some()
     }
 
     /// Returns the error with which it has ended, as far as somebody has looked.
-    pub(crate) fn into_error(mut self) -> Option<TaskError> {
-        self.result.take()?.err()
+    pub(crate) fn into_error(self) -> Option<TaskError> {
+        match self.ended.get()?.poll_take(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => result?.err(),
+            Poll::Pending => None,
+        }
     }
 
     /// Says whether it has panicked, as far as somebody has looked.
     pub(crate) fn has_panicked(&self) -> bool {
-        matches!(self.result.as_deref(), Some(Err(error)) if error.is_panic())
+        let is_panic =
+            |result: Option<&Result<T, _>>| matches!(result, Some(Err(error)) if TaskError::is_panic(error));
+        self.ended.get().is_some_and(|ended| ended.look(is_panic))
+    }
+
+    /// Waits for the task by blocking this thread, which no loop may run on. From synchronous code; elsewhere it is awaited.
+    ///
+    /// # Errors
+    ///
+    /// Gives the task's [`TaskError`]; and, without waiting, one that says so on the thread of an event loop, which this would block. The task goes on
+    /// then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_executor::LocalExecutor;
+    /// use std::sync::mpsc::channel;
+    ///
+    /// let (sender, receiver) = channel();
+    /// let thread = std::thread::spawn(move || {
+    ///     let executor = LocalExecutor::new(std::task::Waker::noop().clone());
+    ///     let _entered = executor.enter();
+    ///     sender.send(asyncio_tasks::spawn(async { 7 })).unwrap();
+    ///     while executor.run_round() > 0 {}
+    /// });
+    /// assert_eq!(receiver.recv().unwrap().wait_blocking().unwrap(), 7);
+    /// # thread.join().unwrap();
+    /// ```
+    pub fn wait_blocking(self) -> Result<T, TaskError> {
+        if Spawner::current().is_some() {
+            return Err(TaskError::on_loop());
+        }
+        asyncio_executor::block_on(self)
     }
 
     /// Lets the task go on by itself, as dropping the handle does.
@@ -135,13 +181,7 @@ impl<T> Task<T> {
         // The handle goes on with the panic of its task; here that becomes an error again.
         match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.handle).poll(cx))) {
             Ok(Poll::Ready(Some(Some(output)))) => Poll::Ready(Ok(output)),
-            Ok(Poll::Ready(Some(None) | None)) => {
-                let attached = Attached::of(self.handle.header());
-                Poll::Ready(Err(match attached {
-                    Some(attached) if attached.is_in_group() => TaskError::in_group(),
-                    attached => TaskError::cancelled(attached.and_then(Attached::reason)),
-                }))
-            }
+            Ok(Poll::Ready(Some(None) | None)) => Poll::Ready(Err(self.error_without_output())),
             Ok(Poll::Pending) => {
                 wait_point::here("task");
                 Poll::Pending
@@ -151,15 +191,91 @@ impl<T> Task<T> {
     }
 }
 
+impl<T> Task<T> {
+    /// Says why the task has no output, though it did not panic.
+    #[cold]
+    fn error_without_output(&self) -> TaskError {
+        match Attached::of(self.handle.header()) {
+            Some(attached) if attached.is_in_group() => TaskError::in_group(),
+            attached => TaskError::cancelled(attached.and_then(Attached::reason)),
+        }
+    }
+}
+
+impl<T: 'static> Task<T> {
+    /// Has a callback called when the task is done: asyncio's `add_done_callback`.
+    ///
+    /// It is called at the end of the task, on its thread, before whoever awaits goes on; callbacks are called in the order of their registration. If the
+    /// task has ended already, it is called in the next round of this thread's loop. A task that is dropped with its loop calls none; a panic of a
+    /// callback is reported.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+    /// # let _entered = executor.enter();
+    /// use std::sync::mpsc::channel;
+    ///
+    /// let (sender, receiver) = channel();
+    /// let task = asyncio_tasks::spawn_local(async { 7 });
+    /// task.on_done(move |result| sender.send(*result.unwrap()).unwrap());
+    /// executor.run_round();
+    /// assert_eq!(receiver.try_recv(), Ok(7));
+    /// ```
+    pub fn on_done(&self, callback: impl FnOnce(Result<&T, &TaskError>) + Send + 'static) {
+        let mut callback: Callback<T> = Box::new(callback);
+        if !self.is_finished() {
+            match done::register(self.handle.header(), callback) {
+                Ok(()) => return,
+                Err(late) => callback = late,
+            }
+        }
+        Ended::call_late(self.ended.get_or_init(|| Arc::new(Ended::new(self.take_result()))), callback);
+    }
+
+    /// Takes the result of a task that has ended.
+    fn take_result(&self) -> Option<Result<T, TaskError>> {
+        Some(match self.handle.try_take()? {
+            Some(Ok(Some(output))) => Ok(output),
+            Some(Ok(None)) | None => Err(self.error_without_output()),
+            Some(Err(panic)) => Err(TaskError::panicked(panic)),
+        })
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Task<T> {
+    /// Makes a handle that can be cloned, and awaited many times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+    /// # let _entered = executor.enter();
+    /// let shared = asyncio_tasks::spawn_local(async { 7 }).shared();
+    /// executor.run_round();
+    /// assert_eq!(asyncio_executor::block_on(shared.clone()).unwrap(), 7);
+    /// assert_eq!(asyncio_executor::block_on(shared).unwrap(), 7);
+    /// ```
+    pub fn shared(self) -> SharedTask<T> {
+        SharedTask::new(self)
+    }
+}
+
 impl<T> Future for Task<T> {
     type Output = Result<T, TaskError>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.result.take() {
-            Some(result) => Poll::Ready(*result),
+        let poll = match self.ended.get() {
+            Some(ended) => ended
+                .poll_take(cx)
+                .map(|result| result.expect("a task is not awaited again when it has given its result")),
             None => self.poll_result(cx),
+        };
+        if let (true, Some(reader)) = (poll.is_ready(), &self.reader) {
+            reader.read();
         }
+        poll
     }
 }
 

@@ -49,11 +49,12 @@ pub use asyncio_runtime::{
 
 #[doc(inline)]
 pub use asyncio_tasks::{
-    AsCompleted, AsyncClose, CancelHandle, CancelScope, Cancelled, Child, DEFAULT_GRACE, Finish,
-    GroupBuilder, GroupError, Guard, LocalGuard, LocalScope, OnError, Ready, Scope, Shield, SpawnPinnedError,
-    Task, TaskError, TaskGroup, TaskId, TaskInfo, Timeout, WaitFor, WithTimeout, YieldNow, as_completed,
-    cancel_scope, current_task, defer, defer_local, first_ok, gather, gather_all, guard, guard_local, join,
-    move_on_after, race, scope, scope_local, shield, spawn, spawn_local, spawn_pinned, task_group, timeout,
+    AsCompleted, AsyncClose, CancelHandle, CancelScope, Cancelled, Child, Completion, CompletionError,
+    Context, DEFAULT_GRACE, Finish, GroupBuilder, GroupError, Guard, LocalGuard, LocalScope, OnError, Ready,
+    Scope, Setter, SharedTask, Shield, SpawnPinnedError, Task, TaskError, TaskGroup, TaskId, TaskInfo,
+    TaskLocal, Timeout, WaitFor, WithTimeout, YieldNow, as_completed, cancel_scope, completion, current_task,
+    defer, defer_local, first_ok, gather, gather_all, guard, guard_local, join, move_on_after, race, scope,
+    scope_local, shield, spawn, spawn_checked, spawn_local, spawn_pinned, task_group, task_local, timeout,
     timeout_at, timeout_scope, try_join, wait, with, yield_now,
 };
 #[doc(inline)]

@@ -8,6 +8,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use asyncio_base::shim::{AtomicBool, Ordering};
+
 use super::LocalTask;
 use super::stage::Outcome;
 use crate::header::Header;
@@ -15,15 +17,16 @@ use crate::header::Header;
 /// The handle to a task with output `T`. It may be on another thread than the task, if `T` may.
 pub(crate) struct LocalHandle<T> {
     task: LocalTask,
-    is_taken: bool,
+    /// Whoever sets it may take the output.
+    is_taken: AtomicBool,
     output: PhantomData<T>,
 }
 
 // Nothing in it is pinned.
 impl<T> Unpin for LocalHandle<T> {}
 
-// SAFETY: by `&` one learns the id and whether the task has ended. Neither output nor waker is within reach.
-unsafe impl<T> Sync for LocalHandle<T> {}
+// SAFETY: by `&` one learns the id and whether the task has ended, and may take the output, once, which is `Send`. The waker is out of reach.
+unsafe impl<T: Send> Sync for LocalHandle<T> {}
 
 // The output comes out by value, once; what a panic interrupted is not seen.
 impl<T> UnwindSafe for LocalHandle<T> {}
@@ -32,7 +35,7 @@ impl<T> RefUnwindSafe for LocalHandle<T> {}
 impl<T> LocalHandle<T> {
     /// For the one handle of a task.
     pub(super) fn new(task: LocalTask) -> Self {
-        Self { task, is_taken: false, output: PhantomData }
+        Self { task, is_taken: AtomicBool::new(false), output: PhantomData }
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -47,13 +50,25 @@ impl<T> LocalHandle<T> {
         self.task.wake_by_ref();
     }
 
+    /// Takes the output, if the task has ended and nobody has taken it.
+    pub(crate) fn try_take(&self) -> Option<Outcome<T>> {
+        if self.is_finished() { self.take_output() } else { None }
+    }
+
     /// The task has ended.
-    fn take_output(&mut self) -> Outcome<T> {
+    fn take_output(&self) -> Option<Outcome<T>> {
+        // Relaxed: it is about who comes first; what that takes is ordered by the end of the task (J2).
+        if self.is_taken.swap(true, Ordering::Relaxed) {
+            return None;
+        }
         let mut output: Outcome<T> = None;
-        self.is_taken = true;
-        // SAFETY: the task has ended, and the output is the handle's (J2), which is of the type that the task was made with.
+        // SAFETY: the task has ended, and the output is the handle's (J2), which is of the type that the task was made with, and which is here once.
         unsafe { (self.task.core().methods.take_output)(self.task.0, (&raw mut output).cast()) };
-        output
+        Some(output)
+    }
+
+    fn is_taken(&self) -> bool {
+        self.is_taken.load(Ordering::Relaxed)
     }
 }
 
@@ -61,15 +76,15 @@ impl<T> Future for LocalHandle<T> {
     type Output = Option<T>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        if self.is_taken {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        if self.is_taken() {
             return Poll::Ready(None);
         }
         // SAFETY: this is the handle, of which there is one, and it is not dropped yet.
         if !unsafe { self.task.core().join.poll(cx) } {
             return Poll::Pending;
         }
-        match self.take_output() {
+        match self.take_output().flatten() {
             Some(Ok(value)) => Poll::Ready(Some(value)),
             Some(Err(panic)) => std::panic::resume_unwind(panic),
             None => Poll::Ready(None),
@@ -81,7 +96,7 @@ impl<T> Drop for LocalHandle<T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: this is the handle, of which there is one, and it is dropped once.
-        if !self.is_taken && unsafe { self.task.core().join.detach() } {
+        if !self.is_taken() && unsafe { self.task.core().join.detach() } {
             drop(self.take_output());
         }
     }

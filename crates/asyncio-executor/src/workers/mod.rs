@@ -20,8 +20,8 @@ use std::fmt;
 use std::future::Future;
 use std::task::Waker;
 
-use asyncio_base::LoopClosed;
 use asyncio_base::shim::Arc;
+use asyncio_base::{LoopClosed, budget};
 
 use crate::local::{LocalExecutor, NoExecutor};
 use crate::queue::{Owner, Queue, push_here};
@@ -235,7 +235,12 @@ where
     let owner = Owner::current().ok_or(NoExecutor(()))?;
     match owner.seat() {
         Some(seat) => {
+            let is_eager = options.is_eager();
             let (runnable, handle) = runnable::new(owner.fresh_id(), options, Home::Seat(seat), future);
+            if is_eager {
+                budget::with_budget(owner.budget(), || runnable.run());
+                return Ok(handle);
+            }
             // On a closed executor that drops it, and its handle says that it was ended, as that of a local task does.
             make_ready(runnable, Because::Spawned);
             Ok(handle)

@@ -11,7 +11,9 @@ use pin_project_lite::pin_project;
 
 use super::Shared;
 use super::turns::Turn;
-use crate::scope::{Attached, Outcome, Root};
+use crate::done;
+use crate::error::TaskError;
+use crate::scope::{self, Attached, Outcome, Progress, Root};
 
 pin_project! {
     /// A child: what it comes to is told to its group before its task ends.
@@ -22,6 +24,7 @@ pin_project! {
         seat: Seat,
         // If the group has a limit. In a box, since few have.
         turn: Option<Box<Turn>>,
+        has_begun: bool,
     }
 
     impl<F: Future, E> PinnedDrop for Member<F, E> {
@@ -57,7 +60,13 @@ impl<F: Future, E> Member<F, E> {
     /// Makes the future of a child that has entered the group.
     #[inline]
     pub(super) fn new(future: F, group: Arc<Shared<E>>, turn: Option<Turn>) -> Self {
-        Self { root: Some(Root::new(future)), group, seat: Seat::New, turn: turn.map(Box::new) }
+        Self {
+            root: Some(Root::new(future)),
+            group,
+            seat: Seat::New,
+            turn: turn.map(Box::new),
+            has_begun: false,
+        }
     }
 }
 
@@ -67,13 +76,14 @@ fn leave<E>(group: &Shared<E>, seat: &mut Seat, turn: &mut Option<Box<Turn>>, is
         Seat::Waits(key) => Some(key),
         Seat::New | Seat::Told | Seat::Left => None,
     };
-    drop(turn.take());
     group.members.leave(key, is_cut);
+    drop(turn.take());
 }
 
 impl<F, T, E> Future for Member<F, E>
 where
     F: Future<Output = Result<T, E>>,
+    T: 'static,
 {
     type Output = Option<T>;
 
@@ -86,38 +96,38 @@ where
         }
         if let Some(turn) = this.turn.as_mut().filter(|turn| !turn.has_come()) {
             if is_cancelled() {
-                this.root.set(None);
-                leave(group, this.seat, this.turn, true);
-                return Poll::Ready(None);
-            }
-            if turn.poll(cx).is_pending() {
+                // It ends unpolled, by its own root: its clean-up is a part of it.
+                *this.turn = None;
+            } else if turn.poll(cx).is_pending() {
                 sit_down(group, this.seat, cx);
                 return Poll::Pending;
             }
         }
         let Some(root) = this.root.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let Poll::Ready(outcome) = root.poll_end(cx) else {
+        let progress = match std::mem::replace(this.has_begun, true) {
+            true => Progress::Begun,
+            false => Progress::Unpolled,
+        };
+        let Poll::Ready(outcome) = root.poll_end(progress, cx) else {
             sit_down(group, this.seat, cx);
             return Poll::Pending;
         };
         let is_cut = matches!(outcome, Outcome::Cancelled | Outcome::Abandoned);
-        let value = match outcome {
-            Outcome::Value(Ok(value)) => Some(value),
-            Outcome::Value(Err(error)) => {
-                group.fail(error);
-                None
-            }
-            Outcome::Panic(panic) => {
-                group.panic(panic);
-                None
-            }
+        let mut value = None;
+        match outcome {
+            Outcome::Value(Ok(given)) => value = Some(given),
+            Outcome::Value(Err(error)) => group.fail(error),
+            Outcome::Panic(panic) => group.panic(panic),
             Outcome::Cancelled | Outcome::Abandoned => {
                 current_header(Header::note_cancelled);
-                None
             }
-        };
+        }
         if value.is_none() && !is_cut {
             current_header(|header| Attached::attach(header).set_in_group());
+        }
+        if done::is_any() {
+            let error = || if is_cut { scope::cancelled() } else { TaskError::in_group() };
+            value = done::call(|| value.ok_or_else(error)).and_then(Result::ok);
         }
         leave(group, this.seat, this.turn, is_cut);
         Poll::Ready(value)

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use asyncio_base::shim::Mutex;
 use slab::Slab;
 
-use crate::scope::Signal;
+use crate::scope::{Signal, wake};
 
 #[derive(Default)]
 pub(super) struct Members {
@@ -67,7 +67,7 @@ impl Members {
         };
         drop(waker);
         if let Some(waits) = waits {
-            waits.wake();
+            wake(|| waits.wake());
         }
     }
 
@@ -75,15 +75,16 @@ impl Members {
     pub(super) fn cancel(&self) -> bool {
         let waiting = {
             let mut state = self.state.lock();
-            if self.cancelled.is_set() {
+            if state.is_closed || self.cancelled.is_set() {
                 return false;
             }
             // M2: under the lock, though a signal needs none; whoever waits for it is woken below.
             self.cancelled.set_in_silence();
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
-        self.cancelled.wake();
+        // A waker that panics does not keep the others from being woken.
+        waiting.into_iter().for_each(|(_, waker)| wake(|| waker.wake()));
+        wake(|| self.cancelled.wake());
         true
     }
 
@@ -102,6 +103,19 @@ impl Members {
         drop(state);
         drop(former);
         Poll::Pending
+    }
+
+    /// Closes the group, if none is left.
+    pub(super) fn close_if_empty(&self) -> bool {
+        let mut state = self.state.lock();
+        state.is_closed |= state.count == 0;
+        state.is_closed
+    }
+
+    /// Says whether the scope around is to wait: for children, or for somebody to see how the last one ended.
+    pub(super) fn must_be_awaited(&self) -> bool {
+        let state = self.state.lock();
+        state.count > 0 || (self.cancelled.is_set() && !state.is_closed)
     }
 
     pub(super) fn is_closed(&self) -> bool {

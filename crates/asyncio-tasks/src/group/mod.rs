@@ -15,16 +15,18 @@ mod start;
 mod turns;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
-use asyncio_base::panic::{Payload, discard};
+use asyncio_base::panic::{Payload, discard, message};
+use asyncio_base::report::Report;
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_executor::{Handle, NoExecutor, TaskOptions};
 
+use crate::context::inherit;
 use crate::error::TaskError;
 use crate::scope::{self, Kind, Outcome, Registration, Scope};
 use crate::spawn::no_loop;
@@ -46,7 +48,8 @@ const CLOSED: &str = "its task group has ended, or was cancelled";
 /// the group gives all the errors there are. A panic does the same, and goes on when all have ended. Cancelling one child by hand does not
 /// concern the others.
 ///
-/// What is [deferred](crate::defer) in the body is done when all children have ended.
+/// What is [deferred](crate::defer) in the body is done when all children have ended. (A child has ended when all that was in it has; with several
+/// workers its handle may say so a moment later.)
 ///
 /// # Errors
 ///
@@ -93,7 +96,8 @@ pub enum OnError {
     /// It cancels the other children and the body.
     #[default]
     CancelSiblings,
-    /// The others go on: the group is a *supervisor*. It gives the errors at its end.
+    /// The others go on: the group is a *supervisor*. It keeps all errors, and gives them at its end: children that fail now and then, for years,
+    /// are to deal with their errors themselves.
     KeepGoing,
 }
 
@@ -244,7 +248,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
     {
-        self.spawn_with(TaskOptions::here(), future)
+        self.spawn_with(inherit(TaskOptions::here()), future)
     }
 
     #[track_caller]
@@ -267,7 +271,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: Future<Output = Result<T, E>> + 'static,
         T: 'static,
     {
-        self.spawn_local_with(TaskOptions::here(), future)
+        self.spawn_local_with(inherit(TaskOptions::here()), future)
     }
 
     #[track_caller]
@@ -292,7 +296,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
     {
-        let options = TaskOptions::here();
+        let options = inherit(TaskOptions::here());
         async move {
             let mut turn = self.turn();
             if let Some(turn) = &mut turn {
@@ -339,7 +343,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         B: FnOnce(Ready<R>) -> F,
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        let options = TaskOptions::here();
+        let options = inherit(TaskOptions::here());
         start::start(move |ready| self.spawn_with(options, body(ready)))
     }
 
@@ -348,12 +352,12 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// A body that comes to its value nevertheless, since it does not wait any more, gives it; otherwise the group's error
     /// [is empty](GroupError::is_cancelled).
     pub fn cancel(&self) -> bool {
-        !self.shared.members.is_closed() && self.shared.members.cancel()
+        self.shared.members.cancel()
     }
 
     /// Does so, and says why: the children's handles tell.
     pub fn cancel_because(&self, reason: &str) -> bool {
-        if !self.is_cancelled() {
+        if !self.is_cancelled() && !self.shared.members.is_closed() {
             let _ = self.shared.reason.set(reason.into());
         }
         self.cancel()
@@ -428,7 +432,7 @@ struct OfGroup<E>(Arc<Shared<E>>);
 
 impl<E> Kind for OfGroup<E> {
     fn holds(&self) -> bool {
-        self.0.members.count() > 0
+        self.0.members.must_be_awaited()
     }
 }
 
@@ -455,20 +459,34 @@ impl<E> Kind for OfBody<E> {
 /// G5.
 struct AtDrop<E: Send + 'static> {
     group: Arc<Shared<E>>,
-    place: &'static Location<'static>,
+    /// Older than those of the body's guards, which come before it.
+    registration: Registration,
 }
 
 impl<E: Send + 'static> Drop for AtDrop<E> {
     fn drop(&mut self) {
         // A handle that is kept does not keep the task.
         self.group.members.cancelled.forget();
-        if self.group.members.is_closed() {
+        self.group.members.cancel();
+        if self.group.members.close_if_empty() {
             return;
         }
-        self.group.members.cancel();
-        let group = self.group.clone();
-        let end = async move { poll_fn(|cx| group.members.poll_closed(cx)).await };
-        scope::start(Registration::new(self.place).closer(end));
+        let (group, place) = (self.group.clone(), self.registration.place());
+        let end = async move {
+            poll_fn(|cx| group.members.poll_closed(cx)).await;
+            let panic = group.failures.lock().panic.take();
+            if let Some(panic) = panic {
+                let message = message(&*panic);
+                Report::new(
+                    "tasks",
+                    format_args!("a child of the group at {place}, which was dropped, panicked: {message}"),
+                )
+                .panicked()
+                .send();
+                discard(panic);
+            }
+        };
+        scope::start(self.registration.closer(end));
     }
 }
 
@@ -489,9 +507,10 @@ where
         on_error: builder.on_error,
         reason: OnceLock::new(),
     });
-    let future = body(TaskGroup { shared: group.clone() });
     let all = async {
-        let _at_drop = AtDrop { group: group.clone(), place };
+        let _at_drop = AtDrop { group: group.clone(), registration: Registration::new(place) };
+        // It may spawn before it returns its future, and panic then.
+        let future = body(TaskGroup { shared: group.clone() });
         run_body(&group, future).await
     };
     let ended = Scope::new(all, OfGroup(group.clone())).await.into_value();
@@ -506,8 +525,8 @@ where
     if let Some(Ended { value: Some(value), is_cut: false }) = ended {
         return Ok(value);
     }
-    // G4. Whoever goes on with it by reference is told.
-    poll_fn(|_| if scope::is_cancelled() { Poll::Pending } else { Poll::Ready(()) }).await;
+    // G4: a scope in one that is cancelled is silent, and whoever goes on with it by reference is woken.
+    Scope::new(ready(()), OfGroup(group.clone())).await.into_value();
     Err(GroupError::cancelled(group.reason()))
 }
 

@@ -19,7 +19,14 @@ pub struct Ready<T> {
 impl<T> Ready<T> {
     /// Says that the task is ready, and gives `value` to whoever started it. If nobody waits for it any more, it is dropped.
     pub fn set(self, value: T) {
-        self.slot.set(value);
+        // Nobody waits any more: it is dropped here.
+        drop(self.slot.offer(value));
+    }
+}
+
+impl<T> Drop for Ready<T> {
+    fn drop(&mut self) {
+        self.slot.close();
     }
 }
 
@@ -47,12 +54,18 @@ pub(super) async fn start<T>(spawn: impl FnOnce(Ready<T>) -> Task<()>) -> Result
     poll_fn(|cx| {
         // First the task, since it may have become ready and ended.
         let has_ended = unready.0.as_mut().is_none_or(|task| task.poll_ended(cx));
-        if let Poll::Ready(Ok(value)) = slot.poll_take(cx) {
-            drop(unready.0.take());
-            return Poll::Ready(Ok(value));
-        }
-        if !has_ended {
-            return Poll::Pending;
+        match slot.poll_take(cx) {
+            Poll::Ready(Ok(value)) => {
+                drop(unready.0.take());
+                return Poll::Ready(Ok(value));
+            }
+            // It will not say so any more, and goes on.
+            Poll::Ready(Err(_)) if !has_ended => {
+                drop(unready.0.take());
+                return Poll::Ready(Err(TaskError::not_ready()));
+            }
+            Poll::Pending if !has_ended => return Poll::Pending,
+            _ => {}
         }
         let error = unready.0.take().and_then(Task::into_error);
         Poll::Ready(Err(error.unwrap_or_else(TaskError::not_ready)))

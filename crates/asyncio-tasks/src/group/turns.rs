@@ -9,6 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use asyncio_base::shim::{Arc, Mutex};
 
+use crate::scope::wake;
+
 pub(super) struct Turns {
     state: Mutex<State>,
 }
@@ -50,7 +52,7 @@ impl Turns {
             next
         };
         if let Some((_, waker)) = next {
-            waker.wake();
+            wake(|| waker.wake());
         }
     }
 }

@@ -12,7 +12,7 @@
 use std::task::Waker;
 
 use asyncio_base::panic::{catch_and_store, discard, message};
-use asyncio_base::report;
+use asyncio_base::report::Report;
 use asyncio_base::shim::{Arc, Mutex, Weak};
 
 /// Whether a scope is held by one inside of it.
@@ -66,7 +66,7 @@ impl Below {
             }
             state.sleepers.clone()
         };
-        wake(&sleepers);
+        wake_all(&sleepers);
     }
 
     /// Those who hold are to confirm it again: all that are inside are woken.
@@ -77,7 +77,7 @@ impl Below {
             state.confirmed = 0;
             state.sleepers.clone()
         };
-        wake(&sleepers);
+        wake_all(&sleepers);
     }
 
     /// The scope is not cancelled any more: the one around it was, and somebody goes on with this one by reference. What was left unpolled
@@ -91,7 +91,7 @@ impl Below {
     /// The scope has ended. What is still there, since somebody has it by reference, may have been left unpolled when it was cancelled.
     pub(crate) fn end(&self) {
         let sleepers = std::mem::take(&mut self.state.lock().sleepers);
-        wake(&sleepers);
+        wake_all(&sleepers);
     }
 
     /// Says whether somebody inside holds the scope.
@@ -115,17 +115,21 @@ impl Below {
     }
 }
 
-/// Wakes them. A panic of a waker is nobody's here, and is reported.
-fn wake(sleepers: &[Weak<Sleeper>]) {
+fn wake_all(sleepers: &[Weak<Sleeper>]) {
     for sleeper in sleepers.iter().filter_map(Weak::upgrade) {
         // It comes back with the next poll.
         let waker = sleeper.waker.lock().take();
-        let mut panic = None;
-        catch_and_store(&mut panic, || waker.map(Waker::wake));
-        if let Some(panic) = panic {
-            report::report("tasks", format_args!("a waker panicked: {}", message(&*panic)));
-            discard(panic);
-        }
+        wake(|| waker.map(Waker::wake));
+    }
+}
+
+/// Wakes somebody. A panic of a waker is nobody's here, and is reported.
+pub(crate) fn wake<R>(wake: impl FnOnce() -> R) {
+    let mut panic = None;
+    catch_and_store(&mut panic, wake);
+    if let Some(panic) = panic {
+        Report::new("tasks", format_args!("a waker panicked: {}", message(&*panic))).panicked().send();
+        discard(panic);
     }
 }
 

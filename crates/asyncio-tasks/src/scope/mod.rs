@@ -43,8 +43,9 @@ use self::below::Held;
 use self::current::Frame;
 use self::place::Place;
 
+pub(crate) use self::below::wake;
 pub(crate) use self::closer::{Batch, Closer, Registration};
-pub(crate) use self::root::{Attached, Root};
+pub(crate) use self::root::{Attached, Root, cancelled};
 pub(crate) use self::signal::Signal;
 
 /// How the body of a scope ended.

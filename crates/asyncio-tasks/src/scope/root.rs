@@ -7,11 +7,15 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::OnceLock;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 
 use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
 use asyncio_executor::{Header, current_header};
 use pin_project_lite::pin_project;
+
+use crate::context::Context;
+use crate::done::{self, Callbacks};
+use crate::error::TaskError;
 
 use super::current::Frame;
 use super::place::{Place, Registered};
@@ -42,6 +46,7 @@ pin_project! {
 fn drop_unfinished<F: Future>(stage: Pin<&mut Stage<F>>) {
     let parked = current_header(|header| {
         header.note_cancelled();
+        done::forget(header);
         Attached::unpark(header)
     });
     drop_stage(stage, &Place::with(parked.flatten()));
@@ -56,9 +61,17 @@ pub(crate) struct Attached {
     reason: OnceLock<Box<str>>,
     /// Its group has its error, or its panic.
     is_in_group: AtomicBool,
+    /// What is called when the task is done.
+    pub(crate) callbacks: Mutex<Callbacks>,
+    /// The task's context.
+    pub(crate) context: Mutex<Context>,
 }
 
 impl Attached {
+    pub(crate) fn in_context(context: Context) -> Self {
+        Self { context: Mutex::new(context), ..Self::default() }
+    }
+
     pub(crate) fn of(header: &Header) -> Option<&Self> {
         header.attachment()
     }
@@ -101,16 +114,18 @@ impl<F: Future> Root<F> {
 
     /// Polls it, and says how it has ended.
     #[inline]
-    pub(crate) fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<F::Output>> {
-        let task =
-            current_header(|header| (header.is_cancel_requested(), header.polls(), Attached::unpark(header)));
-        // Polled by something that is no executor of ours, it is never the first time.
-        let (is_cancelled, polls, parked) = task.unwrap_or((false, 0, None));
+    pub(crate) fn poll_end(
+        self: Pin<&mut Self>,
+        progress: Progress,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Outcome<F::Output>> {
+        let task = current_header(|header| (header.is_cancel_requested(), Attached::unpark(header)));
+        let (is_cancelled, parked) = task.unwrap_or((false, None));
         let place = Place::with(parked);
         let mut stage = self.project().stage;
         let mut ended = None;
         if matches!(&*stage, Stage::Body { .. }) {
-            ended = if is_cancelled && last_poll(&place, &OfTask, true, progress(polls)) != LastPoll::Take {
+            ended = if is_cancelled && last_poll(&place, &OfTask, true, progress) != LastPoll::Take {
                 Some(Outcome::Cancelled)
             } else {
                 let frame = Frame::of_body(None, &place, is_cancelled, &OfTask, cx.waker());
@@ -128,12 +143,18 @@ impl<F: Future> Root<F> {
     }
 }
 
-impl<F: Future> Future for Root<F> {
+impl<F: Future> Future for Root<F>
+where
+    F::Output: 'static,
+{
     type Output = Option<F::Output>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Poll::Ready(outcome) = self.poll_end(cx) else { return Poll::Pending };
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let Poll::Ready(mut outcome) = self.poll_end(progress(), cx) else { return Poll::Pending };
+        if done::is_any() {
+            outcome = call_callbacks(outcome);
+        }
         Poll::Ready(match outcome {
             Outcome::Value(value) => Some(value),
             Outcome::Panic(panic) => resume_unwind(panic),
@@ -145,8 +166,35 @@ impl<F: Future> Future for Root<F> {
     }
 }
 
-fn progress(polls: u32) -> Progress {
-    if polls == 1 { Progress::Unpolled } else { Progress::Begun }
+/// Says whether the task that is being polled has been polled before. Polled by something that is no executor of ours, it has.
+#[inline]
+fn progress() -> Progress {
+    match current_header(Header::polls) {
+        Some(1) => Progress::Unpolled,
+        _ => Progress::Begun,
+    }
+}
+
+/// The task is done: tells those who have asked.
+#[cold]
+fn call_callbacks<T: 'static>(outcome: Outcome<T>) -> Outcome<T> {
+    let called = done::call(|| match outcome {
+        Outcome::Value(value) => Ok(value),
+        Outcome::Panic(panic) => Err(TaskError::panicked(panic)),
+        Outcome::Cancelled | Outcome::Abandoned => Err(cancelled()),
+    });
+    match called {
+        Some(Ok(value)) => Outcome::Value(value),
+        // The callbacks may have kept clones of the error, which share the payload.
+        Some(Err(error)) if error.is_panic() => Outcome::Panic(Box::new(error)),
+        _ => Outcome::Cancelled,
+    }
+}
+
+/// Returns the error of the task that is being polled, which is cancelled.
+pub(crate) fn cancelled() -> TaskError {
+    let reason = |header: &Header| TaskError::cancelled(Attached::of(header).and_then(Attached::reason));
+    current_header(reason).unwrap_or_else(|| TaskError::cancelled(None))
 }
 
 /// The rest of [`Root::poll_end`], where the task is cancelled or something is registered.
@@ -156,7 +204,7 @@ fn poll_on<F: Future>(
     mut unparked: Unparked,
     is_own: bool,
     ended: Option<Outcome<F::Output>>,
-    cx: &mut Context<'_>,
+    cx: &mut task::Context<'_>,
 ) -> Poll<Outcome<F::Output>> {
     let cancelled = Cancellation { is_own, is_outer: false };
     let poll = go_on(stage, &unparked.0, &mut OfTask, None, cancelled, ended, cx);

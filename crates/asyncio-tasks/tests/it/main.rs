@@ -4,6 +4,7 @@
 
 mod cancel;
 mod combinators;
+mod done;
 mod foreign;
 mod group;
 mod guard;

@@ -14,6 +14,7 @@ use asyncio_tasks::{
     Child, LocalScope, Scope, Task, cancel_scope, guard, scope, scope_local, shield, spawn, spawn_local,
     timeout, yield_now,
 };
+use asyncio_timers::sleep;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
 use crate::support::{Log, ReadyAt, in_world};
@@ -325,4 +326,112 @@ fn a_child_that_is_spawned_from_elsewhere_wakes_the_scope() {
         .await;
         thread.join().unwrap();
     }));
+}
+
+#[test]
+fn a_grandchild_that_is_spawned_in_the_poll_of_the_panic_is_cancelled_too() {
+    let out = catch_unwind(AssertUnwindSafe(|| {
+        block_on(scope(async |s| {
+            let inner = s.clone();
+            s.spawn(async move { inner.spawn(pending::<()>()).detach() }).detach();
+            s.spawn(async {
+                if true {
+                    panic!("a bug");
+                }
+            })
+            .detach();
+        }));
+    }));
+    assert!(out.is_err());
+}
+
+#[test]
+fn a_child_that_is_awaited_under_a_shield_is_cancelled_nevertheless_and_says_so() {
+    in_world(|world| {
+        let task = spawn_local(async {
+            let body = scope(async |s| {
+                let child = s.spawn(async {
+                    sleep(SECOND * 10).await;
+                    1
+                });
+                shield(child).await
+            });
+            timeout(SECOND, body).await
+        });
+        world.settle();
+        world.advance(SECOND);
+        let error = block_on(task).unwrap_err();
+        assert!(
+            error.to_string().contains("a child was awaited that was cancelled with its scope"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_body_that_spawns_before_it_gives_its_future_in_a_scope_that_is_cancelled() {
+    let log = Log::default();
+    in_world(|world| {
+        let log = log.clone();
+        let task = spawn_local(async move {
+            let out = cancel_scope(async |outer| {
+                outer.cancel();
+                yield_now().await;
+                scope(|s| {
+                    let (inner, on_drop) = (s.clone(), log.on_drop("child"));
+                    s.spawn(async move {
+                        let _keep = (inner, on_drop);
+                        pending::<()>().await;
+                    })
+                    .detach();
+                    async move { drop(s) }
+                })
+                .await;
+            });
+            out.await.is_err()
+        });
+        world.settle();
+        assert!(block_on(task).unwrap());
+    });
+    // It was never begun, since nothing begins in what is cancelled.
+    assert_eq!(log.take(), Vec::<String>::new());
+    let out = catch_unwind(AssertUnwindSafe(|| {
+        block_on(scope(|s| {
+            let (inner, on_drop) = (s.clone(), log.on_drop("child"));
+            s.spawn(async move {
+                let _keep = (inner, on_drop);
+            })
+            .detach();
+            if true {
+                panic!("before its future");
+            }
+            async {}
+        }));
+    }));
+    assert!(out.is_err());
+    assert_eq!(log.take(), ["child is dropped"]);
+}
+
+#[test]
+fn an_output_that_nobody_wants_and_that_panics_in_its_drop_is_a_panic_of_the_child() {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
+        fn drop(&mut self) {
+            panic!("in the drop of an output");
+        }
+    }
+    let sibling_has_ended = Cell::new(false);
+    let out = catch_unwind(AssertUnwindSafe(|| {
+        block_on(scope_local(async |s| {
+            s.spawn(shield(async {
+                yield_now().await;
+                yield_now().await;
+                sibling_has_ended.set(true);
+            }))
+            .detach();
+            s.spawn(async { PanicsOnDrop }).detach();
+        }));
+    }));
+    assert_eq!(out.unwrap_err().downcast_ref(), Some(&"in the drop of an output"));
+    assert!(sibling_has_ended.get(), "it was waited for");
 }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod limits;
+mod reviewed;
 
 use std::future::Future;
 
