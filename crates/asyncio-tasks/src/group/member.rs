@@ -108,7 +108,7 @@ where
             true => Progress::Begun,
             false => Progress::Unpolled,
         };
-        let Poll::Ready(outcome) = root.poll_end(progress, cx) else {
+        let Poll::Ready(outcome) = root.poll_end(|| progress, cx) else {
             sit_down(group, this.seat, cx);
             return Poll::Pending;
         };

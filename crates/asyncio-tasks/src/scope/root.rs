@@ -112,11 +112,11 @@ impl<F: Future> Root<F> {
         Self { stage: Stage::Body { future } }
     }
 
-    /// Polls it, and says how it has ended.
-    #[inline]
+    /// Polls it, and says how it has ended. How far it has come is asked where it is cancelled.
+    #[inline(always)]
     pub(crate) fn poll_end(
         self: Pin<&mut Self>,
-        progress: Progress,
+        progress: impl FnOnce() -> Progress,
         cx: &mut task::Context<'_>,
     ) -> Poll<Outcome<F::Output>> {
         let task = current_header(|header| (header.is_cancel_requested(), Attached::unpark(header)));
@@ -125,7 +125,7 @@ impl<F: Future> Root<F> {
         let mut stage = self.project().stage;
         let mut ended = None;
         if matches!(&*stage, Stage::Body { .. }) {
-            ended = if is_cancelled && last_poll(&place, &OfTask, true, progress) != LastPoll::Take {
+            ended = if is_cancelled && last_poll(&place, &OfTask, true, progress()) != LastPoll::Take {
                 Some(Outcome::Cancelled)
             } else {
                 let frame = Frame::of_body(None, &place, is_cancelled, &OfTask, cx.waker());
@@ -151,23 +151,29 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let Poll::Ready(mut outcome) = self.poll_end(progress(), cx) else { return Poll::Pending };
-        if done::is_any() {
-            outcome = call_callbacks(outcome);
+        match self.poll_end(progress, cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Outcome::Value(value)) if !done::is_any() => Poll::Ready(Some(value)),
+            Poll::Ready(outcome) => Poll::Ready(finish(outcome)),
         }
-        Poll::Ready(match outcome {
-            Outcome::Value(value) => Some(value),
-            Outcome::Panic(panic) => resume_unwind(panic),
-            Outcome::Cancelled | Outcome::Abandoned => {
-                current_header(Header::note_cancelled);
-                None
-            }
-        })
+    }
+}
+
+/// The task is done: tells those who have asked, and those who look at its header.
+#[cold]
+fn finish<T: 'static>(outcome: Outcome<T>) -> Option<T> {
+    match if done::is_any() { call_callbacks(outcome) } else { outcome } {
+        Outcome::Value(value) => Some(value),
+        Outcome::Panic(panic) => resume_unwind(panic),
+        Outcome::Cancelled | Outcome::Abandoned => {
+            current_header(Header::note_cancelled);
+            None
+        }
     }
 }
 
 /// Says whether the task that is being polled has been polled before. Polled by something that is no executor of ours, it has.
-#[inline]
+#[cold]
 fn progress() -> Progress {
     match current_header(Header::polls) {
         Some(1) => Progress::Unpolled,
@@ -175,8 +181,7 @@ fn progress() -> Progress {
     }
 }
 
-/// The task is done: tells those who have asked.
-#[cold]
+/// Tells those who have asked to be told.
 fn call_callbacks<T: 'static>(outcome: Outcome<T>) -> Outcome<T> {
     let called = done::call(|| match outcome {
         Outcome::Value(value) => Ok(value),
