@@ -2,7 +2,6 @@
 //!
 //! `cargo run --release --example crawler [-- URL] [--concurrency N] [--timeout SECONDS] [--max-pages N] [--json FILE]`
 
-#[cfg(unix)]
 mod interrupt;
 
 use std::path::PathBuf;
@@ -50,10 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (bar, progress) = progress_bar();
     let report = crawl(start, options, progress, |stop| {
-        #[cfg(unix)]
-        if let Err(error) = interrupt::on_interrupt(move || stop.stop()) {
-            eprintln!("Ctrl-C will end the program without a report: {error}");
-        }
+        interrupt::on_interrupt(move || stop.stop());
     })
     .await;
     bar.finish_and_clear();

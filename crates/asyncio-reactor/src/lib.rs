@@ -53,6 +53,7 @@ mod driver;
 mod os_socket;
 mod registry;
 mod selector_reactor;
+mod signals;
 mod sys;
 
 #[cfg(feature = "conformance")]
@@ -68,6 +69,7 @@ pub use reactor::{EnterGuard, Reactor, adopt, current, enter, entered, socket};
 pub use readiness::{Direction, Readiness, Ready, Seen};
 pub use selector::{Event, Interest, Mode, Selector};
 pub use selector_reactor::SelectorReactor;
+pub use signals::{SecondTime, SignalSource};
 pub use socket::{Ancillary, OptionName, Received, RecvMsg, SendMsg, Socket, SocketOption};
 pub use state::IoState;
 #[cfg(target_os = "linux")]

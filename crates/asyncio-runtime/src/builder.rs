@@ -13,7 +13,6 @@ use asyncio_timers::{Clock, DEFAULT_TICK, Idle, MonotonicClock, Timers};
 
 use crate::affinity::Pinned;
 use crate::core::Core;
-use crate::crew::Crew;
 use crate::event_loop::{EventLoop, unpark};
 use crate::runner::Runner;
 use crate::runtime::Runtime;
@@ -48,6 +47,8 @@ pub struct Builder {
     schedule: Option<Box<dyn Schedule>>,
     workers: usize,
     thread_name: String,
+    blocking_threads_max: Option<usize>,
+    ctrl_c: bool,
 }
 
 /// What the loops of all workers have in common.
@@ -75,7 +76,14 @@ impl Builder {
             cleanup_grace: DEFAULT_GRACE,
             runtime: Arc::default(),
         };
-        Self { loops, schedule: None, workers: 1, thread_name: String::from("asyncio") }
+        Self {
+            loops,
+            schedule: None,
+            workers: 1,
+            thread_name: String::from("asyncio"),
+            blocking_threads_max: None,
+            ctrl_c: true,
+        }
     }
 
     /// Sets how many workers there are: loops that share the tasks of [`spawn`](fn@asyncio_tasks::spawn). The default is one.
@@ -165,10 +173,28 @@ impl Builder {
         self
     }
 
+    /// Sets how many threads there are at most for blocking calls (`to_thread`). The default is 4 more than there are CPUs, at most 32, as in asyncio.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is zero: no call would ever run.
+    #[track_caller]
+    pub fn blocking_threads_max(mut self, count: usize) -> Self {
+        assert!(count > 0, "blocking calls need a thread: allow at least one");
+        self.blocking_threads_max = Some(count);
+        self
+    }
+
     /// Sets what is done with what goes wrong where nobody can be told of it: a panic in a callback, clean-up that was cut off, a task that would not
     /// die. The default is a line on stderr. [`EventLoop::set_exception_handler`] sets it later.
     pub fn on_unhandled(self, handler: impl Fn(&Unhandled) + Send + Sync + 'static) -> Self {
         self.loops.runtime.set_handler(Arc::new(handler));
+        self
+    }
+
+    /// Sets whether [`run_interruptible`](Runner::run_interruptible) listens to Ctrl-C. The default is that it does.
+    pub fn ctrl_c(mut self, listens: bool) -> Self {
+        self.ctrl_c = listens;
         self
     }
 
@@ -180,15 +206,16 @@ impl Builder {
     /// thread cannot be started, or not be kept on its [CPU](Self::cpus); and with [`InvalidInput`](io::ErrorKind::InvalidInput) where
     /// several workers are to have a [schedule](Self::schedule), or a clock that jumps.
     pub fn build(self) -> io::Result<Runner> {
-        let Self { loops, schedule, workers, thread_name } = self;
+        let Self { loops, schedule, workers, thread_name, blocking_threads_max, ctrl_c } = self;
         let cleanup = Cleanup::new(loops.cleanup_grace);
+        blocking_threads_max.into_iter().for_each(|count| cleanup.set_blocking_threads_max(count));
         if workers == 1 {
             let pinned = loops.pin(0)?;
             let core = loops.make(0, &cleanup, |unpark| match schedule {
                 Some(schedule) => LocalExecutor::with_boxed_schedule(unpark, schedule),
                 None => LocalExecutor::new(unpark),
             })?;
-            return Ok(Runner::on(core, Crew::default(), None, pinned));
+            return Ok(Runner::on(core, None, pinned, ctrl_c));
         }
         let refused = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
         if schedule.is_some() {
@@ -201,7 +228,7 @@ impl Builder {
         let pinned = loops.pin(0)?;
         let core = loops.make_worker(0, &cleanup, &executor)?;
         // From here on its drop closes what was made, if a later worker fails.
-        let mut runner = Runner::on(core, Crew::default(), Some(executor.clone()), pinned);
+        let mut runner = Runner::on(core, Some(executor.clone()), pinned, ctrl_c);
         for worker in 1..workers {
             let (loops, cleanup, executor) = (loops.clone(), cleanup.clone(), executor.clone());
             runner.start_worker(format!("{thread_name}-{worker}"), move || {

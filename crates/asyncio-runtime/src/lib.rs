@@ -26,6 +26,7 @@ mod runner;
 mod builder;
 mod callbacks;
 mod event_loop;
+mod interrupt;
 mod unhandled;
 
 mod core;
@@ -43,5 +44,6 @@ mod affinity;
 pub use builder::Builder;
 pub use callbacks::{CallHandle, LoopError};
 pub use event_loop::{EventLoop, NoEventLoop};
+pub use interrupt::Interrupted;
 pub use runner::{Runner, run};
 pub use unhandled::Unhandled;

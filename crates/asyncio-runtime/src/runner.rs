@@ -3,13 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use asyncio_base::budget;
 use asyncio_executor::Executor;
-use asyncio_tasks::RootScope;
+use asyncio_tasks::{Cancelled, ContextKeeper, RootScope};
 
 use crate::affinity::Pinned;
 use crate::builder::Builder;
@@ -17,6 +17,7 @@ use crate::core::{Busy, Core, Spinning, Stretch, run_stretch};
 use crate::crew::Crew;
 use crate::drain::drain;
 use crate::event_loop::EventLoop;
+use crate::interrupt::{Interrupted, Listening};
 
 /// Runs a future to its end on a new loop, and closes the loop.
 ///
@@ -64,6 +65,9 @@ pub struct Runner {
     executor: Option<Executor>,
     /// Puts the thread back where it may run.
     _pinned: Option<Pinned>,
+    /// That of main, over all runs.
+    context: ContextKeeper,
+    listens_to_ctrl_c: bool,
 }
 
 impl Runner {
@@ -81,8 +85,14 @@ impl Runner {
         Builder::new()
     }
 
-    pub(crate) fn on(core: Core, crew: Crew, executor: Option<Executor>, pinned: Option<Pinned>) -> Self {
-        Self { core, crew, executor, _pinned: pinned }
+    pub(crate) fn on(
+        core: Core,
+        executor: Option<Executor>,
+        pinned: Option<Pinned>,
+        listens_to_ctrl_c: bool,
+    ) -> Self {
+        let (crew, context) = (Crew::default(), ContextKeeper::new());
+        Self { core, crew, executor, _pinned: pinned, context, listens_to_ctrl_c }
     }
 
     pub(crate) fn start_worker(
@@ -104,11 +114,55 @@ impl Runner {
     /// future goes on.
     #[track_caller]
     pub fn run<F: Future>(&mut self, future: F) -> F::Output {
-        assert!(!self.core.event_loop.is_closed(), "the event loop is closed: make a new `Runner`");
-        let core = &self.core;
-        let _entered = core.enter();
-        let _away = StepAway(core);
+        self.assert_open();
+        let _entered = self.core.enter();
+        let main = pin!(RootScope::new(future));
+        // OK because nobody has a handle to cancel it.
+        self.run_main(main).expect("nothing cancels main")
+    }
+
+    /// Runs a future to its end, as [`run`](Self::run) does, but that Ctrl-C cancels it: its clean-up runs, and then this says so. The second Ctrl-C ends
+    /// the process, as the first one does elsewhere.
+    ///
+    /// A future that has a value nevertheless, in its last poll, gives it. Unless [the builder](Builder::ctrl_c) says that it does not listen.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Interrupted`] where the future was cancelled.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run); and if the signal cannot be listened to, which is a matter of descriptors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut runner = asyncio_runtime::Runner::new()?;
+    /// assert_eq!(runner.run_interruptible(async { 1 }), Ok(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn run_interruptible<F: Future>(&mut self, future: F) -> Result<F::Output, Interrupted> {
+        self.assert_open();
+        let _entered = self.core.enter();
         let mut main = pin!(RootScope::new(future));
+        let _listening = self.listens_to_ctrl_c.then(|| Listening::start(main.as_mut().handle()));
+        self.run_main(main).map_err(|_| Interrupted(()))
+    }
+
+    #[track_caller]
+    fn assert_open(&self) {
+        assert!(!self.core.event_loop.is_closed(), "the event loop is closed: make a new `Runner`");
+    }
+
+    /// Polls main to its end, in its turn among the tasks.
+    #[track_caller]
+    fn run_main<F: Future>(&self, mut main: Pin<&mut RootScope<F>>) -> Result<F::Output, Cancelled> {
+        let core = &self.core;
+        let _context = self.context.enter();
+        let _away = StepAway(core);
         let waker = core.executor.main_waker();
         let mut cx = Context::from_waker(&waker);
         waker.wake_by_ref();
@@ -119,8 +173,7 @@ impl Runner {
             if busy == Busy::Main {
                 let units = core.executor.budget();
                 if let Poll::Ready(output) = budget::with_budget(units, || main.as_mut().poll(&mut cx)) {
-                    // OK because nobody has a handle to cancel it.
-                    return output.expect("nothing cancels main");
+                    return output;
                 }
                 continue;
             }
@@ -145,7 +198,7 @@ impl Runner {
     /// As [`run`](Self::run).
     #[track_caller]
     pub fn run_forever(&mut self) {
-        assert!(!self.core.event_loop.is_closed(), "the event loop is closed: make a new `Runner`");
+        self.assert_open();
         let core = &self.core;
         let _entered = core.enter();
         let _away = StepAway(core);
@@ -252,10 +305,13 @@ impl Runner {
             return;
         }
         // Inside of another loop, or at the end of its thread, this one cannot run: what is left is dropped.
+        let mut grace = Duration::ZERO;
         if EventLoop::can_be_entered() {
             drain(&self.core, &self.crew, self.executor.as_ref());
             self.core.cleanup.end();
+            grace = self.core.cleanup.grace();
         }
+        self.core.closing_step(|| self.core.cleanup.close_belongings(grace));
         self.core.event_loop.set_closed();
         // The steps are numbered in `crew.rs`.
         self.crew.stop();

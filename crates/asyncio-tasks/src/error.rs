@@ -30,11 +30,13 @@ struct Panicked {
 }
 
 impl TaskError {
-    pub(crate) fn cancelled(reason: Option<&str>) -> Self {
+    /// Makes the error of something that was cancelled. For those who write what is awaited like a task.
+    pub fn cancelled(reason: Option<&str>) -> Self {
         Self { kind: Kind::Cancelled(Cancelled::because(reason)) }
     }
 
-    pub(crate) fn panicked(payload: Payload) -> Self {
+    /// Makes the error of something that panicked with `payload`. For those who write what is awaited like a task.
+    pub fn panicked(payload: Box<dyn Any + Send + 'static>) -> Self {
         // Of a task whose callbacks have been told already.
         let payload = match payload.downcast::<Self>() {
             Ok(error) => return *error,

@@ -65,7 +65,7 @@ pub use asyncio_executor::{Runnable, Spawn, SpawnLocalError, SpawnPinnedError, T
 
 pub use cancel_scope::{CancelHandle, CancelScope, Timeout, cancel_scope, timeout_scope};
 pub use checked::spawn_checked;
-pub use cleanup::{Cleanup, CleanupGuard, DEFAULT_GRACE};
+pub use cleanup::{Belonging, Cleanup, CleanupGuard, DEFAULT_GRACE};
 pub use completion::{Completion, CompletionError, Setter, completion};
 pub use context::{Context, ContextGuard, ContextKeeper, TaskLocal, WithLocal};
 pub use error::{Cancelled, TaskError};
@@ -82,6 +82,28 @@ pub use task::Task;
 pub use timeout::{WithTimeout, move_on_after, timeout, timeout_at};
 pub use wait::{WaitFor, wait};
 pub use yield_now::{YieldNow, yield_now};
+
+/// Makes a stream of what is `yield`ed in it: an asynchronous generator.
+///
+/// # Examples
+///
+/// ```
+/// use futures::{Stream, StreamExt};
+///
+/// fn countdown(from: u32) -> impl Stream<Item = u32> {
+///     asyncio_tasks::stream! {
+///         for n in (0..from).rev() {
+///             asyncio_tasks::yield_now().await;
+///             yield n;
+///         }
+///     }
+/// }
+///
+/// let numbers: Vec<u32> = asyncio_executor::block_on(countdown(3).collect());
+/// assert_eq!(numbers, [2, 1, 0]);
+/// ```
+#[doc(inline)]
+pub use async_stream::stream;
 
 /// What the macros stand for.
 #[doc(hidden)]

@@ -44,7 +44,8 @@
 
 #[doc(inline)]
 pub use asyncio_runtime::{
-    Builder as RunnerBuilder, CallHandle, EventLoop, LoopError, NoEventLoop, Runner, Unhandled, run,
+    Builder as RunnerBuilder, CallHandle, EventLoop, Interrupted, LoopError, NoEventLoop, Runner, Unhandled,
+    run,
 };
 
 #[doc(inline)]
@@ -78,6 +79,15 @@ pub mod task {
 #[cfg(feature = "net")]
 #[doc(inline)]
 pub use asyncio_net as net;
+
+#[doc(inline)]
+pub use asyncio_blocking as blocking;
+#[doc(inline)]
+pub use asyncio_blocking::to_thread;
+#[doc(inline)]
+pub use asyncio_signal as signal;
+#[doc(inline)]
+pub use asyncio_tasks::stream;
 
 #[doc(inline)]
 pub use asyncio_base as base;

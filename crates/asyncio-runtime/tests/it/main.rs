@@ -11,6 +11,8 @@ mod fairness;
 mod guest;
 mod idle;
 mod injected;
+#[cfg(unix)]
+mod interrupt;
 mod old_clock;
 mod run;
 mod time;

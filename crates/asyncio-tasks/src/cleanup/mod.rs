@@ -9,9 +9,11 @@
 mod driver;
 mod local;
 
+use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -54,10 +56,18 @@ pub struct Cleanup {
 
 struct Shared {
     grace: Duration,
+    blocking_threads_max: OnceLock<usize>,
+    belongings: Mutex<Vec<Arc<dyn Belonging>>>,
     jobs: AtomicUsize,
     is_over: AtomicBool,
     /// Whoever waits for the last job.
     waits: Mutex<Option<Waker>>,
+}
+
+/// What an upper layer keeps for a runtime, such as a pool of threads, and what must end with it.
+pub trait Belonging: Any + Send + Sync {
+    /// The runtime ends: ends this too, and waits for it at most for `grace`, by blocking the thread.
+    fn close(&self, grace: Duration);
 }
 
 thread_local! {
@@ -72,6 +82,8 @@ impl Cleanup {
     pub fn new(grace: Duration) -> Self {
         let shared = Shared {
             grace,
+            blocking_threads_max: OnceLock::new(),
+            belongings: Mutex::new(Vec::new()),
             jobs: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
             waits: Mutex::new(None),
@@ -112,7 +124,51 @@ impl Cleanup {
         self.shared.is_over.store(true, Ordering::Release);
     }
 
-    fn current() -> Option<Self> {
+    /// Ends what [belongs](Self::belonging) to the runtime, and waits for it at most for `grace`.
+    pub fn close_belongings(&self, grace: Duration) {
+        // What they attach meanwhile, too.
+        loop {
+            let belongings = std::mem::take(&mut *self.shared.belongings.lock());
+            if belongings.is_empty() {
+                return;
+            }
+            belongings.iter().for_each(|belonging| belonging.close(grace));
+        }
+    }
+
+    /// Returns what belongs to the runtime and is of this type; makes it first, if there is none.
+    pub fn belonging<T: Belonging>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let find = |belongings: &[Arc<dyn Belonging>]| {
+            let found = belongings.iter().find(|belonging| (***belonging).type_id() == TypeId::of::<T>())?;
+            let found: Arc<dyn Any + Send + Sync> = found.clone();
+            found.downcast::<T>().ok()
+        };
+        if let Some(found) = find(&self.shared.belongings.lock()) {
+            return found;
+        }
+        let made = Arc::new(make());
+        let mut belongings = self.shared.belongings.lock();
+        if let Some(found) = find(&belongings) {
+            drop(belongings);
+            drop(made);
+            return found;
+        }
+        belongings.push(made.clone());
+        made
+    }
+
+    /// Sets how many threads blocking calls may have. Once, before there is one.
+    pub fn set_blocking_threads_max(&self, count: usize) {
+        let _ = self.shared.blocking_threads_max.set(count);
+    }
+
+    /// Returns how many threads blocking calls may have, if somebody said so.
+    pub fn blocking_threads_max(&self) -> Option<usize> {
+        self.shared.blocking_threads_max.get().copied()
+    }
+
+    /// Returns the one that is entered on this thread.
+    pub fn current() -> Option<Self> {
         CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
     }
 

@@ -1,0 +1,230 @@
+//! What users of `asyncio-blocking` may rely on.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Context, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use asyncio_blocking::{Call, Inline, Job, Pool, ThreadPool, to_thread};
+use asyncio_executor::block_on;
+use asyncio_runtime::Runner;
+use asyncio_tasks::{Context as TaskContext, spawn_local};
+use static_assertions::assert_impl_all;
+
+assert_impl_all!(Call<u8>: Send, Sync);
+assert_impl_all!(ThreadPool: Send, Sync, Pool);
+
+asyncio_tasks::task_local! { static REQUEST: u32; }
+
+#[test]
+fn a_call_runs_elsewhere_and_the_loop_goes_on() {
+    let here = thread::current().id();
+    let (started, finish) = (Arc::new(Barrier::new(2)), channel::<()>());
+    let mut runner = Runner::new().unwrap();
+    runner.run(async {
+        let barrier = started.clone();
+        let receiver = finish.1;
+        let call = to_thread(move || {
+            barrier.wait();
+            receiver.recv().unwrap();
+            thread::current().id()
+        });
+        started.wait();
+        // The loop polls other things while the call blocks its thread.
+        let other = spawn_local(async { 7 });
+        assert_eq!(other.await.unwrap(), 7);
+        finish.0.send(()).unwrap();
+        assert_ne!(call.await.unwrap(), here);
+    });
+}
+
+#[test]
+fn a_panic_comes_back_as_an_error_and_the_thread_lives_on() {
+    let pool = ThreadPool::new(1);
+    let error = block_on(pool.run(|| panic!("a bug"))).unwrap_err();
+    assert_eq!(error.into_panic().downcast_ref(), Some(&"a bug"));
+    assert_eq!(block_on(pool.run(|| 1)).unwrap(), 1);
+    assert_eq!(pool.threads(), 1);
+}
+
+#[test]
+fn calls_run_side_by_side_up_to_the_most_and_the_rest_in_order() {
+    let pool = ThreadPool::new(2);
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let both = Arc::new(Barrier::new(2));
+    let calls: Vec<_> = (0..20)
+        .map(|n| {
+            let (now, most, order, both) = (now.clone(), most.clone(), order.clone(), both.clone());
+            pool.run(move || {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                order.lock().unwrap().push(n);
+                // Two at a time: it hangs if they do not run side by side.
+                both.wait();
+                now.fetch_sub(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    calls.into_iter().for_each(|call| block_on(call).unwrap());
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+    let order = order.lock().unwrap();
+    for (place, n) in order.iter().enumerate() {
+        assert!(place.abs_diff(*n) <= 1, "first in, first out, but for the two that run: {order:?}");
+    }
+}
+
+/// A pool of one thread, which waits until it is told to go on.
+fn blocked() -> (ThreadPool, impl FnOnce()) {
+    let pool = ThreadPool::new(1);
+    let (release, released) = channel::<()>();
+    let started = Arc::new(Barrier::new(2));
+    let barrier = started.clone();
+    let call = pool.run(move || {
+        barrier.wait();
+        let _ = released.recv();
+    });
+    started.wait();
+    // Dropping the future of a call that runs does not stop it.
+    drop(call);
+    (pool, move || drop(release))
+}
+
+#[test]
+fn a_call_in_line_is_cancelled_by_being_dropped_and_what_it_holds_is_dropped() {
+    let (pool, release) = blocked();
+    let held = Arc::new(());
+    let inside = held.clone();
+    let call = pool.run(move || drop(inside));
+    assert_eq!(Arc::strong_count(&held), 2);
+    drop(call);
+    assert_eq!(Arc::strong_count(&held), 1);
+    release();
+    assert_eq!(block_on(pool.run(|| 3)).unwrap(), 3);
+}
+
+#[test]
+fn what_a_call_returns_is_dropped_if_nobody_waits() {
+    let (pool, release) = blocked();
+    struct Tells(std::sync::mpsc::Sender<thread::ThreadId>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().id());
+        }
+    }
+    let (sender, receiver) = channel();
+    let (begun, has_begun) = channel();
+    let (end, may_end) = channel::<()>();
+    let call = pool.run(move || {
+        begun.send(()).unwrap();
+        let _ = may_end.recv();
+        Tells(sender)
+    });
+    release();
+    has_begun.recv().unwrap();
+    drop(call);
+    drop(end);
+    assert_ne!(receiver.recv().unwrap(), thread::current().id());
+}
+
+#[test]
+fn closing_cancels_those_in_line_and_waits_for_those_that_run() {
+    let (pool, release) = blocked();
+    let queued = pool.run(|| 1);
+    let closer = thread::spawn({
+        move || {
+            let has_ended = pool.close(Duration::from_secs(60));
+            (has_ended, pool)
+        }
+    });
+    let error = block_on(queued).unwrap_err();
+    assert!(error.is_cancelled());
+    assert_eq!(error.reason(), Some("the pool of threads was closed before the call had begun"));
+    release();
+    let (has_ended, pool) = closer.join().unwrap();
+    assert!(has_ended);
+    assert_eq!(pool.threads(), 0);
+    assert!(block_on(pool.run(|| 2)).unwrap_err().is_cancelled(), "it takes no more");
+}
+
+#[test]
+fn closing_has_a_bound() {
+    let (pool, release) = blocked();
+    let begin = Instant::now();
+    assert!(!pool.close(Duration::from_millis(10)));
+    assert!(begin.elapsed() >= Duration::from_millis(10));
+    release();
+}
+
+#[test]
+fn the_end_of_a_runtime_waits_for_its_calls() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let inside = ended.clone();
+    let mut runner = Runner::builder().blocking_threads_max(1).build().unwrap();
+    runner.run(async {
+        let (begun, has_begun) = channel();
+        let mut call = pin!(to_thread(move || {
+            begun.send(()).unwrap();
+            thread::sleep(Duration::from_millis(20));
+            inside.fetch_add(1, Ordering::SeqCst);
+        }));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        has_begun.recv().unwrap();
+    });
+    runner.close();
+    assert_eq!(ended.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn the_context_goes_along() {
+    REQUEST.set(7);
+    assert_eq!(block_on(to_thread(|| REQUEST.get())).unwrap(), 7);
+    let context = TaskContext::capture();
+    assert_eq!(block_on(to_thread(move || context.run(|| REQUEST.get()))).unwrap(), 7);
+}
+
+#[test]
+fn idle_threads_end() {
+    let pool = ThreadPool::builder().threads_max(4).keep_alive(Duration::from_millis(1)).build();
+    block_on(pool.run(|| ())).unwrap();
+    let begin = Instant::now();
+    while pool.threads() > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        thread::yield_now();
+    }
+    assert_eq!(block_on(pool.run(|| 5)).unwrap(), 5);
+}
+
+#[test]
+fn a_pool_of_somebody_elses() {
+    struct Refuses;
+    impl Pool for Refuses {
+        fn run(&self, job: Job) {
+            drop(job);
+        }
+    }
+    let pools: [(&dyn Pool, bool); 2] = [(&Inline, true), (&Refuses, false)];
+    for (pool, runs) in pools {
+        assert_eq!(block_on(pool.call(|| 1)).is_ok(), runs);
+    }
+}
+
+#[test]
+fn under_executors_of_others() {
+    let mut local = futures::executor::LocalPool::new();
+    assert_eq!(local.run_until(to_thread(|| 1)).unwrap(), 1);
+    let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(tokio.block_on(to_thread(|| 2)).unwrap(), 2);
+}
+
+#[test]
+fn many_calls_at_once() {
+    let calls: Vec<_> = (0..1000).map(|n| to_thread(move || n)).collect();
+    let sum: usize = calls.into_iter().map(|call| block_on(call).unwrap()).sum();
+    assert_eq!(sum, 499_500);
+}

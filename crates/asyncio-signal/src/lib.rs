@@ -1,0 +1,32 @@
+//! Signals of the process → streams: [`ctrl_c`], and on Unix [`unix::signal`].
+//!
+//! Any number may listen to one signal, on any loop: each hears of it. Several that come before one is received are one, as the system itself has it.
+//! Once somebody has listened to a signal, it does not do any more what it does by default, for as long as the process lives.
+//!
+//! When to use it: for the orderly end of a server, for "read your configuration again". When not: for the end of a program that runs under
+//! `Runner::run_interruptible`, which does that.
+//!
+//! # Examples
+//!
+//! ```
+//! # #[cfg(unix)]
+//! # fn main() -> std::io::Result<()> {
+//! use asyncio_signal::unix::{SignalKind, signal};
+//!
+//! asyncio_runtime::run(async {
+//!     let mut hangup = signal(SignalKind::hangup())?;
+//!     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP)?;
+//!     hangup.recv().await
+//! })
+//! # }
+//! # #[cfg(not(unix))]
+//! # fn main() {}
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod listener;
+#[cfg(unix)]
+pub mod unix;
+
+pub use listener::{CtrlC, ctrl_c};

@@ -1,0 +1,144 @@
+//! [`signal`]: the signals that Unix has. signal(7).
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use asyncio_base::wait_point;
+use asyncio_reactor::{SecondTime, SignalSource};
+use futures_core::Stream;
+use signal_hook::consts;
+
+/// Which signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SignalKind(i32);
+
+impl SignalKind {
+    /// Any, by its number.
+    pub const fn from_raw(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number.
+    pub const fn as_raw(self) -> i32 {
+        self.0
+    }
+
+    /// `SIGHUP`: the terminal is gone; for a server, to read its configuration again.
+    pub const fn hangup() -> Self {
+        Self(consts::SIGHUP)
+    }
+
+    /// `SIGINT`: Ctrl-C.
+    pub const fn interrupt() -> Self {
+        Self(consts::SIGINT)
+    }
+
+    /// `SIGQUIT`: Ctrl-\.
+    pub const fn quit() -> Self {
+        Self(consts::SIGQUIT)
+    }
+
+    /// `SIGALRM`: a timer of the process.
+    pub const fn alarm() -> Self {
+        Self(consts::SIGALRM)
+    }
+
+    /// `SIGTERM`: to end in good order.
+    pub const fn terminate() -> Self {
+        Self(consts::SIGTERM)
+    }
+
+    /// `SIGPIPE`: a write to nobody.
+    pub const fn pipe() -> Self {
+        Self(consts::SIGPIPE)
+    }
+
+    /// `SIGCHLD`: a child has ended, or has stopped.
+    pub const fn child() -> Self {
+        Self(consts::SIGCHLD)
+    }
+
+    /// `SIGUSR1`: whatever the program says.
+    pub const fn user_defined1() -> Self {
+        Self(consts::SIGUSR1)
+    }
+
+    /// `SIGUSR2`: whatever the program says.
+    pub const fn user_defined2() -> Self {
+        Self(consts::SIGUSR2)
+    }
+
+    /// `SIGWINCH`: the terminal has another size.
+    pub const fn window_change() -> Self {
+        Self(consts::SIGWINCH)
+    }
+}
+
+/// Listens to a signal: a stream with an item each time that it has come.
+///
+/// # Errors
+///
+/// Fails for a number that is none, or is of a signal that cannot be listened to, and where the process is out of descriptors.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_signal::unix::{SignalKind, signal};
+///
+/// let error = signal(SignalKind::from_raw(9)).unwrap_err();
+/// assert_eq!(error.to_string(), "signal 9 cannot be listened to");
+/// ```
+pub fn signal(kind: SignalKind) -> io::Result<Signal> {
+    Ok(Signal { source: SignalSource::new(kind.0, SecondTime::IsReceived)? })
+}
+
+/// Made by [`signal`].
+#[must_use = "it listens while it is kept"]
+pub struct Signal {
+    source: SignalSource,
+}
+
+impl Signal {
+    /// Waits until the signal has come since it was last received, or since this was made.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `LoopClosed`, and where the reactor cannot watch.
+    ///
+    /// # Cancel safety
+    ///
+    /// One that came is not lost by dropping it.
+    pub async fn recv(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Polls for [`recv`](Self::recv).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = self.source.poll_recv(cx);
+        if poll.is_pending() {
+            wait_point::here("signal");
+        }
+        poll
+    }
+}
+
+impl Stream for Signal {
+    type Item = io::Result<()>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<()>>> {
+        self.poll_recv(cx).map(Some)
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal").field("source", &self.source).finish()
+    }
+}

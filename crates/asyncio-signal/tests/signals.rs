@@ -1,0 +1,96 @@
+//! Signals, which are of the whole process: each test has one of its own.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use asyncio_executor::block_on;
+use asyncio_runtime::Runner;
+use asyncio_signal::unix::{Signal, SignalKind, signal};
+use asyncio_signal::{CtrlC, ctrl_c};
+use asyncio_tasks::{spawn, yield_now};
+use futures_lite::StreamExt;
+use rustix::process::{Signal as Raw, getpid, kill_process};
+use static_assertions::assert_impl_all;
+
+assert_impl_all!(Signal: Send, Unpin);
+assert_impl_all!(CtrlC: Send, Unpin);
+
+fn raise(signal: Raw) {
+    kill_process(getpid(), signal).unwrap();
+}
+
+#[test]
+fn each_listener_hears_of_it_on_every_kind_of_loop() {
+    for workers in [1, 2] {
+        Runner::builder().workers(workers).build().unwrap().run(async {
+            let mut first = signal(SignalKind::user_defined1()).unwrap();
+            let mut second = signal(SignalKind::user_defined1()).unwrap();
+            raise(Raw::USR1);
+            first.recv().await.unwrap();
+            second.recv().await.unwrap();
+            // It came before the wait, or while it waits.
+            let waits = spawn(async move { first.next().await.unwrap() });
+            yield_now().await;
+            raise(Raw::USR1);
+            waits.await.unwrap().unwrap();
+            second.recv().await.unwrap();
+        });
+    }
+    // Without a loop, on the fallback's thread.
+    let mut alone = signal(SignalKind::user_defined1()).unwrap();
+    raise(Raw::USR1);
+    block_on(alone.recv()).unwrap();
+}
+
+#[test]
+fn several_before_one_is_received_are_one_and_none_is_lost_by_dropping_a_wait() {
+    Runner::new().unwrap().run(async {
+        let mut signals = signal(SignalKind::user_defined2()).unwrap();
+        for _ in 0..1000 {
+            raise(Raw::USR2);
+        }
+        signals.recv().await.unwrap();
+        {
+            let wait = pin!(signals.recv());
+            assert!(wait.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        raise(Raw::USR2);
+        signals.recv().await.unwrap();
+        let wait = pin!(signals.recv());
+        assert!(wait.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    });
+}
+
+#[test]
+fn ctrl_c_is_a_future_and_a_stream() {
+    Runner::new().unwrap().run(async {
+        let mut listens = ctrl_c();
+        raise(Raw::INT);
+        listens.next().await.unwrap().unwrap();
+        raise(Raw::INT);
+        listens.await.unwrap();
+    });
+}
+
+#[test]
+fn a_listener_that_is_gone_leaves_no_descriptor() {
+    let count = || std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or(0);
+    drop(signal(SignalKind::hangup()).unwrap());
+    let before = count();
+    for _ in 0..100 {
+        drop(signal(SignalKind::hangup()).unwrap());
+    }
+    // Other tests open some meanwhile, but not as many.
+    assert!(count() < before + 100);
+}
+
+#[test]
+fn what_cannot_be_listened_to_is_refused() {
+    for number in [9, 19, 11, 0, -1, 1000] {
+        assert!(signal(SignalKind::from_raw(number)).is_err(), "{number}");
+    }
+}
