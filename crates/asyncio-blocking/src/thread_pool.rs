@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,8 @@ impl ThreadPoolBuilder {
 
     /// Makes the pool. It starts no thread before there is a call.
     pub fn build(self) -> ThreadPool {
-        let shared = Shared { options: self, state: Mutex::new(State::default()), changed: Condvar::new() };
+        let shared =
+            Shared { options: self, state: std::sync::Mutex::new(State::default()), changed: Condvar::new() };
         ThreadPool { shared: Arc::new(shared) }
     }
 }
@@ -91,7 +92,8 @@ pub struct ThreadPool {
 
 struct Shared {
     options: ThreadPoolBuilder,
-    state: Mutex<State>,
+    /// std's, since a condition variable needs it.
+    state: std::sync::Mutex<State>,
     /// There is a job, the pool is closing, or a thread has ended.
     changed: Condvar,
 }
@@ -234,18 +236,15 @@ impl Shared {
 
     /// What a thread does.
     fn work(&self) {
-        loop {
-            let job = self.next();
-            match job {
-                Some(job) => job.run(),
-                None => break,
-            }
+        while let Some(job) = self.next() {
+            job.run();
         }
-        self.lock().threads -= 1;
+        // Whoever closes the pool waits for this.
         self.changed.notify_all();
     }
 
-    /// Returns the next job; nothing, if the thread is to end.
+    /// Returns the next job; nothing, if the thread is to end: then it is not counted any more. Both happen under one lock, so a call that comes finds
+    /// a thread that will look, or one fewer.
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         let idle_until = Instant::now() + self.options.keep_alive;
@@ -255,6 +254,7 @@ impl Shared {
             }
             let left = idle_until.saturating_duration_since(Instant::now());
             if state.is_closing || left.is_zero() {
+                state.threads -= 1;
                 return None;
             }
             state.idle += 1;

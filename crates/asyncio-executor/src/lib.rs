@@ -49,6 +49,7 @@ mod current;
 mod local;
 mod queue;
 mod ready;
+mod watch;
 
 mod foreign;
 mod runnable;
@@ -69,4 +70,5 @@ pub use queue::{Ran, Stopped};
 pub use runnable::Runnable;
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};
 pub use spawn::{Handle, SpawnLocalError, Spawner, TaskOptions};
+pub use watch::Watch;
 pub use workers::{Executor, SpawnPinnedError, WorkerTaken, spawn, spawn_pinned};

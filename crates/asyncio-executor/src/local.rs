@@ -12,6 +12,7 @@ use crate::queue::{MainWaker, Owner, Queue, Ran, Stopped};
 use crate::schedule::Schedule;
 use crate::spawn::{self, Handle, Spawner, TaskOptions};
 use crate::task::LocalTask;
+use crate::watch::Watch;
 
 /// Runs tasks on the thread that made it, strictly first in, first out (or as its [`Schedule`] says).
 ///
@@ -70,6 +71,11 @@ impl LocalExecutor {
     /// nobody says otherwise. Zero counts as one, since a task that may do nothing would never end.
     pub fn set_budget(&self, units: u32) {
         self.owner.set_budget(units);
+    }
+
+    /// Has its polls measured; `None` ends that.
+    pub fn set_watch(&self, watch: Option<Arc<Watch>>) {
+        self.owner.set_watch(watch);
     }
 
     /// Returns how many ready leaf operations a task may do in one poll.

@@ -33,6 +33,7 @@ use crate::ready::{Because, Entry, Next, Ready};
 use crate::runnable::Runnable;
 use crate::schedule::Schedule;
 use crate::task::LocalTask;
+use crate::watch::Watch;
 use crate::workers::{Found, Member, Seat, Shared};
 
 /// The ready queue of one thread.
@@ -76,6 +77,8 @@ struct Local {
     budget: u32,
     next_id: u64,
     ids_end: u64,
+    /// There if somebody asks how long polls take.
+    watch: Option<Arc<Watch>>,
 }
 
 /// Something that only the owner touches (E1).
@@ -95,6 +98,7 @@ impl Queue {
             budget: budget::DEFAULT,
             next_id: 0,
             ids_end: 0,
+            watch: None,
         };
         Self {
             local: Owned(RefCell::new(local)),
@@ -252,7 +256,7 @@ impl Owner {
             task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
             local.budget
         };
-        budget::with_budget(units, || task.run(self));
+        budget::with_budget(units, || task.run_cold(self));
     }
 
     /// Takes a task that ends out of the list of live tasks.
@@ -265,8 +269,15 @@ impl Owner {
     pub(crate) fn run_up_to(&self, limit: usize) -> Ran {
         self.take_remote();
         let units = self.budget();
-        self.local().borrow_mut().ready.set_attentive(true);
-        let ran = self.run(limit, units);
+        let watch = {
+            let mut local = self.local().borrow_mut();
+            local.ready.set_attentive(true);
+            local.watch.clone()
+        };
+        let ran = match watch {
+            None => self.run(limit, units),
+            Some(watch) => self.run_watched(limit, units, &watch),
+        };
         self.local().borrow_mut().ready.set_attentive(false);
         ran
     }
@@ -280,6 +291,38 @@ impl Owner {
                 Some(Next::Task(task)) => budget::with_budget(units, || task.run(self)),
                 Some(Next::Shared(runnable)) => {
                     budget::with_budget(units, || runnable.run());
+                }
+                Some(Next::Dropped(runnable)) => drop(runnable),
+                Some(Next::Announce(helper)) => {
+                    helper.announce();
+                    continue;
+                }
+                Some(Next::Main) => return Ran { polls, stopped: Stopped::Main },
+                None => return Ran { polls, stopped: Stopped::Idle },
+            }
+            polls += 1;
+        }
+        Ran { polls, stopped: Stopped::Limit }
+    }
+
+    /// The same, with two readings of the clock a poll.
+    #[cold]
+    fn run_watched(&self, limit: usize, units: u32, watch: &Watch) -> Ran {
+        let mut polls = 0;
+        while polls < limit {
+            let next = self.local().borrow_mut().ready.pop();
+            let task = match &next {
+                Some(Next::Task(task)) => Some(task.header()),
+                Some(Next::Shared(runnable)) => Some(runnable.header()),
+                _ => None,
+            };
+            let task = task.map(|header| (header.id(), header.spawned_at()));
+            match next {
+                Some(Next::Task(next)) => {
+                    watch.poll(task, || budget::with_budget(units, || next.run_cold(self)));
+                }
+                Some(Next::Shared(runnable)) => {
+                    watch.poll(task, || budget::with_budget(units, || runnable.run()));
                 }
                 Some(Next::Dropped(runnable)) => drop(runnable),
                 Some(Next::Announce(helper)) => {
@@ -379,6 +422,11 @@ impl Owner {
     /// Returns the tasks that have not ended.
     pub(crate) fn tasks(&self) -> Vec<LocalTask> {
         self.local().borrow().tasks.iter().map(|(_, task)| task.clone()).collect()
+    }
+
+    pub(crate) fn set_watch(&self, watch: Option<Arc<Watch>>) {
+        let former = std::mem::replace(&mut self.local().borrow_mut().watch, watch);
+        drop(former);
     }
 
     pub(crate) fn budget(&self) -> u32 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use asyncio_base::budget;
 use asyncio_base::shim::Arc;
-use asyncio_executor::{Executor, LocalExecutor, Schedule};
+use asyncio_executor::{Executor, LocalExecutor, Schedule, Watch};
 use asyncio_reactor::{DefaultSelector, Reactor, SelectorReactor};
 use asyncio_tasks::{Cleanup, DEFAULT_GRACE};
 use asyncio_timers::{Clock, DEFAULT_TICK, Idle, MonotonicClock, Timers};
@@ -17,6 +17,9 @@ use crate::event_loop::{EventLoop, unpark};
 use crate::runner::Runner;
 use crate::runtime::Runtime;
 use crate::unhandled::Unhandled;
+
+/// asyncio's `slow_callback_duration`.
+const SLOW_POLL: Duration = Duration::from_millis(100);
 
 type ReactorFactory = Arc<dyn Fn(usize) -> io::Result<Arc<dyn Reactor>> + Send + Sync>;
 
@@ -61,6 +64,9 @@ struct Loops {
     spin: Duration,
     cpus: Vec<usize>,
     cleanup_grace: Duration,
+    is_debugged: bool,
+    is_measured: bool,
+    slow_poll_threshold: Duration,
     runtime: Arc<Runtime>,
 }
 
@@ -74,6 +80,10 @@ impl Builder {
             spin: Duration::ZERO,
             cpus: Vec::new(),
             cleanup_grace: DEFAULT_GRACE,
+            is_debugged: std::env::var_os("ASYNCIO_DEBUG")
+                .is_some_and(|value| !value.is_empty() && value != "0"),
+            is_measured: false,
+            slow_poll_threshold: SLOW_POLL,
             runtime: Arc::default(),
         };
         Self {
@@ -173,6 +183,26 @@ impl Builder {
         self
     }
 
+    /// Sets whether polls that hold the loop for too long are [reported](Self::on_unhandled), with their task and where that was spawned: two readings of
+    /// the clock a poll. The default is that they are if `ASYNCIO_DEBUG` is set in the environment, to something else than `0`.
+    pub fn debug(mut self, is_debugged: bool) -> Self {
+        self.loops.is_debugged = is_debugged;
+        self
+    }
+
+    /// Sets which polls are too long, in [debug mode](Self::debug). The default is 100 ms, as in asyncio.
+    pub fn slow_poll_threshold(mut self, threshold: Duration) -> Self {
+        self.loops.slow_poll_threshold = threshold;
+        self
+    }
+
+    /// Sets whether polls are measured, for [`EventLoop::metrics`]: two readings of the clock a poll. The default is that they are not, but in
+    /// [debug mode](Self::debug).
+    pub fn metrics(mut self, is_measured: bool) -> Self {
+        self.loops.is_measured = is_measured;
+        self
+    }
+
     /// Sets how many threads there are at most for blocking calls (`to_thread`). The default is 4 more than there are CPUs, at most 32, as in asyncio.
     ///
     /// # Panics
@@ -265,10 +295,13 @@ impl Loops {
         let unpark = unpark(&reactor);
         let executor = executor(unpark.clone());
         executor.set_budget(self.budget);
+        let watch = (self.is_debugged || self.is_measured)
+            .then(|| Arc::new(Watch::new(self.is_debugged.then_some(self.slow_poll_threshold))));
+        executor.set_watch(watch.clone());
         let timers = Timers::with_tick(self.clock.clone(), unpark.clone(), self.tick);
         let event_loop = {
             let (reactor, timers, spawner) = (reactor.clone(), timers.clone(), executor.spawner());
-            EventLoop::new(reactor, timers, spawner, unpark, worker, self.runtime.clone())
+            EventLoop::new(reactor, timers, spawner, unpark, worker, watch, self.runtime.clone())
         };
         if worker == 0 {
             self.runtime.set_first(event_loop.waker());

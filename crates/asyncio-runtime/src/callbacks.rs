@@ -11,7 +11,7 @@ use asyncio_base::LoopClosed;
 use asyncio_base::panic::{catch_and_store, discard, message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::{Arc, AtomicBool, Ordering};
-use asyncio_tasks::{SpawnLocalError, Task, current_task, spawn_local_with, spawn_with};
+use asyncio_tasks::{Context, SpawnLocalError, Task, current_task, spawn_local_with, spawn_with};
 use asyncio_timers::sleep_until;
 
 use crate::event_loop::EventLoop;
@@ -166,6 +166,21 @@ impl EventLoop {
     #[track_caller]
     pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Result<CallHandle, LoopError> {
         self.register(None, callback)
+    }
+
+    /// Has a callback called in the next round of the loop, in a copy of this context instead of one of the present context.
+    ///
+    /// # Errors
+    ///
+    /// As [`call_soon`](Self::call_soon).
+    #[track_caller]
+    pub fn call_soon_in(
+        &self,
+        context: &Context,
+        callback: impl FnOnce() + 'static,
+    ) -> Result<CallHandle, LoopError> {
+        let context = context.clone();
+        self.register(None, move || context.run(callback))
     }
 
     /// Has a callback called after `delay`, by the loop's clock. Order is by deadline, and of those with the same one by registration.

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use asyncio_base::LoopClosed;
 use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
-use asyncio_executor::Spawner;
+use asyncio_executor::{Spawner, Watch};
 use asyncio_reactor::Reactor;
 use asyncio_tasks::Task;
 use asyncio_timers::Timers;
 
+use crate::portal::Portal;
 use crate::runtime::Runtime;
 
 /// The handle to a loop: cheap to clone, and usable from any thread.
@@ -38,6 +39,8 @@ struct Shared {
     unpark: Waker,
     worker: usize,
     is_closed: AtomicBool,
+    /// There if polls are measured.
+    watch: Option<Arc<Watch>>,
     runtime: Arc<Runtime>,
 }
 
@@ -52,10 +55,13 @@ impl EventLoop {
         spawner: Spawner,
         unpark: Waker,
         worker: usize,
+        watch: Option<Arc<Watch>>,
         runtime: Arc<Runtime>,
     ) -> Self {
         let is_closed = AtomicBool::new(false);
-        Self { shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed, runtime }) }
+        Self {
+            shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed, watch, runtime }),
+        }
     }
 
     pub(crate) fn spawner(&self) -> &Spawner {
@@ -105,6 +111,11 @@ impl EventLoop {
         asyncio_tasks::spawn_with(&self.shared.spawner, future)
     }
 
+    /// Returns a way for blocking code to call asynchronous code on this loop.
+    pub fn portal(&self) -> Portal {
+        Portal::to(self.clone())
+    }
+
     /// Returns the number of the worker whose loop this is, counted from 0: that of the thread that runs main.
     pub fn worker(&self) -> usize {
         self.shared.worker
@@ -118,6 +129,23 @@ impl EventLoop {
     /// Makes a waiting loop look at what there is.
     pub(crate) fn unpark(&self) {
         self.shared.unpark.wake_by_ref();
+    }
+
+    /// Returns what was measured of this loop's tasks so far; nothing but zeros if [nobody asked for it](crate::Builder::metrics).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut runner = asyncio_runtime::Runner::builder().metrics(true).build()?;
+    /// runner.run(async { asyncio_tasks::spawn_local(async {}).await }).unwrap();
+    /// assert_eq!(runner.event_loop().metrics().polls, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn metrics(&self) -> Metrics {
+        let watch = self.shared.watch.as_ref();
+        watch.map_or_else(Metrics::default, |watch| Metrics { polls: watch.polls(), busy: watch.busy() })
     }
 
     /// Returns the present, by the clock of this loop.
@@ -157,6 +185,16 @@ impl EventLoop {
         });
         Entered(())
     }
+}
+
+/// What was measured of a loop. Made by [`EventLoop::metrics`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// How often tasks were polled.
+    pub polls: u64,
+    /// How long that took altogether.
+    pub busy: std::time::Duration,
 }
 
 impl fmt::Debug for EventLoop {

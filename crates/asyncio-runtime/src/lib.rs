@@ -27,6 +27,7 @@ mod builder;
 mod callbacks;
 mod event_loop;
 mod interrupt;
+mod portal;
 mod unhandled;
 
 mod core;
@@ -43,7 +44,8 @@ mod affinity;
 
 pub use builder::Builder;
 pub use callbacks::{CallHandle, LoopError};
-pub use event_loop::{EventLoop, NoEventLoop};
+pub use event_loop::{EventLoop, Metrics, NoEventLoop};
 pub use interrupt::Interrupted;
+pub use portal::Portal;
 pub use runner::{Runner, run};
 pub use unhandled::Unhandled;

@@ -54,7 +54,8 @@ impl TaskError {
         Self { kind: Kind::NotReady }
     }
 
-    pub(crate) const fn on_loop() -> Self {
+    /// Makes the error of a wait that would have blocked the thread of an event loop.
+    pub const fn on_loop() -> Self {
         Self { kind: Kind::OnLoop }
     }
 

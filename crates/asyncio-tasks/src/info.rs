@@ -33,6 +33,26 @@ pub fn current_task() -> Option<TaskInfo> {
     current_header(TaskInfo::of)
 }
 
+/// Returns what is known of each task of this thread's loop that has not ended, in no particular order.
+///
+/// asyncio's `all_tasks`. With one worker that is every task. With several, tasks that may move belong to no loop, and are not among them.
+///
+/// # Examples
+///
+/// ```
+/// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+/// # let _entered = executor.enter();
+/// let task = asyncio_tasks::Builder::new().name("waits").spawn_local(std::future::pending::<()>());
+/// let all = asyncio_tasks::all_tasks();
+/// assert_eq!(all.len(), 1);
+/// assert_eq!((all[0].id(), all[0].name()), (task.id(), Some("waits")));
+/// ```
+pub fn all_tasks() -> Vec<TaskInfo> {
+    let mut all = Vec::new();
+    asyncio_executor::for_each_task(|header| all.push(TaskInfo::of(header)));
+    all
+}
+
 impl TaskInfo {
     fn of(header: &Header) -> Self {
         Self {

@@ -72,7 +72,7 @@ pub use error::{Cancelled, TaskError};
 pub use gather::{AsCompleted, as_completed, first_ok, gather, gather_all};
 pub use group::{GroupBuilder, GroupError, OnError, Ready, TaskGroup, task_group};
 pub use guard::{AsyncClose, Finish, Guard, LocalGuard, defer, defer_local, guard, guard_local, with};
-pub use info::{TaskInfo, current_task};
+pub use info::{TaskInfo, all_tasks, current_task};
 pub use root_scope::RootScope;
 pub use scoped::{Child, LocalScope, Scope, scope, scope_local};
 pub use shared::SharedTask;

@@ -44,8 +44,8 @@
 
 #[doc(inline)]
 pub use asyncio_runtime::{
-    Builder as RunnerBuilder, CallHandle, EventLoop, Interrupted, LoopError, NoEventLoop, Runner, Unhandled,
-    run,
+    Builder as RunnerBuilder, CallHandle, EventLoop, Interrupted, LoopError, Metrics, NoEventLoop, Portal,
+    Runner, Unhandled, run,
 };
 
 #[doc(inline)]
@@ -53,10 +53,10 @@ pub use asyncio_tasks::{
     AsCompleted, AsyncClose, CancelHandle, CancelScope, Cancelled, Child, Completion, CompletionError,
     Context, DEFAULT_GRACE, Finish, GroupBuilder, GroupError, Guard, LocalGuard, LocalScope, OnError, Ready,
     Scope, Setter, SharedTask, Shield, SpawnPinnedError, Task, TaskError, TaskGroup, TaskId, TaskInfo,
-    TaskLocal, Timeout, WaitFor, WithTimeout, YieldNow, as_completed, cancel_scope, completion, current_task,
-    defer, defer_local, first_ok, gather, gather_all, guard, guard_local, join, move_on_after, race, scope,
-    scope_local, shield, spawn, spawn_checked, spawn_local, spawn_pinned, task_group, task_local, timeout,
-    timeout_at, timeout_scope, try_join, wait, with, yield_now,
+    TaskLocal, Timeout, WaitFor, WithTimeout, YieldNow, all_tasks, as_completed, cancel_scope, completion,
+    current_task, defer, defer_local, first_ok, gather, gather_all, guard, guard_local, join, move_on_after,
+    race, scope, scope_local, shield, spawn, spawn_checked, spawn_local, spawn_pinned, task_group,
+    task_local, timeout, timeout_at, timeout_scope, try_join, wait, with, yield_now,
 };
 #[doc(inline)]
 pub use asyncio_timers::{Interval, MissedTick, Sleep, TimedOut, interval, sleep, sleep_until};

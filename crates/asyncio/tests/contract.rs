@@ -3,6 +3,7 @@
 //! Nothing here needs to be run; that it compiles is the test. The line below is the contract's own, and has its reason in that:
 //! what is only compiled is not used.
 #![allow(dead_code, unused_variables, unused_mut, clippy::all)]
+#![allow(dropping_copy_types, reason = "the contract drops a number to say that it has it")]
 
 use std::error::Error;
 use std::io;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use asyncio::AsyncClose;
+use futures_core::Stream;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -99,6 +101,23 @@ async fn breadth() -> Result<(), BoxError> {
 
 // ------------------------------------------------------------------ structure
 
+fn runner_in_full() -> io::Result<()> {
+    let mut runner = asyncio::Runner::builder()
+        .workers(2)
+        .debug(true)
+        .metrics(true)
+        .slow_poll_threshold(100 * MS)
+        .cleanup_grace(Duration::from_secs(10))
+        .blocking_threads_max(32)
+        .thread_name("io")
+        .ctrl_c(true)
+        .on_unhandled(|event: &asyncio::Unhandled| eprintln!("{event}")) // message, task, place, error or panic
+        .build()?;
+    let out: Result<u32, asyncio::Interrupted> = runner.run_interruptible(async { 1 });
+    runner.run_forever(); // until event_loop.stop()
+    Ok(())
+}
+
 async fn callbacks() -> Result<(), BoxError> {
     let event_loop = asyncio::EventLoop::current()?;
     let soon: asyncio::CallHandle = event_loop.call_soon(|| ())?;
@@ -112,6 +131,31 @@ async fn callbacks() -> Result<(), BoxError> {
     });
     event_loop.set_exception_handler(|event| eprintln!("{event}"));
     event_loop.stop();
+    Ok(())
+}
+
+async fn tasks() -> Result<(), BoxError> {
+    let task: asyncio::Task<u32> =
+        asyncio::task::Builder::new().name("worker").eager(true).spawn_local(async { 1 });
+    let (id, done, cancelled): (asyncio::TaskId, bool, bool) =
+        (task.id(), task.is_finished(), task.is_cancelled());
+    task.on_done(|result: Result<&u32, &asyncio::TaskError>| ());
+    let asked: bool = task.cancel();
+    let asked: bool = task.cancel_because("shutting down");
+    match task.await {
+        Ok(value) => drop(value),
+        Err(e) if e.is_cancelled() => drop(e.reason().map(str::to_owned)),
+        Err(e) => std::panic::resume_unwind(e.into_panic()),
+    }
+    let shared = asyncio::spawn(async { 1 }).shared(); // Clone + Future
+    let (a, b) = asyncio::join!(shared.clone(), shared);
+    let (setter, completion) = asyncio::completion::<u32, BoxError>(); // asyncio's Future; errors come in an Arc
+    completion.on_done(|result| ());
+    setter.set(1);
+    let value: Result<u32, asyncio::CompletionError<BoxError>> = completion.clone().await;
+    let me: asyncio::TaskInfo = asyncio::current_task().ok_or("not in a task")?;
+    let (name, place, polls) = (me.name(), me.spawned_at(), me.polls());
+    let all: Vec<asyncio::TaskInfo> = asyncio::all_tasks();
     Ok(())
 }
 
@@ -202,4 +246,24 @@ async fn clean_up() -> Result<(), BoxError> {
     asyncio::defer(async { asyncio::sleep(MS).await });
     let n: u32 = asyncio::with(Connection, async |c: &mut Connection| 1).await; // asyncio's `async with`
     Ok(())
+}
+
+asyncio::task_local! { static REQUEST: u64; }
+
+async fn contexts() -> Result<(), BoxError> {
+    let id: u64 = REQUEST.scope(7, async { REQUEST.get() }).await;
+    let context: asyncio::Context = asyncio::Context::capture();
+    let n: u32 = context.run(|| 1);
+    let n: Result<u32, asyncio::TaskError> = asyncio::to_thread(|| 1).await; // the context goes along
+    Ok(())
+}
+
+fn from_blocking_code() -> io::Result<()> {
+    let portal: asyncio::Portal = asyncio::Portal::start()?; // a loop on its own thread; EventLoop::portal() for a running one
+    let n: Result<u32, asyncio::TaskError> = portal.call(async { 1 });
+    Ok(())
+}
+
+fn numbers() -> impl Stream<Item = u32> {
+    asyncio::stream! { for n in 0..3 { asyncio::sleep(MS).await; yield n; } }
 }

@@ -252,6 +252,12 @@ impl LocalTask {
         }
     }
 
+    /// The same where it is not hot: eagerly, or while the clock is read.
+    #[cold]
+    pub(crate) fn run_cold(self, owner: &Owner) {
+        self.run(owner);
+    }
+
     /// Drops the future in place, and ends the task without an output.
     pub(crate) fn cancel(self, owner: &Owner) {
         if self.core().flags.get() & (ENDED | RUNNING) != 0 {

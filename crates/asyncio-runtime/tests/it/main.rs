@@ -14,6 +14,7 @@ mod injected;
 #[cfg(unix)]
 mod interrupt;
 mod old_clock;
+mod portal;
 mod run;
 mod time;
 mod watched;

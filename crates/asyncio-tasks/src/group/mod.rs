@@ -9,29 +9,29 @@
 //! - G5: a group that is dropped cancels what is in it, and leaves the waiting to the scope around.
 
 mod error;
+mod failures;
 mod member;
 mod members;
+mod run;
 mod start;
 mod turns;
 
 use std::fmt;
-use std::future::{Future, poll_fn, ready};
-use std::panic::{Location, resume_unwind};
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::sync::OnceLock;
-use std::task::{Context, Poll};
 
-use asyncio_base::panic::{Payload, discard, message};
-use asyncio_base::report::Report;
-use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::panic::Payload;
+use asyncio_base::shim::Arc;
 use asyncio_executor::{Handle, NoExecutor, TaskOptions};
 
 use crate::context::inherit;
 use crate::error::TaskError;
-use crate::scope::{self, Kind, Outcome, Registration, Scope};
+
 use crate::spawn::no_loop;
 use crate::task::Task;
 
+use self::failures::Failures;
 use self::member::Member;
 use self::members::Members;
 use self::turns::{Turn, Turns};
@@ -47,6 +47,9 @@ const CLOSED: &str = "its task group has ended, or was cancelled";
 /// The children's futures give `Result`s. The first error cancels the other children and the body; when all have ended, with their clean-up,
 /// the group gives all the errors there are. A panic does the same, and goes on when all have ended. Cancelling one child by hand does not
 /// concern the others.
+///
+/// A body may say `child.await?`: the [`TaskError`] of a child that failed is not counted as one more error, be it as itself, in an
+/// [`io::Error`](std::io::Error), or boxed.
 ///
 /// What is [deferred](crate::defer) in the body is done when all children have ended. (A child has ended when all that was in it has; with several
 /// workers its handle may say so a moment later.)
@@ -144,7 +147,7 @@ impl<E: Send + 'static> GroupBuilder<E> {
         B: FnOnce(TaskGroup<E>) -> F,
         F: Future<Output = Result<T, E>>,
     {
-        run(self, Location::caller(), body)
+        run::run(self, Location::caller(), body)
     }
 }
 
@@ -164,27 +167,32 @@ pub struct TaskGroup<E> {
 /// What body, children and handles of a group share.
 struct Shared<E> {
     members: Members,
-    failures: Mutex<Failures<E>>,
+    failures: Failures<E>,
     turns: Option<Arc<Turns>>,
     on_error: OnError,
     reason: OnceLock<Box<str>>,
 }
 
-struct Failures<E> {
-    errors: Vec<E>,
-    panic: Option<Payload>,
-}
-
 impl<E> Shared<E> {
+    fn new(builder: GroupBuilder<E>) -> Self {
+        Self {
+            members: Members::default(),
+            failures: Failures::default(),
+            turns: builder.limit.map(Turns::new),
+            on_error: builder.on_error,
+            reason: OnceLock::new(),
+        }
+    }
+
     /// A child has failed.
     fn fail(&self, error: E) {
-        self.failures.lock().errors.push(error);
+        self.failures.add(error);
         self.child_failed();
     }
 
     /// A child has panicked.
     fn panic(&self, payload: Payload) {
-        self.keep(payload);
+        self.failures.keep(payload);
         self.child_failed();
     }
 
@@ -192,18 +200,6 @@ impl<E> Shared<E> {
         if self.on_error == OnError::CancelSiblings {
             self.members.cancel();
         }
-    }
-
-    /// The first panic is kept.
-    fn keep(&self, payload: Payload) {
-        let surplus = {
-            let mut failures = self.failures.lock();
-            match failures.panic {
-                None => failures.panic.replace(payload),
-                Some(_) => Some(payload),
-            }
-        };
-        surplus.into_iter().for_each(discard);
     }
 
     fn reason(&self) -> Option<&str> {
@@ -425,154 +421,4 @@ impl<E> fmt::Debug for TaskGroup<E> {
             .field("is_cancelled", &self.shared.members.cancelled.is_set())
             .finish_non_exhaustive()
     }
-}
-
-/// The scope around body and children.
-struct OfGroup<E>(Arc<Shared<E>>);
-
-impl<E> Kind for OfGroup<E> {
-    fn holds(&self) -> bool {
-        self.0.members.must_be_awaited()
-    }
-}
-
-/// The scope of the body.
-struct OfBody<E>(Arc<Shared<E>>);
-
-impl<E> Kind for OfBody<E> {
-    const PASSES_DEFERRED: bool = true;
-
-    fn is_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
-        self.0.members.cancelled.is_set()
-    }
-
-    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
-        self.0.members.cancelled.poll(cx.waker())
-    }
-
-    /// The group waits for it.
-    fn tells_of_cancellation(&self, _is_outer_cancelled: bool) -> bool {
-        self.0.members.cancelled.is_set()
-    }
-}
-
-/// G5.
-struct AtDrop<E: Send + 'static> {
-    group: Arc<Shared<E>>,
-    /// Older than those of the body's guards, which come before it.
-    registration: Registration,
-}
-
-impl<E: Send + 'static> Drop for AtDrop<E> {
-    fn drop(&mut self) {
-        // A handle that is kept does not keep the task.
-        self.group.members.cancelled.forget();
-        self.group.members.cancel();
-        if self.group.members.close_if_empty() {
-            return;
-        }
-        let (group, place) = (self.group.clone(), self.registration.place());
-        let end = async move {
-            poll_fn(|cx| group.members.poll_closed(cx)).await;
-            let panic = group.failures.lock().panic.take();
-            if let Some(panic) = panic {
-                let message = message(&*panic);
-                Report::new(
-                    "tasks",
-                    format_args!("a child of the group at {place}, which was dropped, panicked: {message}"),
-                )
-                .panicked()
-                .send();
-                discard(panic);
-            }
-        };
-        scope::start(self.registration.closer(end));
-    }
-}
-
-async fn run<B, F, T, E>(
-    builder: GroupBuilder<E>,
-    place: &'static Location<'static>,
-    body: B,
-) -> Result<T, GroupError<E>>
-where
-    B: FnOnce(TaskGroup<E>) -> F,
-    F: Future<Output = Result<T, E>>,
-    E: Send + 'static,
-{
-    let group = Arc::new(Shared {
-        members: Members::default(),
-        failures: Mutex::new(Failures { errors: Vec::new(), panic: None }),
-        turns: builder.limit.map(Turns::new),
-        on_error: builder.on_error,
-        reason: OnceLock::new(),
-    });
-    let all = async {
-        let _at_drop = AtDrop { group: group.clone(), registration: Registration::new(place) };
-        // It may spawn before it returns its future, and panic then.
-        let future = body(TaskGroup { shared: group.clone() });
-        run_body(&group, future).await
-    };
-    let ended = Scope::new(all, OfGroup(group.clone())).await.into_value();
-    let Failures { errors, panic } =
-        std::mem::replace(&mut *group.failures.lock(), Failures { errors: Vec::new(), panic: None });
-    if let Some(panic) = panic {
-        resume_unwind(panic);
-    }
-    if !errors.is_empty() {
-        return Err(GroupError::failed(errors));
-    }
-    if let Some(Ended { value: Some(value), is_cut: false }) = ended {
-        return Ok(value);
-    }
-    // G4: a scope in one that is cancelled is silent, and whoever goes on with it by reference is woken.
-    Scope::new(ready(()), OfGroup(group.clone())).await.into_value();
-    Err(GroupError::cancelled(group.reason()))
-}
-
-/// How body and children have ended.
-struct Ended<T> {
-    value: Option<T>,
-    /// The scope around was cancelled, and something was cut off by that.
-    is_cut: bool,
-}
-
-/// Waits for the body and for all children.
-async fn run_body<F, T, E>(group: &Arc<Shared<E>>, future: F) -> Ended<T>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    let mut body = pin!(Scope::new(future, OfBody(group.clone())));
-    let (mut has_ended, mut value, mut is_outer) = (false, None, false);
-    poll_fn(|cx| {
-        loop {
-            if !has_ended {
-                if let Poll::Ready(outcome) = body.as_mut().poll(cx) {
-                    has_ended = true;
-                    value = body_ended(group, outcome);
-                }
-            }
-            if !is_outer && scope::is_cancelled() {
-                // G4. The body has been polled once more.
-                is_outer = true;
-                group.members.cancel();
-                continue;
-            }
-            return if has_ended { group.members.poll_closed(cx) } else { Poll::Pending };
-        }
-    })
-    .await;
-    Ended { value, is_cut: is_outer && group.members.is_any_cut() }
-}
-
-/// G2.
-fn body_ended<T, E>(group: &Shared<E>, outcome: Outcome<Result<T, E>>) -> Option<T> {
-    match outcome {
-        Outcome::Value(Ok(value)) => return Some(value),
-        Outcome::Value(Err(error)) => group.failures.lock().errors.push(error),
-        Outcome::Panic(panic) => group.keep(panic),
-        Outcome::Cancelled | Outcome::Abandoned => {}
-    }
-    group.members.cancel();
-    None
 }

@@ -560,3 +560,34 @@ fn an_error_that_is_shown_in_the_usual_ways() {
     let panics = catch_unwind(AssertUnwindSafe(|| TaskGroup::<()>::builder().limit(0)));
     assert!(panics.is_err());
 }
+
+#[test]
+fn what_the_body_was_told_of_a_child_is_not_one_more_error() {
+    type BoxError = Box<dyn std::error::Error + Send + Sync>;
+    in_world(|world| {
+        let out = settle(
+            world,
+            task_group(async |group: TaskGroup<io::Error>| {
+                Ok(group.spawn(async { Err::<(), _>(io::Error::other("disk")) }).await?)
+            }),
+        );
+        assert_eq!(out.unwrap_err().to_string(), "a task of the group failed: disk");
+        let out = settle(
+            world,
+            task_group(async |group: TaskGroup<BoxError>| {
+                Ok(group.spawn(async { Err::<(), _>("disk".into()) }).await?)
+            }),
+        );
+        assert_eq!(out.unwrap_err().to_string(), "a task of the group failed: disk");
+        // But one that was cancelled by hand, where nothing failed, is an error of the body.
+        let out = settle(
+            world,
+            task_group(async |group: TaskGroup<io::Error>| {
+                let child = group.spawn(pending::<Result<(), _>>());
+                child.cancel();
+                Ok(child.await?)
+            }),
+        );
+        assert_eq!(out.unwrap_err().to_string(), "a task of the group failed: the task was cancelled");
+    });
+}
