@@ -6,6 +6,7 @@ use crate::echo::buffer_for;
 use crate::generator::Seen;
 use crate::memory;
 use crate::process::{self, Server, Sharing};
+use crate::structure;
 use crate::subjects::{BARE, FURTHER, ONE_LOOP, TWO_WORKERS, python};
 
 /// One row of the report for each subject, before it is measured.
@@ -56,6 +57,10 @@ impl Case {
                     subjects.extend(TWO_WORKERS);
                 }
             }
+            // Ours, over something simpler of ours.
+            Kind::InProcess if structure::CASES.iter().any(|(name, _)| *name == self.name) => {
+                subjects.truncate(1)
+            }
             Kind::InProcess => {
                 subjects.extend(TWO_WORKERS);
                 if FURTHER_CASES.contains(&&*self.name) {
@@ -102,7 +107,11 @@ pub fn all() -> Vec<Case> {
         ("timeout_ready", "ns"),
         ("mem_task", "bytes"),
     ];
-    cases.extend(in_process.map(|(name, unit)| Case { name: name.into(), unit, kind: Kind::InProcess }));
+    cases.extend(in_process.into_iter().chain(structure::CASES).map(|(name, unit)| Case {
+        name: name.into(),
+        unit,
+        kind: Kind::InProcess,
+    }));
     cases.push(Case { name: "mem_connection".into(), unit: "bytes", kind: Kind::MemConnection });
     cases.push(Case { name: "allocs_spawn".into(), unit: "count", kind: Kind::Allocations });
     cases

@@ -11,6 +11,7 @@ mod generator;
 mod memory;
 mod micro;
 mod scale;
+mod structure;
 mod timers;
 
 mod cases;
@@ -81,6 +82,9 @@ fn measure(case: &str, subject: &str) -> Result<f64> {
 fn measure_on<S: Subject>(case: &str) -> Result<f64> {
     if S::WORKERS == 1 {
         process::pin_to(0)?;
+    }
+    if let Some(value) = structure::measure(case) {
+        return Ok(value);
     }
     Ok(match case {
         "cpu_bound" => scale::cpu_bound::<S>(),

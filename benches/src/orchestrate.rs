@@ -57,7 +57,8 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         let (rounds, milliseconds) = effort(case, options.is_quick);
         let rounds = options.rounds.unwrap_or(rounds).max(1);
         eprintln!("{} ({rounds} rounds)", case.name);
-        let subjects = case.subjects(options.is_quick).into_iter().filter(|subject| present.contains(subject));
+        let subjects =
+            case.subjects(options.is_quick).into_iter().filter(|subject| present.contains(subject));
         report.rows.extend(measure(case, &subjects.collect::<Vec<_>>(), rounds, milliseconds)?);
     }
     report.write(&options.out, options.baseline.as_deref())?;
@@ -92,7 +93,8 @@ fn measure(case: &Case, subjects: &[&str], rounds: usize, milliseconds: u64) -> 
 }
 
 fn parse(arguments: &[&str]) -> Result<Option<Options>> {
-    let mut options = Options { is_quick: false, rounds: None, only: None, baseline: None, out: "../target/bench".into() };
+    let mut options =
+        Options { is_quick: false, rounds: None, only: None, baseline: None, out: "../target/bench".into() };
     let mut arguments = arguments.iter();
     while let Some(&argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));

@@ -76,7 +76,9 @@ pub fn timers<S: Subject>() -> f64 {
     let cost_beside = |alive: u64| {
         S::run(async {
             let mut others: Vec<_> = (0..alive)
-                .map(|n| Box::pin(S::sleep(Duration::from_secs(60) + Duration::from_micros(n * 7 % 10_000_000))))
+                .map(|n| {
+                    Box::pin(S::sleep(Duration::from_secs(60) + Duration::from_micros(n * 7 % 10_000_000)))
+                })
                 .collect();
             for other in &mut others {
                 poll_once(other.as_mut()).await;

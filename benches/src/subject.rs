@@ -1,6 +1,9 @@
 //! [`Subject`]: what a workload needs of a runtime.
 
-#![expect(unsafe_code, reason = "what never leaves its thread is taken for `Send`, so that all run the same workloads")]
+#![expect(
+    unsafe_code,
+    reason = "what never leaves its thread is taken for `Send`, so that all run the same workloads"
+)]
 
 use std::future::Future;
 use std::io;

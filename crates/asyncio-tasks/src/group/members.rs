@@ -7,7 +7,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use asyncio_base::shim::Mutex;
+use asyncio_base::shim::{AtomicBool, Mutex, Ordering};
 use slab::Slab;
 
 use crate::scope::{Signal, wake};
@@ -16,6 +16,8 @@ use crate::scope::{Signal, wake};
 pub(super) struct Members {
     /// The group is cancelled: its body, and all that is in it.
     pub(super) cancelled: Signal,
+    /// Whether the scope around is to wait: for children, or for somebody to see how the last one ended. Written under the lock.
+    is_awaited: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -41,6 +43,7 @@ impl Members {
             return Err(Closed);
         }
         state.count += 1;
+        self.note(&state);
         Ok(())
     }
 
@@ -60,6 +63,7 @@ impl Members {
         let (waker, waits) = {
             let mut state = self.state.lock();
             state.count -= 1;
+            self.note(&state);
             state.is_any_cut |= is_cut && self.cancelled.is_set();
             let waker = key.and_then(|key| state.waiting.try_remove(key));
             let waits = if state.count == 0 { state.waits.take() } else { None };
@@ -80,6 +84,7 @@ impl Members {
             }
             // M2: under the lock, though a signal needs none; whoever waits for it is woken below.
             self.cancelled.set_in_silence();
+            self.note(&state);
             std::mem::take(&mut state.waiting)
         };
         // A waker that panics does not keep the others from being woken.
@@ -94,6 +99,7 @@ impl Members {
         let mut state = self.state.lock();
         if state.count == 0 {
             state.is_closed = true;
+            self.note(&state);
             let former = state.waits.take();
             drop(state);
             drop((former, waker));
@@ -109,13 +115,19 @@ impl Members {
     pub(super) fn close_if_empty(&self) -> bool {
         let mut state = self.state.lock();
         state.is_closed |= state.count == 0;
+        self.note(&state);
         state.is_closed
     }
 
-    /// Says whether the scope around is to wait: for children, or for somebody to see how the last one ended.
+    /// Says whether the scope around is to wait. Whoever changes that wakes it afterwards.
+    #[inline]
     pub(super) fn must_be_awaited(&self) -> bool {
-        let state = self.state.lock();
-        state.count > 0 || (self.cancelled.is_set() && !state.is_closed)
+        self.is_awaited.load(Ordering::Acquire)
+    }
+
+    fn note(&self, state: &State) {
+        let is_awaited = state.count > 0 || (self.cancelled.is_set() && !state.is_closed);
+        self.is_awaited.store(is_awaited, Ordering::Release);
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -175,6 +175,13 @@ impl Tie {
         Arc::ptr_eq(&self.below, below)
     }
 
+    /// Says whether it holds that scope, has no waker of its own, and nobody has asked for more yet.
+    pub(crate) fn is_quiet_to(&self, below: *const Below) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.below), below)
+            && self.sleeper.is_none()
+            && self.hold == Hold::Unconfirmed
+    }
+
     /// Says how the scope waits: with a waker of its own, and whether it holds.
     pub(crate) fn update(&mut self, waker: Option<&Waker>, is_holding: bool, is_outer_cancelled: bool) {
         match waker {

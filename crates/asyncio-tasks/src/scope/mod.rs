@@ -219,7 +219,7 @@ fn drive<F: Future, K: Kind>(
         let last = match cancelled.is_any() {
             true => last_poll(place, kind, cancelled.is_own, *progress),
             false => {
-                if !place.is_empty() {
+                if matches!(progress, Progress::Shaken | Progress::Left) {
                     place.revive();
                 }
                 LastPoll::Take
@@ -227,28 +227,32 @@ fn drive<F: Future, K: Kind>(
         };
         ended = match last {
             LastPoll::Take => {
-                *progress = Progress::Begun;
+                *progress = if cancelled.is_any() { Progress::Shaken } else { Progress::Begun };
                 let frame = Frame::of_body(outer, place, cancelled.is_any(), kind, cx.waker());
                 poll_body(stage.as_mut(), &frame, cx)
             }
             LastPoll::EndUnpolled => Some(Outcome::Cancelled),
             LastPoll::Leave => None,
         };
-        if !cancelled.is_any() && place.is_empty() {
+        if !cancelled.is_any() {
             match ended {
-                Some(outcome @ Outcome::Value(_)) => return Poll::Ready(outcome),
-                None => {
+                Some(outcome @ Outcome::Value(_)) if place.is_empty() => return Poll::Ready(outcome),
+                None if place.is_empty() => {
                     wait_for_cancellation(kind, cx);
                     place.tie(outer, cx.waker(), kind.holds());
                     return Poll::Pending;
                 }
-                Some(_) => {}
+                None if place.is_at_rest(outer, cx.waker(), kind.holds()) => {
+                    wait_for_cancellation(kind, cx);
+                    return Poll::Pending;
+                }
+                _ => {}
             }
         }
     }
     if cancelled.is_outer
         && ended.is_none()
-        && *progress == Progress::Begun
+        && matches!(progress, Progress::Begun | Progress::Shaken)
         && !place.is_held()
         && !kind.holds()
     {
@@ -262,6 +266,8 @@ fn drive<F: Future, K: Kind>(
 pub(crate) enum Progress {
     Unpolled,
     Begun,
+    /// It was polled while it was cancelled.
+    Shaken,
     /// It was polled once more, and waits for the scope around to drop it: that is not its own to do, and it is not polled any more.
     Left,
 }
@@ -298,8 +304,10 @@ fn last_poll<K: Kind>(place: &Place, kind: &K, is_own: bool, progress: Progress)
     match progress {
         Progress::Unpolled | Progress::Left if is_own => LastPoll::EndUnpolled,
         Progress::Unpolled | Progress::Left => LastPoll::Leave,
-        Progress::Begun if is_own && !kind.is_polled_once_more() && !place.is_held() => LastPoll::EndUnpolled,
-        Progress::Begun => LastPoll::Take,
+        Progress::Begun | Progress::Shaken if is_own && !kind.is_polled_once_more() && !place.is_held() => {
+            LastPoll::EndUnpolled
+        }
+        Progress::Begun | Progress::Shaken => LastPoll::Take,
     }
 }
 

@@ -53,6 +53,13 @@ struct Grace {
     duration: Duration,
 }
 
+impl Registered {
+    /// Says whether no closer runs, or is to be started.
+    fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.queued.is_empty() && self.handed_over.is_empty()
+    }
+}
+
 impl Place {
     pub(crate) fn with(registered: Option<Arc<Mutex<Registered>>>) -> Self {
         Self { registered: registered.map_or_else(OnceCell::new, OnceCell::from) }
@@ -125,11 +132,7 @@ impl Place {
 
     /// Says whether closers run.
     pub(crate) fn is_closing(&self) -> bool {
-        self.edit_if_any(|registered| {
-            !registered.running.is_empty()
-                || !registered.queued.is_empty()
-                || !registered.handed_over.is_empty()
-        })
+        self.edit_if_any(|registered| !registered.is_idle())
     }
 
     /// Says whether the scope must not be dropped, for what is in it.
@@ -151,6 +154,28 @@ impl Place {
             _ if self.is_empty() => {}
             _ => self.untie(),
         }
+    }
+
+    /// Says whether there is nothing to do for what is registered in a scope that waits and is not cancelled: no closer runs, and it is tied as it must
+    /// be. So it is with one that waits for its children, again and again.
+    #[inline]
+    pub(crate) fn is_at_rest(&self, outer: Option<&Frame<'_>>, waker: &Waker, holds: bool) -> bool {
+        let outer = outer.filter(|outer| !outer.is_clean_up);
+        let is_same = outer.is_none_or(|outer| outer.waker.is_some_and(|outer| outer.will_wake(waker)));
+        if !is_same || outer.is_some_and(|outer| !holds || outer.is_cancelled) {
+            return false;
+        }
+        let below = outer.map(|outer| {
+            outer.place.edit_if_any(|outer| outer.below.as_ref().map(Arc::as_ptr)).unwrap_or(std::ptr::null())
+        });
+        self.edit_if_any(|registered| {
+            registered.is_idle()
+                && match (&registered.tie, below) {
+                    (None, None) => true,
+                    (Some(tie), Some(below)) => tie.is_quiet_to(below),
+                    _ => false,
+                }
+        })
     }
 
     #[cold]
