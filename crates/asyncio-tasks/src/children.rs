@@ -35,14 +35,21 @@ pub(crate) struct Children<B: ?Sized> {
 struct Child<B: ?Sized> {
     branch: Pin<Box<B>>,
     waker: Arc<ChildWaker>,
+    /// The same, as it is polled with.
+    as_waker: Waker,
 }
 
 /// Who is to be polled.
 #[derive(Default)]
 struct Woken {
-    children: Mutex<Vec<usize>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    children: Vec<usize>,
     /// Whoever polls the set.
-    parent: Mutex<Option<Waker>>,
+    parent: Option<Waker>,
 }
 
 struct ChildWaker {
@@ -61,8 +68,11 @@ impl Wake for ChildWaker {
         if self.is_woken.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.woken.children.lock().push(self.index);
-        let parent = self.woken.parent.lock().take();
+        let parent = {
+            let mut state = self.woken.state.lock();
+            state.children.push(self.index);
+            state.parent.take()
+        };
         if let Some(parent) = parent {
             parent.wake();
         }
@@ -87,7 +97,7 @@ impl<B: ?Sized> Default for Children<B> {
 impl<B: ?Sized> Drop for Children<B> {
     /// Wakers that somebody keeps do not keep whoever polled.
     fn drop(&mut self) {
-        let parent = self.woken.parent.lock().take();
+        let parent = self.woken.state.lock().parent.take();
         drop(parent);
     }
 }
@@ -98,9 +108,10 @@ impl<B: AnyBranch + ?Sized> Children<B> {
         let place = self.all.vacant_entry();
         let index = place.key();
         let waker = ChildWaker { index, is_woken: AtomicBool::new(true), woken: self.woken.clone() };
-        place.insert(Child { branch, waker: Arc::new(waker) });
+        let waker = Arc::new(waker);
+        place.insert(Child { branch, as_waker: Waker::from(waker.clone()), waker });
         // Nobody is to be woken: whoever inserts polls.
-        self.woken.children.lock().push(index);
+        self.woken.state.lock().children.push(index);
     }
 
     /// Returns how many have not ended.
@@ -138,8 +149,7 @@ impl<B: AnyBranch + ?Sized> Children<B> {
         cx: &mut Context<'_>,
         mut ended: impl FnMut(usize, Pin<&mut B>) -> bool,
     ) -> Poll<()> {
-        self.watch(cx.waker());
-        let mut woken = std::mem::take(&mut *self.woken.children.lock());
+        let mut woken = self.take_woken(cx.waker());
         // Also the first time after a cancellation: in that the scopes inside may have left their bodies unpolled.
         if std::mem::replace(&mut self.polls_all, scope::is_cancelled()) || self.polls_all {
             woken = self.all.iter().map(|(index, _)| index).collect();
@@ -150,8 +160,7 @@ impl<B: AnyBranch + ?Sized> Children<B> {
             let Some(child) = self.all.get_mut(index) else { continue };
             // AcqRel: N2, and as in `wake_by_ref`.
             child.waker.is_woken.swap(false, Ordering::AcqRel);
-            let waker = Waker::from(child.waker.clone());
-            if !child.branch.as_mut().poll_end(&mut Context::from_waker(&waker)) {
+            if !child.branch.as_mut().poll_end(&mut Context::from_waker(&child.as_waker)) {
                 continue;
             }
             let goes_on = ended(index, child.branch.as_mut());
@@ -166,13 +175,20 @@ impl<B: AnyBranch + ?Sized> Children<B> {
         if self.all.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// From now on a wake of a child wakes `waker`.
-    fn watch(&self, waker: &Waker) {
-        let is_same = self.woken.parent.lock().as_ref().is_some_and(|former| former.will_wake(waker));
-        if !is_same {
-            let waker = waker.clone();
-            let former = self.woken.parent.lock().replace(waker);
-            drop(former);
+    /// Returns who was woken; from now on a wake of a child wakes `waker`.
+    fn take_woken(&self, waker: &Waker) -> Vec<usize> {
+        {
+            let mut state = self.woken.state.lock();
+            if state.parent.as_ref().is_some_and(|former| former.will_wake(waker)) {
+                return std::mem::take(&mut state.children);
+            }
         }
+        let waker = waker.clone();
+        let mut state = self.woken.state.lock();
+        let former = state.parent.replace(waker);
+        let woken = std::mem::take(&mut state.children);
+        drop(state);
+        drop(former);
+        woken
     }
 }
