@@ -76,6 +76,7 @@ pub(crate) fn examples() -> Result<()> {
     cargo(&["build", "--release", "--package", "examples", "--examples"])?;
     let examples = [
         "say_after",
+        "task_group",
         "echo",
         "chat",
         "async_cleanup",
@@ -87,6 +88,18 @@ pub(crate) fn examples() -> Result<()> {
     for example in examples {
         cargo(&["run", "--quiet", "--release", "--package", "examples", "--example", example])?;
     }
+    let demo = [
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "examples",
+        "--example",
+        "graceful_shutdown",
+        "--",
+        "--demo",
+    ];
+    cargo(&demo)?;
     for package in ["executor_only", "reactor_only"] {
         cargo(&["run", "--quiet", "--release", "--package", package])?;
     }
