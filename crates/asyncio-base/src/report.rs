@@ -6,8 +6,9 @@
 //!
 //! 1. Reporting never fails and never panics through: a handler that panics is replaced by stderr for that line.
 //! 2. A handler is by thread, so that two loops in one process do not hear each other.
+//! 3. What is reported inside of a handler goes to stderr.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -48,22 +49,30 @@ impl<'a> Report<'a> {
         self
     }
 
-    /// Hands it to the handler of this thread, or to stderr.
+    /// Hands it to the handler of this thread, or to stderr where there is none, or where that panics, or is at work.
     pub fn send(&self) {
         let handler = HANDLER.try_with(|handler| handler.borrow().clone()).ok().flatten();
-        self.send_to(handler.as_ref());
-    }
-
-    /// Hands it to a handler, or to stderr where there is none, or where that panics.
-    pub fn send_to(&self, handler: Option<&Handler>) {
+        let is_nested = IS_HANDLING.try_with(|handling| handling.replace(true)).unwrap_or(true);
+        if is_nested {
+            return to_stderr(self);
+        }
         let handled = handler.is_some_and(|handler| {
             let mut panic = None;
             let handled = catch_and_store(&mut panic, || handler(self)).is_some();
             panic.into_iter().for_each(discard);
             handled
         });
+        let _ = IS_HANDLING.try_with(|handling| handling.set(false));
         if !handled {
             to_stderr(self);
+        }
+    }
+
+    /// Hands it on from a handler to the former one, or to stderr where there was none.
+    pub fn pass_on(&self, former: Option<&Handler>) {
+        match former {
+            Some(former) => former(self),
+            None => to_stderr(self),
         }
     }
 }
@@ -79,6 +88,7 @@ pub type Handler = Rc<dyn Fn(&Report<'_>)>;
 
 thread_local! {
     static HANDLER: RefCell<Option<Handler>> = const { RefCell::new(None) };
+    static IS_HANDLING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Reports something that went wrong outside of every `Result`.

@@ -24,6 +24,9 @@ const THREADS_EXTRA: usize = 4;
 /// Long enough that a steady trickle of calls finds its thread again.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// Not for ever at once: a duration that is too long is none for the system.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// Makes a [`ThreadPool`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
@@ -157,8 +160,12 @@ impl ThreadPool {
             let left =
                 deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
-                let running = state.threads;
+                // Those that are idle have been told, and end by themselves.
+                let running = state.threads - state.idle;
                 drop(state);
+                if running == 0 {
+                    return true;
+                }
                 report::report(
                     "blocking",
                     format_args!(
@@ -167,8 +174,7 @@ impl ThreadPool {
                 );
                 return false;
             }
-            // Not for ever at once: a duration that is too long is none for the system.
-            let left = left.min(Duration::from_secs(3600));
+            let left = left.min(LONG);
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
@@ -224,6 +230,7 @@ impl Shared {
             state.threads -= 1;
             if state.threads > 0 { VecDeque::new() } else { std::mem::take(&mut state.queue) }
         };
+        self.changed.notify_all();
         report::report(
             "blocking",
             format_args!(
@@ -247,12 +254,14 @@ impl Shared {
     /// a thread that will look, or one fewer.
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
-        let idle_until = Instant::now() + self.options.keep_alive;
+        // One that is past all time never comes.
+        let idle_until = Instant::now().checked_add(self.options.keep_alive);
         loop {
             if let Some(job) = state.queue.pop_front() {
                 return Some(job);
             }
-            let left = idle_until.saturating_duration_since(Instant::now());
+            let left =
+                idle_until.map_or(LONG, |until| until.saturating_duration_since(Instant::now())).min(LONG);
             if state.is_closing || left.is_zero() {
                 state.threads -= 1;
                 return None;

@@ -6,7 +6,7 @@
 //! | parent | 8 | the task that spawned it, or 0 |
 //! | spawned at | 8 | file and line |
 //! | polls | 4 | |
-//! | cancel | 2, padded to 4 | whether it was asked to end, and whether it did |
+//! | state | 3, padded to 4 | whether it was asked to end, whether it did for that, and whether it is about to end |
 //! | rare | 8 | a pointer to all that is rarer: the name, and what upper layers attach |
 
 use std::any::Any;
@@ -15,7 +15,7 @@ use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::OnceLock;
 
-use asyncio_base::shim::{AtomicBool, AtomicU32, Ordering};
+use asyncio_base::shim::{AtomicBool, AtomicU32, Ordering, seq_cst};
 
 use crate::once_box::OnceBox;
 
@@ -31,6 +31,7 @@ pub struct Header {
     pub(crate) polls: AtomicU32,
     pub(crate) is_cancel_requested: AtomicBool,
     pub(crate) was_cancelled: AtomicBool,
+    pub(crate) is_ending: AtomicBool,
     pub(crate) rare: OnceBox<Rare>,
 }
 
@@ -103,6 +104,20 @@ impl Header {
     /// Says whether the layer above has noted that.
     pub fn was_cancelled(&self) -> bool {
         self.was_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the last poll of the task is about to return. For the layer above, which looks at what others left for it afterwards.
+    #[inline]
+    pub fn note_ending(&self) {
+        // SeqCst: whoever leaves something does so, and then reads this; the task writes this, and then looks. One sees the other.
+        self.is_ending.store(true, Ordering::SeqCst);
+        seq_cst();
+    }
+
+    /// Says whether the layer above has noted that.
+    pub fn is_ending(&self) -> bool {
+        seq_cst();
+        self.is_ending.load(Ordering::SeqCst)
     }
 
     /// Returns what a layer above has attached to this task.

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
 use asyncio_base::panic::{Payload, catch_and_store, discard};
-use asyncio_base::shim::{Arc, Mutex, Ordering, fence};
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering, fence};
 
 use crate::current::Polling;
 use crate::foreign::Spawn;
@@ -32,6 +32,8 @@ struct Metadata {
     generation: u32,
     /// Where it is found while it waits, from the end of its first poll on.
     waiting: OnceLock<Waiting>,
+    /// Its last poll has given an output.
+    has_output: AtomicBool,
 }
 
 /// Where a task that waits is found by whoever asks it to end.
@@ -70,7 +72,13 @@ where
         Home::Foreign(_) => 0,
         Home::Seat(seat) => seat.generation(),
     };
-    let metadata = Metadata { header: options.header(id), home, generation, waiting: OnceLock::new() };
+    let metadata = Metadata {
+        header: options.header(id),
+        home,
+        generation,
+        waiting: OnceLock::new(),
+        has_output: AtomicBool::new(false),
+    };
     let builder = async_task::Builder::new().metadata(metadata);
     let schedule = |inner| schedule(Runnable { inner });
     // SAFETY: `spawn_unchecked` asks that
@@ -215,7 +223,11 @@ impl<F: Future> Future for TaskFuture<'_, F> {
                 this.metadata.wait(cx.waker());
                 Poll::Pending
             }
-            result => Poll::Ready(Output { result, task: (header.id, header.spawned_at) }),
+            result => {
+                // Release: pairs with the Acquire in `try_take`.
+                this.metadata.has_output.store(true, Ordering::Release);
+                Poll::Ready(Output { result, task: (header.id, header.spawned_at) })
+            }
         }
     }
 }
@@ -317,10 +329,17 @@ impl<T> SharedHandle<T> {
 
     /// Takes the output, if the task has ended and nobody has taken it.
     pub(crate) fn try_take(&self) -> Option<Option<Result<T, Payload>>> {
+        if !self.is_finished() {
+            return None;
+        }
+        if !self.metadata().has_output.load(Ordering::Acquire) {
+            // It was dropped. Not polled, which would put a waker in the place of whoever awaits.
+            return Some(None);
+        }
         let poll = {
             let mut task = self.task.lock();
-            let task = task.as_mut().filter(|task| task.is_finished())?;
-            // It has ended: this registers nothing, and runs no code of a user's.
+            let task = task.as_mut()?;
+            // It is complete: this registers nothing, and runs no code of a user's.
             Pin::new(task).poll(&mut Context::from_waker(Waker::noop()))
         };
         match poll {

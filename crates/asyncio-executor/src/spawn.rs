@@ -176,6 +176,7 @@ impl TaskOptions {
             polls: 0.into(),
             is_cancel_requested: false.into(),
             was_cancelled: false.into(),
+            is_ending: false.into(),
             rare: OnceBox::new(self.rare),
         }
     }
@@ -212,6 +213,11 @@ impl Spawner {
     /// Returns what spawns onto the executor that is entered on this thread.
     pub fn current() -> Option<Self> {
         Owner::current().map(|owner| Self::new(owner.queue().clone()))
+    }
+
+    /// Says whether this is the executor's own thread.
+    pub fn is_owned_here(&self) -> bool {
+        self.queue.is_owned_here()
     }
 
     /// Spawns a task, which is polled and dropped on the executor's thread. A parked one is woken.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use asyncio_base::LoopClosed;
 use asyncio_base::panic::{catch_and_store, discard, message};
 use asyncio_base::report::Report;
-use asyncio_base::shim::{Arc, AtomicBool, Ordering};
+use asyncio_base::shim::{Arc, AtomicU8, Ordering};
 use asyncio_tasks::{Context, SpawnLocalError, Task, current_task, spawn_local_with, spawn_with};
 use asyncio_timers::sleep_until;
 
@@ -65,26 +65,30 @@ pub struct CallHandle {
 }
 
 struct Call {
-    is_cancelled: AtomicBool,
+    /// `WAITS`, and then one of the others.
+    stage: AtomicU8,
     when: Option<Instant>,
     place: &'static Location<'static>,
 }
 
+const WAITS: u8 = 0;
+const BEGUN: u8 = 1;
+const CANCELLED: u8 = 2;
+
 impl CallHandle {
     /// Cancels the callback: if it has not begun it never runs, and is dropped. From any thread.
     pub fn cancel(&self) {
-        if !self.task.is_finished() {
-            self.call.is_cancelled.store(true, Ordering::SeqCst);
+        if self.call.move_to(CANCELLED) {
             self.task.cancel();
         }
     }
 
-    /// Says whether it was cancelled before it had run.
+    /// Says whether it was cancelled before it had begun.
     pub fn is_cancelled(&self) -> bool {
-        self.call.is_cancelled.load(Ordering::SeqCst)
+        self.call.stage.load(Ordering::Acquire) == CANCELLED
     }
 
-    /// Returns when it is due; `None` for one of [`call_soon`](EventLoop::call_soon).
+    /// Returns when it is due; `None` for one of [`call_soon`](EventLoop::call_soon), and for one that is never due.
     pub fn when(&self) -> Option<Instant> {
         self.call.when
     }
@@ -103,7 +107,12 @@ impl fmt::Debug for CallHandle {
 impl Call {
     #[track_caller]
     fn new(when: Option<Instant>) -> Arc<Self> {
-        Arc::new(Self { is_cancelled: AtomicBool::new(false), when, place: Location::caller() })
+        Arc::new(Self { stage: AtomicU8::new(WAITS), when, place: Location::caller() })
+    }
+
+    /// Says whether it waited until now.
+    fn move_to(&self, stage: u8) -> bool {
+        self.stage.compare_exchange(WAITS, stage, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Waits until it is due, and runs the callback.
@@ -111,7 +120,7 @@ impl Call {
         if let Some(when) = self.when {
             sleep_until(when).await;
         }
-        if self.is_cancelled.load(Ordering::SeqCst) {
+        if !self.move_to(BEGUN) {
             return;
         }
         let mut panic = None;

@@ -1,13 +1,19 @@
 //! Ctrl-C: what it does to a main future that may be interrupted.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 
+use asyncio_base::report;
 use asyncio_reactor::{SecondTime, SignalSource};
 use asyncio_tasks::{CancelHandle, Task, spawn_local};
 
-/// While it lives, Ctrl-C cancels a scope.
+/// While it lives, Ctrl-C cancels a scope, and the second one kills.
 pub(crate) struct Listening {
+    /// Taken out at the end, at once, whenever the task is polled again.
+    source: Rc<RefCell<Option<SignalSource>>>,
     task: Task<()>,
 }
 
@@ -17,24 +23,35 @@ impl Listening {
     /// Panics if the signal cannot be listened to.
     #[track_caller]
     pub(crate) fn start(scope: CancelHandle) -> Self {
-        let mut source = match SignalSource::ctrl_c(SecondTime::Kills) {
-            Ok(source) => source,
+        let source = match SignalSource::ctrl_c(SecondTime::Kills) {
+            Ok(source) => Rc::new(RefCell::new(Some(source))),
             Err(error) => panic!("Ctrl-C cannot be listened to: {error}"),
         };
+        let listened = source.clone();
         let task = spawn_local(async move {
-            // An error is that of a loop which is closed, or cannot wait.
-            if poll_fn(|cx| source.poll_recv(cx)).await.is_ok() {
-                scope.cancel_because("interrupted");
-                // The second time is for as long as main ends.
-                std::future::pending::<()>().await;
+            let poll = |cx: &mut Context<'_>| match &mut *listened.borrow_mut() {
+                Some(source) => source.poll_recv(cx),
+                None => Poll::Pending,
+            };
+            match poll_fn(poll).await {
+                Ok(()) => {
+                    scope.cancel_because("interrupted");
+                }
+                // By default it ends the process, as it would without us.
+                Err(error) => {
+                    listened.borrow_mut().take();
+                    report::report("runtime", format_args!("Ctrl-C cannot be listened to any more: {error}"));
+                }
             }
         });
-        Self { task }
+        Self { source, task }
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
+        let source = self.source.borrow_mut().take();
+        drop(source);
         self.task.cancel();
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 
 use asyncio_base::shim::thread::JoinHandle;
 use asyncio_base::shim::{Arc, Mutex};
+use asyncio_executor::Spawner;
 use asyncio_tasks::TaskError;
 
 use crate::event_loop::EventLoop;
@@ -91,7 +92,9 @@ impl Portal {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if !EventLoop::can_be_entered() {
+        // Also where its own loop is, which does not run right now.
+        let is_on_loop = !EventLoop::can_be_entered() || self.event_loop.spawner().is_owned_here();
+        if (is_on_loop || Spawner::current().is_some()) && !self.event_loop.is_closed() {
             return Err(TaskError::on_loop());
         }
         match self.event_loop.spawn(future) {

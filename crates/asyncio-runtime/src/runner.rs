@@ -68,6 +68,8 @@ pub struct Runner {
     /// That of main, over all runs.
     context: ContextKeeper,
     listens_to_ctrl_c: bool,
+    /// After an interruption, until the runner is closed: the second Ctrl-C kills.
+    interrupted: Option<Listening>,
 }
 
 impl Runner {
@@ -92,7 +94,7 @@ impl Runner {
         listens_to_ctrl_c: bool,
     ) -> Self {
         let (crew, context) = (Crew::default(), ContextKeeper::new());
-        Self { core, crew, executor, _pinned: pinned, context, listens_to_ctrl_c }
+        Self { core, crew, executor, _pinned: pinned, context, listens_to_ctrl_c, interrupted: None }
     }
 
     pub(crate) fn start_worker(
@@ -124,7 +126,8 @@ impl Runner {
     /// Runs a future to its end, as [`run`](Self::run) does, but that Ctrl-C cancels it: its clean-up runs, and then this says so. The second Ctrl-C ends
     /// the process, as the first one does elsewhere.
     ///
-    /// A future that has a value nevertheless, in its last poll, gives it. Unless [the builder](Builder::ctrl_c) says that it does not listen.
+    /// A future that has a value nevertheless, in its last poll, gives it. After an interruption the second Ctrl-C kills until the runner is closed;
+    /// otherwise the signal does by default again what it did. Unless [the builder](Builder::ctrl_c) says that it does not listen.
     ///
     /// # Errors
     ///
@@ -146,10 +149,20 @@ impl Runner {
     #[track_caller]
     pub fn run_interruptible<F: Future>(&mut self, future: F) -> Result<F::Output, Interrupted> {
         self.assert_open();
-        let _entered = self.core.enter();
-        let mut main = pin!(RootScope::new(future));
-        let _listening = self.listens_to_ctrl_c.then(|| Listening::start(main.as_mut().handle()));
-        self.run_main(main).map_err(|_| Interrupted(()))
+        self.interrupted = None;
+        let mut listening = None;
+        let out = {
+            let _entered = self.core.enter();
+            let mut main = pin!(RootScope::new(future));
+            if self.listens_to_ctrl_c {
+                listening = Some(Listening::start(main.as_mut().handle()));
+            }
+            self.run_main(main).map_err(|_| Interrupted(()))
+        };
+        if out.is_err() {
+            self.interrupted = listening;
+        }
+        out
     }
 
     #[track_caller]
@@ -163,6 +176,8 @@ impl Runner {
         let core = &self.core;
         let _context = self.context.enter();
         let _away = StepAway(core);
+        // What was spawned, or registered, before this run is taken over, and comes before main.
+        core.executor.is_ready();
         let waker = core.executor.main_waker();
         let mut cx = Context::from_waker(&waker);
         waker.wake_by_ref();
@@ -205,7 +220,7 @@ impl Runner {
         let mut stretch = Stretch::default();
         let mut spinning = Spinning::of(core);
         loop {
-            let mut turned = core.run_batch(&mut stretch);
+            let mut turned = self.crew.failure().map_or_else(|| core.run_batch(&mut stretch), Err);
             if core.event_loop.runtime().take_stop() {
                 return;
             }
@@ -324,6 +339,8 @@ impl Runner {
         self.crew.go_on();
         self.core.close_drivers();
         self.crew.join();
+        self.interrupted = None;
+        self.core.event_loop.runtime().forget_handler();
     }
 }
 

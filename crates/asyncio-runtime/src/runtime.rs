@@ -44,6 +44,12 @@ impl Runtime {
         drop(former);
     }
 
+    /// Forgets the handler, which may have a handle to the loop: in a circle nothing would be dropped.
+    pub(crate) fn forget_handler(&self) {
+        let former = self.handler.lock().take();
+        drop(former);
+    }
+
     /// Has the reports of this thread go to the handler of this runtime, until the guard is dropped.
     pub(crate) fn listen(self: &Arc<Self>) -> HandlerGuard {
         let runtime = self.clone();
@@ -52,7 +58,7 @@ impl Runtime {
                 let handler = runtime.handler.lock().clone();
                 match (handler, &former) {
                     (Some(handler), _) => handler(&Unhandled::of(report)),
-                    (None, former) => report.send_to(former.as_ref()),
+                    (None, former) => report.pass_on(former.as_ref()),
                 }
             })
         })

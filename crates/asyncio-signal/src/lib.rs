@@ -1,7 +1,7 @@
 //! Signals of the process → streams: [`ctrl_c`], and on Unix [`unix::signal`].
 //!
 //! Any number may listen to one signal, on any loop: each hears of it. Several that come before one is received are one, as the system itself has it.
-//! Once somebody has listened to a signal, it does not do any more what it does by default, for as long as the process lives.
+//! While somebody listens to a signal, it does not do what it does by default.
 //!
 //! When to use it: for the orderly end of a server, for "read your configuration again". When not: for the end of a program that runs under
 //! `Runner::run_interruptible`, which does that.

@@ -89,6 +89,24 @@ fn a_listener_that_is_gone_leaves_no_descriptor() {
 }
 
 #[test]
+fn when_nobody_listens_any_more_the_default_is_back() {
+    if std::env::var_os("ASYNCIO_TEST_DEFAULT").is_some() {
+        drop(signal(SignalKind::terminate()).unwrap());
+        let second = signal(SignalKind::terminate()).unwrap();
+        raise(Raw::TERM);
+        drop(second);
+        raise(Raw::TERM);
+        unreachable!("it ends before");
+    }
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "when_nobody_listens_any_more_the_default_is_back"])
+        .env("ASYNCIO_TEST_DEFAULT", "1")
+        .output()
+        .unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.status), Some(15), "{child:?}");
+}
+
+#[test]
 fn what_cannot_be_listened_to_is_refused() {
     for number in [9, 19, 11, 0, -1, 1000] {
         assert!(signal(SignalKind::from_raw(number)).is_err(), "{number}");

@@ -13,12 +13,17 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
+use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::report::Report;
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_base::wait_point;
 use asyncio_executor::{Spawner, TaskOptions};
 
+use crate::context::Context as TaskContext;
+use crate::scope::wake;
+
 type Outcome<T, E> = Result<T, CompletionError<E>>;
-type Callback<T, E> = Box<dyn FnOnce(Result<&T, &CompletionError<E>>) + Send>;
+type Job = Box<dyn FnOnce() + Send>;
 
 /// Makes a result that is set later, and that many may wait for: asyncio's `loop.create_future()`.
 ///
@@ -43,26 +48,21 @@ pub fn completion<T, E>() -> (Setter<T, E>, Completion<T, E>) {
 
 struct Shared<T, E> {
     outcome: OnceLock<Outcome<T, E>>,
-    waiting: Mutex<Waiting<T, E>>,
+    waiting: Mutex<Waiting>,
 }
 
-struct Waiting<T, E> {
+#[derive(Default)]
+struct Waiting {
     next: u64,
     /// In the order of registration.
-    entries: BTreeMap<u64, Entry<T, E>>,
-}
-
-impl<T, E> Default for Waiting<T, E> {
-    fn default() -> Self {
-        Self { next: 0, entries: BTreeMap::new() }
-    }
+    entries: BTreeMap<u64, Entry>,
 }
 
 /// One who waits.
-enum Entry<T, E> {
+enum Entry {
     Waker(Waker),
-    /// And the loop on which it was registered.
-    Callback(Callback<T, E>, Option<Spawner>),
+    /// A callback, and the loop on which it was registered. It has the outcome to look at, in a circle that ends when it is set.
+    Callback(Job, Option<Spawner>),
 }
 
 /// Sets a [`Completion`]. Dropping it unset tells those who wait that nothing will come.
@@ -77,8 +77,7 @@ impl<T, E> Setter<T, E> {
     }
 }
 
-// The bounds are those of callbacks, which may run on another thread.
-impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Setter<T, E> {
+impl<T, E> Setter<T, E> {
     /// Sets the value, and has all who wait go on.
     pub fn set(self, value: T) {
         self.shared.settle(Ok(value));
@@ -92,8 +91,9 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Setter<T, E> {
 
 impl<T, E> Drop for Setter<T, E> {
     fn drop(&mut self) {
-        // Callbacks were put there with the bounds that calling them asks for; see `Shared::abandon`.
-        self.shared.abandon();
+        if !self.is_done() {
+            self.shared.settle(Err(CompletionError { error: None }));
+        }
     }
 }
 
@@ -104,59 +104,43 @@ impl<T, E> fmt::Debug for Setter<T, E> {
 }
 
 impl<T, E> Shared<T, E> {
-    fn take_entries(&self, outcome: Outcome<T, E>) -> BTreeMap<u64, Entry<T, E>> {
-        let mut waiting = self.waiting.lock();
-        if self.outcome.set(outcome).is_err() {
-            return BTreeMap::new();
-        }
-        std::mem::take(&mut waiting.entries)
-    }
-
-    /// Nothing will come.
-    fn abandon(&self) {
-        if self.outcome.get().is_some() {
-            return;
-        }
-        for entry in self.take_entries(Err(CompletionError { error: None })).into_values() {
+    fn settle(&self, outcome: Outcome<T, E>) {
+        let entries = {
+            let mut waiting = self.waiting.lock();
+            // OK because there is one setter, which sets it once.
+            let is_first = self.outcome.set(outcome).is_ok();
+            debug_assert!(is_first, "it is set once");
+            std::mem::take(&mut waiting.entries)
+        };
+        // P2: wakes and jobs go into the ready queue one after the other.
+        for entry in entries.into_values() {
             match entry {
-                Entry::Waker(waker) => waker.wake(),
-                Entry::Callback(callback, _) => {
-                    if let Some(outcome) = self.outcome.get() {
-                        callback(outcome.as_ref());
-                    }
-                }
+                Entry::Waker(waker) => wake(|| waker.wake()),
+                Entry::Callback(job, home) => call(job, home),
             }
         }
     }
 }
 
-impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
-    fn settle(self: &Arc<Self>, outcome: Outcome<T, E>) {
-        // P2: wakes and jobs go into the ready queue one after the other.
-        for entry in self.take_entries(outcome).into_values() {
-            match entry {
-                Entry::Waker(waker) => waker.wake(),
-                Entry::Callback(callback, home) => self.call(callback, home),
-            }
+/// Has a callback called: as a job of the loop on which it was registered, or here where there was none.
+fn call(job: Job, home: Option<Spawner>) {
+    let job = move || {
+        let mut panic = None;
+        catch_and_store(&mut panic, job);
+        if let Some(panic) = panic {
+            Report::new("tasks", format_args!("a callback of a completion panicked: {}", message(&*panic)))
+                .panicked()
+                .send();
+            discard(panic);
         }
-    }
-
-    /// Has a callback called, with the outcome that there is.
-    fn call(self: &Arc<Self>, callback: Callback<T, E>, home: Option<Spawner>) {
-        let shared = self.clone();
-        let call = move || {
-            if let Some(outcome) = shared.outcome.get() {
-                callback(outcome.as_ref());
-            }
-        };
-        match home {
-            Some(home) => {
-                // On a loop that is closed nothing is called any more.
-                let spawned = home.spawn(TaskOptions::here(), async move { call() });
-                spawned.into_iter().for_each(asyncio_executor::Handle::detach);
-            }
-            None => call(),
+    };
+    match home {
+        Some(home) => {
+            // On a loop that is closed nothing is called any more.
+            let spawned = home.spawn(TaskOptions::here(), async move { job() });
+            spawned.into_iter().for_each(asyncio_executor::Handle::detach);
         }
+        None => job(),
     }
 }
 
@@ -194,19 +178,23 @@ impl<T, E> Completion<T, E> {
 }
 
 impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Completion<T, E> {
-    /// Has a callback called when it is set, or soon if it is already: on the loop of this thread; where none runs here, where it is set.
-    ///
-    /// If the setter is dropped instead, it is called there and then.
+    /// Has a callback called when it is set, or soon if it is already: on the loop of this thread, in the present [context](crate::Context). Where no loop
+    /// runs here, it is called where it is set. Those that are left when the setter is dropped hear that nothing will come.
     pub fn on_done(&self, callback: impl FnOnce(Result<&T, &CompletionError<E>>) + Send + 'static) {
-        let home = Spawner::current();
+        let (home, shared, context) = (Spawner::current(), self.shared.clone(), TaskContext::capture());
+        let job: Job = Box::new(move || {
+            if let Some(outcome) = shared.outcome.get() {
+                context.run(|| callback(outcome.as_ref()));
+            }
+        });
         let mut waiting = self.shared.waiting.lock();
         if self.is_done() {
             drop(waiting);
-            return self.shared.call(Box::new(callback), home);
+            return call(job, home);
         }
         let number = waiting.next;
         waiting.next += 1;
-        waiting.entries.insert(number, Entry::Callback(Box::new(callback), home));
+        waiting.entries.insert(number, Entry::Callback(job, home));
     }
 }
 

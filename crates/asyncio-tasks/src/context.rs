@@ -53,7 +53,7 @@ thread_local! {
 impl Context {
     /// Takes the present one: that of the task that is being polled, or of this thread.
     pub fn capture() -> Self {
-        with_current(|context| context.clone())
+        if is_any_in_use() { with_current(|context| context.clone()) } else { Self::default() }
     }
 
     /// Runs `f` in a copy of this context: what it changes is gone afterwards.
@@ -141,13 +141,15 @@ struct Entered {
 }
 
 impl Entered {
+    /// Takes it out, with those that were entered in it and not left.
     fn leave(&self) -> Option<Context> {
         let left = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             let place = self.depth.checked_sub(1).filter(|place| *place < entered.len())?;
-            Some(entered.split_off(place).swap_remove(0).1)
+            Some(entered.split_off(place))
         });
-        left.ok().flatten()
+        // Outside of the borrow: values of a user's are dropped.
+        left.ok().flatten()?.into_iter().next().map(|(_, context)| context)
     }
 }
 

@@ -14,6 +14,7 @@ use asyncio_executor::{Header, TaskOptions, current_header};
 
 use crate::error::TaskError;
 use crate::scope::Attached;
+use crate::yield_now::yield_now;
 
 /// Is told of the result of a task.
 pub(crate) type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;
@@ -21,60 +22,92 @@ pub(crate) type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;
 /// The callbacks of a task that has not ended.
 #[derive(Default)]
 pub(crate) struct Callbacks {
-    /// A `Vec<Callback<T>>` for the output of the task. There once there is one.
-    list: Option<Box<dyn Any + Send>>,
-    is_closed: bool,
+    /// Each a `Callback<T>` for the output of the task, with its number.
+    list: Vec<(u64, Box<dyn Any + Send>)>,
+    next: u64,
+    stage: Stage,
 }
 
-/// Registers a callback with a task that has not ended. Gives it back where that has.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Open,
+    /// The task is at its end: what is in the list is called, and what still comes into it.
+    Calling,
+    Closed,
+}
+
+/// Registers a callback with a task that has not ended. Gives it back where the end does not call it any more.
+///
+/// The end notes in the header that it is there, and then looks at the list; this puts the callback there, and then looks at the header. So one
+/// sees the other, and whoever takes the callback out under the lock calls it.
 pub(crate) fn register<T: 'static>(header: &Header, callback: Callback<T>) -> Result<(), Callback<T>> {
-    let mut callbacks = Attached::attach(header).callbacks.lock();
-    if callbacks.is_closed {
-        return Err(callback);
+    let place = &Attached::attach(header).callbacks;
+    let number = {
+        let mut callbacks = place.lock();
+        if callbacks.stage == Stage::Closed {
+            return Err(callback);
+        }
+        let number = callbacks.next;
+        callbacks.next += 1;
+        callbacks.list.push((number, Box::new(callback)));
+        if callbacks.stage == Stage::Calling {
+            return Ok(());
+        }
+        number
+    };
+    if !header.is_ending() {
+        return Ok(());
     }
-    let list = callbacks.list.get_or_insert_with(|| Box::new(Vec::<Callback<T>>::new()));
+    let mut callbacks = place.lock();
+    let index = callbacks.list.iter().position(|(other, _)| *other == number);
+    let (Some(index), Stage::Open) = (index, callbacks.stage) else { return Ok(()) };
+    let (_, callback) = callbacks.list.remove(index);
+    drop(callbacks);
     // OK because a task has one type of output.
-    list.downcast_mut::<Vec<Callback<T>>>().expect("the output's type").push(callback);
-    Ok(())
+    Err(*callback.downcast::<Callback<T>>().expect("it was put there as this"))
 }
 
-/// Calls the callbacks of the task that is being polled, and closes the list (Z1).
+/// The task that is being polled ends: says whether it has callbacks.
 #[inline]
-pub(crate) fn call<T: 'static>(
-    result: impl FnOnce() -> Result<T, TaskError>,
-) -> Option<Result<T, TaskError>> {
-    let list = current_header(take).flatten()?;
-    Some(call_all(list, result()))
+pub(crate) fn is_any_at_end() -> bool {
+    let look = |header: &Header| {
+        header.note_ending();
+        Attached::of(header).is_some_and(|attached| !attached.callbacks.lock().list.is_empty())
+    };
+    current_header(look).unwrap_or(false)
 }
 
-/// Says whether the task that is being polled has callbacks.
-#[inline]
-pub(crate) fn is_any() -> bool {
-    current_header(|header| {
-        Attached::of(header).is_some_and(|attached| attached.callbacks.lock().list.is_some())
-    })
-    .unwrap_or(false)
+/// Calls the callbacks of the task that is being polled (Z1).
+#[cold]
+pub(crate) fn call<T: 'static>(result: &Result<T, TaskError>) {
+    while let Some(callback) = current_header(take).flatten() {
+        if let Ok(callback) = callback.downcast::<Callback<T>>() {
+            call_one(*callback, result);
+        }
+    }
+}
+
+/// Takes the next one; closes the list if there is none.
+fn take(header: &Header) -> Option<Box<dyn Any + Send>> {
+    let mut callbacks = Attached::of(header)?.callbacks.lock();
+    if callbacks.list.is_empty() {
+        callbacks.stage = Stage::Closed;
+        return None;
+    }
+    callbacks.stage = Stage::Calling;
+    Some(callbacks.list.remove(0).1)
 }
 
 /// The task is dropped with its loop: nothing is called.
 pub(crate) fn forget(header: &Header) {
-    let list = take(header);
+    header.note_ending();
+    let list = Attached::of(header).map(|attached| {
+        let mut callbacks = attached.callbacks.lock();
+        callbacks.stage = Stage::Closed;
+        std::mem::take(&mut callbacks.list)
+    });
     drop(list);
-}
-
-#[cold]
-fn take(header: &Header) -> Option<Box<dyn Any + Send>> {
-    let mut callbacks = Attached::of(header)?.callbacks.lock();
-    callbacks.is_closed = true;
-    callbacks.list.take()
-}
-
-#[cold]
-fn call_all<T: 'static>(list: Box<dyn Any + Send>, result: Result<T, TaskError>) -> Result<T, TaskError> {
-    if let Ok(list) = list.downcast::<Vec<Callback<T>>>() {
-        list.into_iter().for_each(|callback| call_one(callback, &result));
-    }
-    result
 }
 
 fn call_one<T>(callback: Callback<T>, result: &Result<T, TaskError>) {
@@ -147,13 +180,13 @@ impl<T> Ended<T> {
         Poll::Ready(Some(result))
     }
 
-    /// Calls the callbacks that wait for their turn.
-    fn call(&self) {
+    /// Calls the callbacks that wait for their turn. Says whether more have come meanwhile.
+    fn call(&self) -> bool {
         let (kept, callbacks) = {
             let mut state = self.state.lock();
             if let Kept::Lent | Kept::Taken = &state.result {
                 // Whoever took it has called them; whoever has borrowed it looks again.
-                return;
+                return false;
             }
             (std::mem::replace(&mut state.result, Kept::Lent), std::mem::take(&mut state.callbacks))
         };
@@ -168,9 +201,7 @@ impl<T> Ended<T> {
         if let Some(waits) = waits {
             waits.wake();
         }
-        if is_there_more {
-            self.call();
-        }
+        is_there_more
     }
 }
 
@@ -179,10 +210,14 @@ impl<T: 'static> Ended<T> {
     pub(crate) fn call_late(this: &Arc<Self>, callback: Callback<T>) {
         this.state.lock().callbacks.push(callback);
         let job = this.clone();
-        let spawned = asyncio_executor::spawn_local(TaskOptions::here(), async move { job.call() });
-        match spawned {
+        let calls = async move {
+            while job.call() {
+                yield_now().await;
+            }
+        };
+        match asyncio_executor::spawn_local(TaskOptions::here(), calls) {
             Ok(handle) => handle.detach(),
-            Err(_) => this.call(),
+            Err(_) => while this.call() {},
         }
     }
 }

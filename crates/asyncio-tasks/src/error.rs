@@ -23,6 +23,9 @@ enum Kind {
     OnLoop,
 }
 
+/// The payload of a task whose callbacks have been told of its panic already.
+struct Told(TaskError);
+
 struct Panicked {
     message: String,
     /// In a mutex because a payload need not be `Sync`, and an error is.
@@ -37,13 +40,17 @@ impl TaskError {
 
     /// Makes the error of something that panicked with `payload`. For those who write what is awaited like a task.
     pub fn panicked(payload: Box<dyn Any + Send + 'static>) -> Self {
-        // Of a task whose callbacks have been told already.
-        let payload = match payload.downcast::<Self>() {
-            Ok(error) => return *error,
+        let payload = match payload.downcast::<Told>() {
+            Ok(told) => return told.0,
             Err(payload) => payload,
         };
         let message = message(&*payload).to_owned();
         Self { kind: Kind::Panicked(Arc::new(Panicked { message, payload: Mutex::new(Some(payload)) })) }
+    }
+
+    /// Makes a payload out of it that becomes this error again.
+    pub(crate) fn into_told(self) -> Payload {
+        Box::new(Told(self))
     }
 
     pub(crate) const fn in_group() -> Self {

@@ -60,6 +60,7 @@ impl<T: Clone> Future for SharedTask<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Poll::Ready(outcome) = Pin::new(&mut self.completion).poll(cx) else { return Poll::Pending };
+        self.task.note_read();
         Poll::Ready(outcome.map_err(|error| match error.error() {
             Some(error) => TaskError::clone(error),
             // It was dropped with its loop.

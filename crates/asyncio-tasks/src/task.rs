@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
+use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
 use asyncio_base::wait_point;
-use asyncio_executor::{Handle, Spawner, TaskId, TaskOptions};
+use asyncio_executor::{Handle, Spawner, TaskId, TaskOptions, current_header};
 
 use crate::checked::Reader;
 use crate::done::{self, Callback, Ended};
@@ -173,6 +174,13 @@ impl<T> Task<T> {
         asyncio_executor::block_on(self)
     }
 
+    /// Its error counts as read.
+    pub(crate) fn note_read(&self) {
+        if let Some(reader) = &self.reader {
+            reader.read();
+        }
+    }
+
     /// Lets the task go on by itself, as dropping the handle does.
     pub fn detach(self) {}
 
@@ -206,8 +214,8 @@ impl<T: 'static> Task<T> {
     /// Has a callback called when the task is done: asyncio's `add_done_callback`.
     ///
     /// It is called at the end of the task, on its thread, before whoever awaits goes on; callbacks are called in the order of their registration. If the
-    /// task has ended already, it is called in the next round of this thread's loop. A task that is dropped with its loop calls none; a panic of a
-    /// callback is reported.
+    /// task has ended already, it is called in the next round of this thread's loop, unless its result was awaited before. A task that is dropped with
+    /// its loop calls none of those that it has; a panic of a callback is reported.
     ///
     /// # Examples
     ///
@@ -229,6 +237,20 @@ impl<T: 'static> Task<T> {
                 Ok(()) => return,
                 Err(late) => callback = late,
             }
+        }
+        // Its last poll is over, or is about to be, on another thread: what comes then takes as long as the drop of its future.
+        while !self.is_finished() {
+            let id = self.id();
+            if current_header(|header| header.id() == id) == Some(true) {
+                return Report::new(
+                    "tasks",
+                    format_args!(
+                        "a callback was registered by task {id} itself, after it had ended: it is not called"
+                    ),
+                )
+                .send();
+            }
+            std::thread::yield_now();
         }
         Ended::call_late(self.ended.get_or_init(|| Arc::new(Ended::new(self.take_result()))), callback);
     }
@@ -272,8 +294,8 @@ impl<T> Future for Task<T> {
                 .map(|result| result.expect("a task is not awaited again when it has given its result")),
             None => self.poll_result(cx),
         };
-        if let (true, Some(reader)) = (poll.is_ready(), &self.reader) {
-            reader.read();
+        if poll.is_ready() {
+            self.note_read();
         }
         poll
     }

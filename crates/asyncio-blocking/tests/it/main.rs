@@ -228,3 +228,12 @@ fn many_calls_at_once() {
     let sum: usize = calls.into_iter().map(|call| block_on(call).unwrap()).sum();
     assert_eq!(sum, 499_500);
 }
+
+#[test]
+fn threads_that_are_kept_for_ever_and_a_close_without_time() {
+    let pool = ThreadPool::builder().threads_max(1).keep_alive(Duration::MAX).build();
+    assert_eq!(block_on(pool.run(|| 1)).unwrap(), 1);
+    while !pool.close(Duration::ZERO) {
+        thread::yield_now();
+    }
+}

@@ -13,9 +13,13 @@ mod threaded;
 #[cfg(not(unix))]
 use threaded as imp;
 
+mod default;
+
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
+
+use self::default::Suspended;
 
 /// What a signal does that comes a second time while it is listened to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +31,7 @@ pub enum SecondTime {
     Kills,
 }
 
-/// A signal of the process, as an event. While it lives the signal does not do what it does by default; nor afterwards, for a process cannot know
-/// whether somebody else listens.
+/// A signal of the process, as an event. While there is one, the signal does not do what it does by default; when the last one is gone, it does again.
 ///
 /// # Examples
 ///
@@ -43,6 +46,7 @@ pub enum SecondTime {
 /// ```
 pub struct SignalSource {
     inner: imp::Source,
+    _suspended: Suspended,
 }
 
 impl SignalSource {
@@ -58,7 +62,9 @@ impl SignalSource {
                 format!("signal {signal} cannot be listened to"),
             ));
         }
-        Ok(Self { inner: imp::Source::new(signal, second)? })
+        // First, so that it is last in the drop of what was made if the rest fails.
+        let suspended = Suspended::new(signal)?;
+        Ok(Self { inner: imp::Source::new(signal, second)?, _suspended: suspended })
     }
 
     /// Listens to what a terminal sends on Ctrl-C.

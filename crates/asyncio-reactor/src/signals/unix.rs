@@ -61,6 +61,8 @@ impl Source {
                 ready!(registration.poll_ready(cx, &mut self.waiter, self.pipe.as_fd(), Direction::Read))?;
             let mut buf = [0; 64];
             match self.pipe.read(&mut buf) {
+                // Somebody has taken the handler away, and with it the other end.
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
                 // It came, and may have been counted by an earlier look already.
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -241,3 +241,55 @@ fn callbacks_that_are_not_due_at_the_end_are_dropped() {
     assert!(weak.upgrade().is_none());
     assert!(begin.elapsed() < 600 * SECOND);
 }
+
+#[test]
+fn a_handler_that_has_a_handle_to_its_loop_does_not_keep_it() {
+    let kept = Arc::new(());
+    let weak = Arc::downgrade(&kept);
+    let mut runner = Runner::new().unwrap();
+    let event_loop = runner.event_loop();
+    runner.event_loop().set_exception_handler(move |_| {
+        let _kept = &kept;
+        event_loop.stop();
+    });
+    runner.close();
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn a_handler_that_reports_is_not_called_for_that() {
+    let count = Arc::new(Mutex::new(0));
+    let counter = count.clone();
+    let mut runner = Runner::builder()
+        .on_unhandled(move |event| {
+            *counter.lock().unwrap() += 1;
+            asyncio_base::report::report("test", format_args!("from inside of a handler: {event}"));
+        })
+        .build()
+        .unwrap();
+    runner.event_loop().call_soon(|| panic!("a bug")).unwrap();
+    run_until_idle(&mut runner);
+    assert_eq!(*count.lock().unwrap(), 1);
+}
+
+#[test]
+fn a_callback_that_cancels_itself_has_run() {
+    let mut runner = Runner::new().unwrap();
+    let handle = Rc::new(RefCell::new(None::<CallHandle>));
+    let own = handle.clone();
+    *handle.borrow_mut() =
+        Some(runner.event_loop().call_soon(move || own.borrow().as_ref().unwrap().cancel()).unwrap());
+    run_until_idle(&mut runner);
+    assert!(!handle.borrow().as_ref().unwrap().is_cancelled());
+}
+
+#[test]
+fn what_was_registered_before_a_run_comes_before_main() {
+    for mut runner in runners() {
+        let log = Log::default();
+        runner.event_loop().call_soon(log.note("callback")).unwrap();
+        let main = log.note("main");
+        runner.run(async { main() });
+        assert_eq!(log.take(), ["callback", "main"]);
+    }
+}

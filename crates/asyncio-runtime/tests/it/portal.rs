@@ -57,6 +57,13 @@ fn a_portal_to_a_loop_that_runs_and_to_one_that_is_closed() {
 }
 
 #[test]
+fn a_portal_to_a_loop_of_this_thread_that_does_not_run_says_so() {
+    let runner = Runner::new().unwrap();
+    let error = runner.event_loop().portal().call(async {}).unwrap_err();
+    assert!(error.to_string().contains("await it"), "{error}");
+}
+
+#[test]
 fn a_portal_that_is_dropped_by_a_task_of_its_own_ends_by_itself() {
     let portal = Portal::start().unwrap();
     let event_loop = portal.event_loop();

@@ -125,9 +125,11 @@ where
         if value.is_none() && !is_cut {
             current_header(|header| Attached::attach(header).set_in_group());
         }
-        if done::is_any() {
+        if done::is_any_at_end() {
             let error = || if is_cut { scope::cancelled() } else { TaskError::in_group() };
-            value = done::call(|| value.ok_or_else(error)).and_then(Result::ok);
+            let result = value.ok_or_else(error);
+            done::call(&result);
+            value = result.ok();
         }
         leave(group, this.seat, this.turn, is_cut);
         Poll::Ready(value)

@@ -153,7 +153,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         match self.poll_end(progress, cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Outcome::Value(value)) if !done::is_any() => Poll::Ready(Some(value)),
+            Poll::Ready(Outcome::Value(value)) if !done::is_any_at_end() => Poll::Ready(Some(value)),
             Poll::Ready(outcome) => Poll::Ready(finish(outcome)),
         }
     }
@@ -162,7 +162,7 @@ where
 /// The task is done: tells those who have asked, and those who look at its header.
 #[cold]
 fn finish<T: 'static>(outcome: Outcome<T>) -> Option<T> {
-    match if done::is_any() { call_callbacks(outcome) } else { outcome } {
+    match if done::is_any_at_end() { call_callbacks(outcome) } else { outcome } {
         Outcome::Value(value) => Some(value),
         Outcome::Panic(panic) => resume_unwind(panic),
         Outcome::Cancelled | Outcome::Abandoned => {
@@ -183,16 +183,17 @@ fn progress() -> Progress {
 
 /// Tells those who have asked to be told.
 fn call_callbacks<T: 'static>(outcome: Outcome<T>) -> Outcome<T> {
-    let called = done::call(|| match outcome {
+    let result = match outcome {
         Outcome::Value(value) => Ok(value),
         Outcome::Panic(panic) => Err(TaskError::panicked(panic)),
         Outcome::Cancelled | Outcome::Abandoned => Err(cancelled()),
-    });
-    match called {
-        Some(Ok(value)) => Outcome::Value(value),
+    };
+    done::call(&result);
+    match result {
+        Ok(value) => Outcome::Value(value),
         // The callbacks may have kept clones of the error, which share the payload.
-        Some(Err(error)) if error.is_panic() => Outcome::Panic(Box::new(error)),
-        _ => Outcome::Cancelled,
+        Err(error) if error.is_panic() => Outcome::Panic(error.into_told()),
+        Err(_) => Outcome::Cancelled,
     }
 }
 

@@ -386,3 +386,119 @@ fn a_context_is_a_snapshot() {
         assert_eq!(block_on(inside).unwrap(), (15, 15, 1));
     });
 }
+
+#[test]
+fn a_callback_that_is_registered_by_a_callback_is_called() {
+    let log = Log::default();
+    in_world(|world| {
+        let task = std::sync::Arc::new(spawn_local(async { 7 }));
+        let (again, inside) = (task.clone(), log.clone());
+        task.on_done(move |_| {
+            let log = inside.clone();
+            again.on_done(move |result| inside.add(format!("inner: {}", result.unwrap())));
+            log.add("outer");
+        });
+        world.settle();
+        assert_eq!(block_on(std::sync::Arc::into_inner(task).unwrap()).unwrap(), 7);
+    });
+    assert_eq!(log.take(), ["outer", "inner: 7"]);
+}
+
+#[test]
+fn a_late_callback_that_registers_itself_again_comes_in_the_next_round() {
+    fn again(task: &std::sync::Arc<Task<u32>>, left: u32, log: &Log) {
+        let (kept, inside) = (task.clone(), log.clone());
+        task.on_done(move |_| {
+            inside.add(left.to_string());
+            if left > 0 {
+                again(&kept, left - 1, &inside);
+            }
+        });
+    }
+    let log = Log::default();
+    in_world(|world| {
+        let task = std::sync::Arc::new(spawn_local(async { 7 }));
+        world.settle();
+        again(&task, 10_000, &log);
+        assert_eq!(world.executor.run_round(), 1);
+        assert_eq!(log.take().len(), 1);
+        world.settle();
+    });
+    assert_eq!(log.take().len(), 10_000);
+}
+
+#[test]
+fn tasks_of_other_threads_that_end_while_they_are_shared_are_told() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let executor = asyncio_executor::LocalExecutor::new(Waker::noop().clone());
+        let _entered = executor.enter();
+        for n in 0..20_000 {
+            sender.send(spawn(async move { n })).unwrap();
+            executor.run_round();
+        }
+    });
+    for (n, task) in receiver.into_iter().enumerate() {
+        assert_eq!(block_on(task.shared()).unwrap(), n);
+    }
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_callback_of_a_completion_that_panics_keeps_nobody_asleep() {
+    let log = Log::default();
+    let reports = in_world(|world| {
+        let (setter, abandoned) = completion::<u32, io::Error>();
+        abandoned.on_done(|_| panic!("a bug"));
+        let (inside, waits) = (log.clone(), abandoned.clone());
+        spawn_local(async move { inside.add(waits.await.unwrap_err().is_abandoned().to_string()) }).detach();
+        world.settle();
+        let told = log.clone();
+        abandoned.on_done(move |result| told.add(result.is_err().to_string()));
+        drop(setter);
+        assert_eq!(log.take(), Vec::<String>::new(), "never inline");
+        world.settle();
+    });
+    assert_eq!(log.take(), ["true", "true"]);
+    assert_eq!(reports, ["a callback of a completion panicked: a bug"]);
+}
+
+#[test]
+fn an_error_that_is_read_through_a_shared_handle_is_read() {
+    let reports = in_world(|world| {
+        let shared = spawn_checked(async { Err::<(), _>("x") }).shared();
+        world.settle();
+        assert_eq!(block_on(shared).unwrap(), Err("x"));
+    });
+    assert_eq!(reports, Vec::<String>::new());
+}
+
+#[test]
+fn a_panic_with_the_error_of_another_task_is_a_panic() {
+    in_world(|world| {
+        let cancelled: Task<()> = spawn_local(pending());
+        cancelled.cancel();
+        world.settle();
+        let error = block_on(cancelled).unwrap_err();
+        let panicked: Task<()> = spawn(async move { std::panic::panic_any(error) });
+        panicked.on_done(|_| ());
+        world.settle();
+        assert!(block_on(panicked).unwrap_err().is_panic());
+    });
+}
+
+#[test]
+fn an_eager_task_that_drops_its_executor_leaves_nothing() {
+    let executor = asyncio_executor::LocalExecutor::new(Waker::noop().clone());
+    let entered = executor.enter();
+    let dropped = Rc::new(());
+    let weak = Rc::downgrade(&dropped);
+    let task = Builder::new().eager(true).spawn_local(async move {
+        let _held = dropped;
+        drop(executor);
+        pending::<()>().await;
+    });
+    assert!(weak.upgrade().is_none());
+    assert!(block_on(task).unwrap_err().is_cancelled());
+    drop(entered);
+}

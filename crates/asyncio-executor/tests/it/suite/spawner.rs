@@ -192,6 +192,7 @@ fn what_is_not_send_is_spawned_on_the_executors_thread_alone() {
     let task = spawner.spawn_local(TaskOptions::here(), async move { seen.set(1) }).unwrap();
     {
         let _entered = executor.enter();
+        assert!(executor.is_ready(), "what was spawned before is taken over, and comes first");
         let seen = shared.clone();
         spawner.spawn_local(TaskOptions::here(), async move { seen.set(seen.get() + 1) }).unwrap().detach();
         while executor.run_round() > 0 {}

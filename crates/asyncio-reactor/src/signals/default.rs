@@ -1,0 +1,52 @@
+//! [`Suspended`]: what a signal does by default, while somebody listens.
+//!
+//! A handler, once there, stays for as long as the process lives. So the first listener of a signal leaves one behind that does what the signal does by
+//! default, unless somebody listens. It is of the process, as signals are.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use asyncio_base::shim::{Arc, Mutex};
+
+/// Of each signal that was ever listened to: how many listen, and what its handler asks.
+static LISTENED: Mutex<BTreeMap<i32, Listened>> = Mutex::new(BTreeMap::new());
+
+struct Listened {
+    count: usize,
+    is_by_default: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// While it lives, the signal does not do what it does by default.
+pub(super) struct Suspended {
+    signal: i32,
+}
+
+impl Suspended {
+    pub(super) fn new(signal: i32) -> io::Result<Self> {
+        let mut listened = LISTENED.lock();
+        if let Some(listened) = listened.get_mut(&signal) {
+            listened.count += 1;
+            listened.set();
+            return Ok(Self { signal });
+        }
+        let is_by_default = Arc::default();
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&is_by_default))?;
+        listened.insert(signal, Listened { count: 1, is_by_default });
+        Ok(Self { signal })
+    }
+}
+
+impl Listened {
+    fn set(&self) {
+        self.is_by_default.store(self.count == 0, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        if let Some(listened) = LISTENED.lock().get_mut(&self.signal) {
+            listened.count -= 1;
+            listened.set();
+        }
+    }
+}
