@@ -274,20 +274,17 @@ impl Owner {
     pub(crate) fn run_up_to(&self, limit: usize) -> Ran {
         self.take_remote();
         let units = self.budget();
-        let watch = {
+        let is_watched = {
             let mut local = self.local().borrow_mut();
             local.ready.set_attentive(true);
-            local.watch.clone()
+            local.watch.is_some()
         };
-        let ran = match watch {
-            None => self.run(limit, units),
-            Some(watch) => self.run_watched(limit, units, &watch),
-        };
+        let ran = if is_watched { self.run_watched(limit, units) } else { self.run(limit, units) };
         self.local().borrow_mut().ready.set_attentive(false);
         ran
     }
 
-    #[inline]
+    #[inline(always)]
     fn run(&self, limit: usize, units: u32) -> Ran {
         let mut polls = 0;
         while polls < limit {
@@ -312,7 +309,9 @@ impl Owner {
 
     /// The same, with two readings of the clock a poll.
     #[cold]
-    fn run_watched(&self, limit: usize, units: u32, watch: &Watch) -> Ran {
+    #[inline(never)]
+    fn run_watched(&self, limit: usize, units: u32) -> Ran {
+        let watch = self.local().borrow().watch.clone().unwrap_or_default();
         let mut polls = 0;
         while polls < limit {
             let next = self.local().borrow_mut().ready.pop();

@@ -89,7 +89,7 @@ impl Entries {
         self.others.push_back(other);
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop(&mut self) -> Option<Entry> {
         let place = self.places.pop_front()?;
         self.known(place)
@@ -151,7 +151,7 @@ impl Ready {
         self.entries.push(entry);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Next> {
         if self.member.is_some() {
             return self.pop_as_member();
@@ -163,7 +163,7 @@ impl Ready {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_entry(&mut self) -> Option<Entry> {
         if self.round_left == 0 {
             self.round_left = self.entries.len();
