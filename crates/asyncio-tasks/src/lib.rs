@@ -60,6 +60,9 @@ mod timeout;
 mod wait;
 mod yield_now;
 
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;
+
 #[doc(inline)]
 pub use asyncio_executor::{Runnable, Spawn, SpawnLocalError, SpawnPinnedError, TaskId};
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
 use asyncio_base::report::Report;
-use asyncio_base::shim::Arc;
+use asyncio_base::shim::{Arc, thread};
 use asyncio_base::wait_point;
 use asyncio_executor::{Handle, Spawner, TaskId, TaskOptions, current_header};
 
@@ -250,7 +250,7 @@ impl<T: 'static> Task<T> {
                 )
                 .send();
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
         Ended::call_late(self.ended.get_or_init(|| Arc::new(Ended::new(self.take_result()))), callback);
     }
