@@ -1,5 +1,5 @@
-//! Futures → structure: [`Task`], cancel scopes ([`cancel_scope`], [`timeout`], [`shield`], [`race!`]), and clean-up that survives cancellation
-//! ([`guard`], [`defer`], [`with`]).
+//! Futures → structure: [`Task`], task groups ([`task_group`]) and children that borrow ([`scope`](fn@scope)), cancel scopes ([`cancel_scope`], [`timeout`],
+//! [`shield`], [`race!`]), and clean-up that survives cancellation ([`guard`], [`defer`], [`with`]).
 //!
 //! A task runs on the executor that is entered on this thread: that of the loop, or your own [`LocalExecutor`]. It is never
 //! lost: dropping its handle detaches it, and it ends with its executor at the latest. A scope never ends before what must be closed in it.
@@ -7,7 +7,7 @@
 //! When to use it: with a runtime of your own, built from the layers. When not: in an application, where `asyncio` has all of
 //! this under the same names.
 //!
-//! Scopes need no executor of ours: they work under any. Task groups come into this crate next.
+//! Scopes need no executor of ours: they work under any. The children of a group are tasks, and need one.
 //!
 //! # Examples
 //!
