@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod cross;
 mod floor;
+mod laws;
 mod layers;
 mod loom;
 mod planted;

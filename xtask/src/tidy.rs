@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 
+use crate::laws;
 use crate::layers::ARROWS;
 use crate::shell::{command, output, root};
 
@@ -61,6 +62,7 @@ fn faults(tree: &Tree) -> Vec<String> {
         architecture_table,
         dependency_reasons,
         features,
+        laws::faults,
     ];
     rules.iter().flat_map(|rule| rule(tree)).collect()
 }
