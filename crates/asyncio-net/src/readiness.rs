@@ -7,8 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
 use asyncio_base::budget;
-use asyncio_reactor::{Direction, Waiter, current};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use asyncio_reactor::{Direction, Waiter, current, is_ready_now};
 
 /// Waits for a descriptor of any kind: a pipe, a device, a socket of a C library. asyncio's `add_reader` and `add_writer`.
 ///
@@ -136,24 +135,6 @@ impl<T: AsFd> Readiness<T> {
         if let (Some(source), Some(registration)) = (&self.source, self.registration.take()) {
             // The descriptor may have been closed behind our back; it is not watched any more in any case.
             let _ = registration.deregister(source.as_fd());
-        }
-    }
-}
-
-/// Asks the system, without waiting.
-fn is_ready_now(source: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
-    let flags = match direction {
-        Direction::Read => PollFlags::IN,
-        Direction::Write => PollFlags::OUT,
-    };
-    loop {
-        let mut fds = [PollFd::from_borrowed_fd(source, flags)];
-        match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-            Ok(_) if fds[0].revents().contains(PollFlags::NVAL) => return Err(rustix::io::Errno::BADF.into()),
-            // `HUP` and `ERR` come unasked: then a call would not block either.
-            Ok(_) => return Ok(!fds[0].revents().is_empty()),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
         }
     }
 }

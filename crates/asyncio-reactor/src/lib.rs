@@ -74,5 +74,7 @@ pub use socket::{Ancillary, OptionName, Received, RecvMsg, SendMsg, Socket, Sock
 pub use state::IoState;
 #[cfg(target_os = "linux")]
 pub use sys::EpollSelector;
+#[cfg(unix)]
+pub use sys::is_ready_now;
 pub use sys::{BorrowedDescriptor, DefaultSelector, OwnedDescriptor, PollingSelector};
 pub use waiter::Waiter;

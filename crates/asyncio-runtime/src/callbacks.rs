@@ -64,7 +64,8 @@ pub struct CallHandle {
     task: Arc<Task<()>>,
 }
 
-struct Call {
+/// One callback.
+pub(crate) struct Call {
     /// `WAITS`, and then one of the others.
     stage: AtomicU8,
     when: Option<Instant>,
@@ -76,6 +77,10 @@ const BEGUN: u8 = 1;
 const CANCELLED: u8 = 2;
 
 impl CallHandle {
+    pub(crate) fn new(call: Arc<Call>, task: Arc<Task<()>>) -> Self {
+        Self { call, task }
+    }
+
     /// Cancels the callback: if it has not begun it never runs, and is dropped. From any thread.
     pub fn cancel(&self) {
         if self.call.move_to(CANCELLED) {
@@ -85,7 +90,7 @@ impl CallHandle {
 
     /// Says whether it was cancelled before it had begun.
     pub fn is_cancelled(&self) -> bool {
-        self.call.stage.load(Ordering::Acquire) == CANCELLED
+        self.call.is_cancelled()
     }
 
     /// Returns when it is due; `None` for one of [`call_soon`](EventLoop::call_soon), and for one that is never due.
@@ -106,7 +111,7 @@ impl fmt::Debug for CallHandle {
 
 impl Call {
     #[track_caller]
-    fn new(when: Option<Instant>) -> Arc<Self> {
+    pub(crate) fn new(when: Option<Instant>) -> Arc<Self> {
         Arc::new(Self { stage: AtomicU8::new(WAITS), when, place: Location::caller() })
     }
 
@@ -120,9 +125,17 @@ impl Call {
         if let Some(when) = self.when {
             sleep_until(when).await;
         }
-        if !self.move_to(BEGUN) {
-            return;
+        if self.move_to(BEGUN) {
+            self.call(callback);
         }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == CANCELLED
+    }
+
+    /// Calls the callback. A panic is reported.
+    pub(crate) fn call(&self, callback: impl FnOnce()) {
         let mut panic = None;
         catch_and_store(&mut panic, callback);
         if let Some(panic) = panic {
@@ -226,7 +239,7 @@ impl EventLoop {
     ) -> Result<CallHandle, LoopError> {
         let call = Call::new(when);
         let task = spawn_local_with(self.spawner(), call.clone().run(callback))?;
-        Ok(CallHandle { call, task: Arc::new(task) })
+        Ok(CallHandle::new(call, Arc::new(task)))
     }
 
     #[track_caller]
@@ -236,7 +249,7 @@ impl EventLoop {
             let _callback = callback;
             std::future::pending().await
         })?;
-        Ok(CallHandle { call, task: Arc::new(task) })
+        Ok(CallHandle::new(call, Arc::new(task)))
     }
 
     /// Has a callback called in the next round of the loop, from any thread; a loop that waits is woken. asyncio's `call_soon_threadsafe`.
@@ -267,7 +280,7 @@ impl EventLoop {
     ) -> Result<CallHandle, LoopClosed> {
         let call = Call::new(None);
         let task = spawn_with(self.spawner(), call.clone().run(callback))?;
-        Ok(CallHandle { call, task: Arc::new(task) })
+        Ok(CallHandle::new(call, Arc::new(task)))
     }
 
     /// Ends [`run_forever`](crate::Runner::run_forever), when the round is over that is under way; from any thread. If it does not run, the next one ends

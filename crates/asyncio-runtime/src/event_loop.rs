@@ -64,6 +64,11 @@ impl EventLoop {
         }
     }
 
+    #[cfg(unix)]
+    pub(crate) fn reactor(&self) -> &Arc<dyn Reactor> {
+        &self.shared.reactor
+    }
+
     pub(crate) fn spawner(&self) -> &Spawner {
         &self.shared.spawner
     }

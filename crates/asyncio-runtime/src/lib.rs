@@ -28,6 +28,8 @@ mod callbacks;
 mod event_loop;
 mod interrupt;
 mod portal;
+#[cfg(unix)]
+mod readers;
 mod unhandled;
 
 mod core;

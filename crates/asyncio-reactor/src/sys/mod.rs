@@ -29,6 +29,8 @@ pub use epoll::EpollSelector as DefaultSelector;
 #[cfg(not(target_os = "linux"))]
 pub use polling::PollingSelector as DefaultSelector;
 
+#[cfg(unix)]
+pub use platform::is_ready_now;
 pub use platform::{BorrowedDescriptor, OwnedDescriptor};
 pub use polling::PollingSelector;
 

@@ -11,6 +11,7 @@ use rustix::net::{
 };
 use socket2::{SockAddr, Socket, Type};
 
+use crate::readiness::Direction;
 use crate::socket::{Ancillary, Received, RecvMsg, SendMsg};
 
 #[cfg(target_vendor = "apple")]
@@ -177,4 +178,28 @@ fn from_sock_addr(addr: &SockAddr) -> io::Result<SocketAddrAny> {
         )
     })?;
     Ok(SocketAddrUnix::new(path)?.into())
+}
+
+/// Asks the system, without waiting, whether an operation in this direction would not block: poll(2).
+///
+/// # Errors
+///
+/// Fails where the descriptor is not open.
+pub fn is_ready_now(source: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
+    let flags = match direction {
+        Direction::Read => rustix::event::PollFlags::IN,
+        Direction::Write => rustix::event::PollFlags::OUT,
+    };
+    loop {
+        let mut fds = [rustix::event::PollFd::from_borrowed_fd(source, flags)];
+        match rustix::event::poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(_) if fds[0].revents().contains(rustix::event::PollFlags::NVAL) => {
+                return Err(rustix::io::Errno::BADF.into());
+            }
+            // `HUP` and `ERR` come unasked: then a call would not block either.
+            Ok(_) => return Ok(!fds[0].revents().is_empty()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

@@ -15,6 +15,8 @@ mod injected;
 mod interrupt;
 mod old_clock;
 mod portal;
+#[cfg(unix)]
+mod readers;
 mod run;
 mod time;
 mod watched;
