@@ -87,6 +87,7 @@ fn tests(tree: &BTreeMap<String, String>) -> (BTreeSet<&str>, BTreeSet<&str>) {
         for line in text.lines().map(str::trim) {
             if line.starts_with("#[") {
                 is_test |= line == "#[test]" || line.starts_with("#[asyncio::test");
+                // The mark that this looks for, not one of its own.
                 is_ignored |= line.starts_with("#[ignore");
             } else if let (true, Some((_, rest))) = (is_test, line.split_once("fn ")) {
                 let name = rest.split('(').next().unwrap_or("");
@@ -130,6 +131,7 @@ mod tests {
         );
         assert_eq!(of("asyncio::Task::kill", "it_holds").len(), 1);
         assert_eq!(of("asyncio::spawn", "it_does_not").len(), 1);
+        // A law whose test is switched off is refused, with a reason or without.
         let ignored = faults(&tree(&law("asyncio::spawn", "it_holds"), "#[ignore = \"slow\"]\n"));
         assert_eq!(ignored, ["docs/laws.toml: create_task: the test it_holds is ignored"]);
         assert_eq!(faults(&BTreeMap::new()).len(), 1);

@@ -264,13 +264,7 @@ impl Spawner {
         F: Future + 'static,
         F::Output: 'static,
     {
-        if let Some(owner) = Owner::of(&self.queue).filter(|owner| !owner.is_choosing()) {
-            return match self.queue.is_closing() {
-                true => Err(SpawnLocalError::Closed(LoopClosed::new())),
-                false => Ok(spawn_local(&owner, options, future)),
-            };
-        }
-        if !self.queue.is_owned_here() {
+        if !self.queue.is_entered() && !self.queue.is_owned_here() {
             return Err(SpawnLocalError::WrongThread);
         }
         // SAFETY: this is the executor's thread: wherever the future is dropped before its first poll, it is here.

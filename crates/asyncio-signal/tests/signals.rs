@@ -13,14 +13,16 @@ use asyncio_signal::unix::{Signal, SignalKind, signal};
 use asyncio_signal::{CtrlC, ctrl_c};
 use asyncio_tasks::{spawn, yield_now};
 use futures_lite::StreamExt;
-use rustix::process::{Signal as Raw, getpid, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::low_level;
 use static_assertions::assert_impl_all;
 
 assert_impl_all!(Signal: Send, Unpin);
 assert_impl_all!(CtrlC: Send, Unpin);
 
-fn raise(signal: Raw) {
-    kill_process(getpid(), signal).unwrap();
+/// Sends it to this thread: it has been handled when this returns, and cannot come when nobody listens any more.
+fn raise(signal: i32) {
+    low_level::raise(signal).unwrap();
 }
 
 #[test]
@@ -29,20 +31,20 @@ fn each_listener_hears_of_it_on_every_kind_of_loop() {
         Runner::builder().workers(workers).build().unwrap().run(async {
             let mut first = signal(SignalKind::user_defined1()).unwrap();
             let mut second = signal(SignalKind::user_defined1()).unwrap();
-            raise(Raw::USR1);
+            raise(SIGUSR1);
             first.recv().await.unwrap();
             second.recv().await.unwrap();
             // It came before the wait, or while it waits.
             let waits = spawn(async move { first.next().await.unwrap() });
             yield_now().await;
-            raise(Raw::USR1);
+            raise(SIGUSR1);
             waits.await.unwrap().unwrap();
             second.recv().await.unwrap();
         });
     }
     // Without a loop, on the fallback's thread.
     let mut alone = signal(SignalKind::user_defined1()).unwrap();
-    raise(Raw::USR1);
+    raise(SIGUSR1);
     block_on(alone.recv()).unwrap();
 }
 
@@ -51,14 +53,14 @@ fn several_before_one_is_received_are_one_and_none_is_lost_by_dropping_a_wait() 
     Runner::new().unwrap().run(async {
         let mut signals = signal(SignalKind::user_defined2()).unwrap();
         for _ in 0..1000 {
-            raise(Raw::USR2);
+            raise(SIGUSR2);
         }
         signals.recv().await.unwrap();
         {
             let wait = pin!(signals.recv());
             assert!(wait.poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
-        raise(Raw::USR2);
+        raise(SIGUSR2);
         signals.recv().await.unwrap();
         let wait = pin!(signals.recv());
         assert!(wait.poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -69,9 +71,9 @@ fn several_before_one_is_received_are_one_and_none_is_lost_by_dropping_a_wait() 
 fn ctrl_c_is_a_future_and_a_stream() {
     Runner::new().unwrap().run(async {
         let mut listens = ctrl_c();
-        raise(Raw::INT);
+        raise(SIGINT);
         listens.next().await.unwrap().unwrap();
-        raise(Raw::INT);
+        raise(SIGINT);
         listens.await.unwrap();
     });
 }
@@ -93,9 +95,9 @@ fn when_nobody_listens_any_more_the_default_is_back() {
     if std::env::var_os("ASYNCIO_TEST_DEFAULT").is_some() {
         drop(signal(SignalKind::terminate()).unwrap());
         let second = signal(SignalKind::terminate()).unwrap();
-        raise(Raw::TERM);
+        raise(SIGTERM);
         drop(second);
-        raise(Raw::TERM);
+        raise(SIGTERM);
         unreachable!("it ends before");
     }
     let child = std::process::Command::new(std::env::current_exe().unwrap())

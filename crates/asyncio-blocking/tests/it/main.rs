@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
-use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -166,18 +163,23 @@ fn the_end_of_a_runtime_waits_for_its_calls() {
     let ended = Arc::new(AtomicUsize::new(0));
     let inside = ended.clone();
     let mut runner = Runner::builder().blocking_threads_max(1).build().unwrap();
+    let mut queued = None;
     runner.run(async {
         let (begun, has_begun) = channel();
-        let mut call = pin!(to_thread(move || {
+        let (release, released) = channel::<()>();
+        // Forgotten: dropped, it might be cancelled before it begins.
+        std::mem::forget(to_thread(move || {
             begun.send(()).unwrap();
-            thread::sleep(Duration::from_millis(20));
+            // Until the pool is being closed: then the one in line is dropped.
+            let _ = released.recv();
             inside.fetch_add(1, Ordering::SeqCst);
         }));
-        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         has_begun.recv().unwrap();
+        queued = Some(to_thread(move || drop(release)));
     });
     runner.close();
     assert_eq!(ended.load(Ordering::SeqCst), 1);
+    assert!(block_on(queued.unwrap()).unwrap_err().is_cancelled());
 }
 
 #[test]
@@ -186,6 +188,17 @@ fn the_context_goes_along() {
     assert_eq!(block_on(to_thread(|| REQUEST.get())).unwrap(), 7);
     let context = TaskContext::capture();
     assert_eq!(block_on(to_thread(move || context.run(|| REQUEST.get()))).unwrap(), 7);
+}
+
+#[test]
+fn calls_beyond_the_idle_threads_have_threads_started() {
+    let pool = ThreadPool::new(2);
+    block_on(pool.run(|| ())).unwrap();
+    // One is idle, or about to be. Each of these waits for the other.
+    let both = Arc::new(Barrier::new(2));
+    let calls = [both.clone(), both].map(|barrier| pool.run(move || barrier.wait().is_leader()));
+    let leaders = calls.map(|call| block_on(call).unwrap());
+    assert_ne!(leaders[0], leaders[1]);
 }
 
 #[test]

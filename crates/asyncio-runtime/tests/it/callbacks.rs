@@ -151,6 +151,21 @@ fn a_callback_that_is_cancelled_never_runs_even_if_it_is_due_in_the_same_turn() 
 }
 
 #[test]
+fn a_callback_whose_time_has_come_is_cancelled_by_the_one_before() {
+    let mut runner = Runner::builder().clock(ManualClock::jumping()).build().unwrap();
+    let (log, event_loop) = (Log::default(), runner.event_loop());
+    let victim = Rc::new(RefCell::new(None::<CallHandle>));
+    let seen = victim.clone();
+    let when = event_loop.time() + SECOND;
+    event_loop.call_at(when, move || seen.borrow().as_ref().unwrap().cancel()).unwrap();
+    // Both wait, and both timers fire in one turn.
+    *victim.borrow_mut() = Some(event_loop.call_at(when, log.note("cancelled")).unwrap());
+    runner.run(sleep(2 * SECOND));
+    assert_eq!(log.take(), Vec::<&str>::new());
+    assert!(victim.borrow().as_ref().unwrap().is_cancelled());
+}
+
+#[test]
 fn what_a_cancelled_callback_holds_is_dropped_soon() {
     let mut runner = Runner::new().unwrap();
     let held = Rc::new(());

@@ -11,13 +11,15 @@ use std::sync::Mutex;
 
 use asyncio_runtime::{Interrupted, Runner};
 use asyncio_tasks::{guard_local, shield, yield_now};
-use rustix::process::{Signal, getpid, kill_process};
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::raise;
 
 /// One test at a time sends it.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// Sends it to this thread: it has been handled when this returns, and cannot come when nobody listens any more.
 fn interrupt() {
-    kill_process(getpid(), Signal::INT).unwrap();
+    raise(SIGINT).unwrap();
 }
 
 #[test]

@@ -142,3 +142,21 @@ impl Members {
         self.state.lock().is_any_cut
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_group_is_awaited_until_somebody_has_seen_that_the_last_one_has_ended() {
+        // The last child may end on another worker when the group has just looked: what it failed with is not to be dropped with the group.
+        let members = Members::default();
+        assert!(members.enter().is_ok());
+        assert!(members.cancel());
+        members.leave(None, true);
+        assert!(members.must_be_awaited());
+        assert!(members.poll_closed(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(!members.must_be_awaited());
+        assert!(members.enter().is_err());
+    }
+}

@@ -478,3 +478,22 @@ fn a_task_of_lost_races_does_not_pile_up() {
         block_on(task).unwrap();
     });
 }
+
+#[test]
+fn a_closer_runs_beside_the_body_of_an_outermost_scope_that_waits_for_it() {
+    let is_closed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = is_closed.clone();
+    let body = async move |_| {
+        let closes = flag.clone();
+        drop(guard((), move |()| async move {
+            yield_now().await;
+            closes.store(true, std::sync::atomic::Ordering::SeqCst);
+        }));
+        // It would wait for ever if the closer began after it.
+        while !flag.load(std::sync::atomic::Ordering::SeqCst) {
+            yield_now().await;
+        }
+    };
+    assert_eq!(block_on(cancel_scope(body)), Ok(()));
+    assert!(is_closed.load(std::sync::atomic::Ordering::SeqCst));
+}

@@ -131,6 +131,7 @@ async fn ord_7(log: &Log) {
     event_loop.call_later(MS, log.callback("first timer")).unwrap();
     yield_now().await;
     two.write_all(b"x").unwrap();
+    // As the program in Python does: the loop is held until both timers are over.
     std::thread::sleep(5 * MS);
     event_loop.call_soon(log.callback("ready")).unwrap();
     sleep(10 * MS).await;
