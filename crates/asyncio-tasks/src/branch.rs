@@ -63,8 +63,10 @@ enum End<T> {
     NotYet,
     Value(T),
     Panic(Payload),
-    /// It was cancelled, or its value was taken.
+    /// It was cancelled.
     Nothing,
+    /// The value, or the panic, was taken.
+    Taken,
 }
 
 /// Cancelled by those it is awaited together with.
@@ -119,13 +121,18 @@ impl<F: Future, P: Policy<F::Output>> Branch<F, P> {
 
     pub(crate) fn take_value(self: Pin<&mut Self>) -> Option<F::Output> {
         let this = self.project();
-        match std::mem::replace(this.end, End::Nothing) {
-            End::Value(value) => Some(value),
-            other => {
-                *this.end = other;
-                None
-            }
+        if !matches!(this.end, End::Value(_)) {
+            return None;
         }
+        match std::mem::replace(this.end, End::Taken) {
+            End::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Its value, which was taken, has panicked when it was dropped: that is how it has ended.
+    pub(crate) fn set_panic(self: Pin<&mut Self>, panic: Payload) {
+        *self.project().end = End::Panic(panic);
     }
 }
 
@@ -167,12 +174,12 @@ impl<F: Future, P: Policy<F::Output>> AnyBranch for Branch<F, P> {
 
     fn take_panic(self: Pin<&mut Self>) -> Option<Payload> {
         let end = self.project().end;
-        match std::mem::replace(end, End::Nothing) {
+        if !matches!(end, End::Panic(_)) {
+            return None;
+        }
+        match std::mem::replace(end, End::Taken) {
             End::Panic(panic) => Some(panic),
-            other => {
-                *end = other;
-                None
-            }
+            _ => None,
         }
     }
 }

@@ -60,6 +60,8 @@ mod timeout;
 mod wait;
 mod yield_now;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(all(test, shuttle))]
 mod shuttle_tests;
 

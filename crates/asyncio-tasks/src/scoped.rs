@@ -13,14 +13,13 @@ use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use asyncio_base::panic::{Payload, catch_and_store};
+use asyncio_base::panic::Payload;
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_base::wait_point;
 
 use crate::branch::{All, AnyBranch, Branch, Fate, assert_not_continued};
-use crate::children::{Children, Many};
+use crate::children::{self, Children, Many, Output, Owned, Woken};
 use crate::scope::{self, Scope as Inner};
-use crate::slot::Slot;
 
 /// Runs a body that may start children which borrow, and waits for all of them: Trio's nursery.
 ///
@@ -114,9 +113,9 @@ impl<'env> Scope<'env> {
         F: Future + Send + 'env,
         F::Output: Send + 'env,
     {
-        let (child, handle) = Borrowing::new(future);
+        let (child, output) = children::send(future, &self.shared.woken);
         self.shared.push(child);
-        handle
+        Child { output }
     }
 }
 
@@ -132,9 +131,9 @@ impl<'env> LocalScope<'env> {
         F: Future + 'env,
         F::Output: 'env,
     {
-        let (child, handle) = Borrowing::new(future);
+        let (child, output) = children::local(future, &self.shared.woken);
         self.shared.push(child);
-        handle
+        Child { output }
     }
 }
 
@@ -163,7 +162,7 @@ impl fmt::Debug for LocalScope<'_> {
 /// Panics if it is awaited where the child was cancelled with its scope and this await was not: under a [shield](crate::shield), or when the scope has
 /// ended; and if it is awaited again after it gave its output.
 pub struct Child<T> {
-    slot: Arc<Slot<T>>,
+    output: Output<T>,
 }
 
 impl<T> Child<T> {
@@ -171,17 +170,11 @@ impl<T> Child<T> {
     pub fn detach(self) {}
 }
 
-impl<T> Drop for Child<T> {
-    fn drop(&mut self) {
-        self.slot.leave();
-    }
-}
-
 impl<T> Future for Child<T> {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match self.slot.poll_take(cx) {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match self.output.poll_take(cx) {
             Poll::Ready(Ok(output)) => Poll::Ready(output),
             Poll::Ready(Err(_)) if scope::is_cancelled() => Poll::Pending,
             Poll::Ready(Err(_)) => {
@@ -206,11 +199,13 @@ impl<T> fmt::Debug for Child<T> {
 /// What a scope shares with its handles.
 struct Shared<C: ?Sized> {
     state: Mutex<State<C>>,
+    /// Who of the children is to be polled.
+    woken: Arc<Woken>,
 }
 
 struct State<C: ?Sized> {
     /// Children that were spawned, and are to be taken in.
-    new: Vec<Pin<Box<C>>>,
+    new: Vec<Owned<C>>,
     is_over: bool,
     /// The scope is being polled: it looks before it waits.
     is_polled: bool,
@@ -220,13 +215,14 @@ struct State<C: ?Sized> {
 
 impl<C: ?Sized> Default for Shared<C> {
     fn default() -> Self {
-        Self { state: Mutex::new(State { new: Vec::new(), is_over: false, is_polled: false, waits: None }) }
+        let state = State { new: Vec::new(), is_over: false, is_polled: false, waits: None };
+        Self { state: Mutex::new(state), woken: Arc::default() }
     }
 }
 
 impl<C: ?Sized> Shared<C> {
     #[track_caller]
-    fn push(&self, child: Pin<Box<C>>) {
+    fn push(&self, child: Owned<C>) {
         let waits = {
             let mut state = self.state.lock();
             if state.is_over {
@@ -241,7 +237,7 @@ impl<C: ?Sized> Shared<C> {
         }
     }
 
-    fn take_new(&self) -> Vec<Pin<Box<C>>> {
+    fn take_new(&self) -> Vec<Owned<C>> {
         let mut state = self.state.lock();
         state.is_polled = true;
         std::mem::take(&mut state.new)
@@ -308,7 +304,7 @@ where
     let _at_drop = AtDrop(shared);
     // It may spawn before it returns its future, and panic then.
     let mut body = pin!(Branch::<F, All>::new(body(shared.clone())));
-    let mut all: Children<C> = Children::default();
+    let mut all: Children<C> = Children::of(shared.woken.clone());
     let mut fate = Fate::default();
     poll_fn(|cx| {
         loop {
@@ -320,7 +316,7 @@ where
             for mut child in shared.take_new() {
                 if fate.is_decided {
                     // O2: it came after the others were cancelled, or is about to be.
-                    child.as_mut().cancel();
+                    child.branch_mut().cancel();
                 }
                 all.insert(child);
             }
@@ -361,70 +357,4 @@ where
     })
     .await;
     (body.take_value(), fate.panic)
-}
-
-pin_project_lite::pin_project! {
-    /// A child: its output goes to its handle.
-    struct Borrowing<F: Future> {
-        #[pin]
-        branch: Branch<F, All>,
-        slot: Arc<Slot<F::Output>>,
-        has_given: bool,
-        // Of the drop of an output that nobody wants.
-        panic: Option<Payload>,
-    }
-
-    impl<F: Future> PinnedDrop for Borrowing<F> {
-        fn drop(this: Pin<&mut Self>) {
-            this.project().slot.close();
-        }
-    }
-}
-
-impl<F: Future> Borrowing<F> {
-    fn new(future: F) -> (Pin<Box<Self>>, Child<F::Output>) {
-        let slot = Arc::new(Slot::default());
-        let child =
-            Box::pin(Self { branch: Branch::new(future), slot: slot.clone(), has_given: false, panic: None });
-        (child, Child { slot })
-    }
-}
-
-impl<F: Future> AnyBranch for Borrowing<F> {
-    fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
-        let mut this = self.project();
-        let has_ended = this.branch.as_mut().poll_end(cx);
-        if let Some(output) = this.branch.take_value() {
-            *this.has_given = true;
-            if let Err(unwanted) = this.slot.offer(output) {
-                catch_and_store(this.panic, || drop(unwanted));
-            }
-        }
-        has_ended
-    }
-
-    fn cancel(self: Pin<&mut Self>) {
-        self.project().branch.cancel();
-    }
-
-    fn is_idle(&self) -> bool {
-        self.branch.is_idle()
-    }
-
-    fn is_holding(&self) -> bool {
-        self.branch.is_holding()
-    }
-
-    fn is_lost(&self) -> bool {
-        self.branch.is_lost() && !self.has_given
-    }
-
-    fn is_decisive(&self) -> bool {
-        false
-    }
-
-    fn take_panic(self: Pin<&mut Self>) -> Option<Payload> {
-        let this = self.project();
-        this.panic.take().or_else(|| this.branch.take_panic())
-    }
 }

@@ -5,9 +5,11 @@
 
 use std::sync::OnceLock;
 use std::task::{Wake, Waker};
+// The system's: no model has this thread.
+use std::thread;
 
 use asyncio_base::report;
-use asyncio_base::shim::{Arc, thread};
+use asyncio_base::shim::Arc;
 
 use crate::clock::{Idle, MonotonicClock};
 use crate::home::Timers;

@@ -21,9 +21,9 @@ pin_project! {
         #[pin]
         root: Option<Root<F>>,
         group: Arc<Shared<E>>,
-        seat: Seat,
         // If the group has a limit. In a box, since few have.
         turn: Option<Box<Turn>>,
+        seat: Seat,
         has_begun: bool,
     }
 
@@ -50,7 +50,7 @@ enum Seat {
     /// It has not waited yet.
     New,
     /// It waits: the group has its waker.
-    Waits(usize),
+    Waits(u32),
     /// It knows that the group is cancelled.
     Told,
     Left,
@@ -59,14 +59,8 @@ enum Seat {
 impl<F: Future, E> Member<F, E> {
     /// Makes the future of a child that has entered the group.
     #[inline]
-    pub(super) fn new(future: F, group: Arc<Shared<E>>, turn: Option<Turn>) -> Self {
-        Self {
-            root: Some(Root::new(future)),
-            group,
-            seat: Seat::New,
-            turn: turn.map(Box::new),
-            has_begun: false,
-        }
+    pub(super) fn new(future: F, group: Arc<Shared<E>>, turn: Option<Box<Turn>>) -> Self {
+        Self { root: Some(Root::new(future)), group, seat: Seat::New, turn, has_begun: false }
     }
 }
 

@@ -4,29 +4,39 @@
 //!   has ended; from then on none enters.
 //! - M2: a cancellation reaches every child: one that waits is woken, and any other one looks before it waits. Both happen under the lock.
 //! - M3: the end of the last child wakes whoever waits for that.
+//!
+//! Entering and leaving take one atomic operation each, on a word that has the count and what must be known together with it. For M3, whoever
+//! waits leaves a waker, and then sets [`AWAITED`]: either that finds the count at zero, or the last one to leave finds the flag.
 
 use std::task::{Context, Poll, Waker};
 
-use asyncio_base::shim::{AtomicBool, Mutex, Ordering};
+use asyncio_base::shim::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use slab::Slab;
 
 use crate::scope::{Signal, wake};
+
+/// In the word: the group is cancelled.
+const CANCELLED: usize = 1;
+/// The group takes no more.
+const CLOSED: usize = 2;
+/// Somebody is to be woken when the last one leaves.
+const AWAITED: usize = 4;
+/// One child that has not ended.
+const ONE: usize = 8;
 
 #[derive(Default)]
 pub(super) struct Members {
     /// The group is cancelled: its body, and all that is in it.
     pub(super) cancelled: Signal,
-    /// Whether the scope around is to wait: for children, or for somebody to see how the last one ended. Written under the lock.
-    is_awaited: AtomicBool,
+    /// How many have not ended, times [`ONE`], and the flags.
+    word: AtomicUsize,
+    /// Some ended without a value, because the group was cancelled. Told with their leaving.
+    is_any_cut: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    count: usize,
-    is_closed: bool,
-    /// Some ended without a value, because the group was cancelled.
-    is_any_cut: bool,
     /// Those that wait. Nobody comes after the cancellation, which takes them all out.
     waiting: Slab<Waker>,
     /// Whoever waits for the last one to end.
@@ -37,39 +47,49 @@ struct State {
 pub(super) struct Closed;
 
 impl Members {
+    #[inline]
     pub(super) fn enter(&self) -> Result<(), Closed> {
-        let mut state = self.state.lock();
-        if state.is_closed || self.cancelled.is_set() {
-            return Err(Closed);
+        let may_enter = |word| if word & (CANCELLED | CLOSED) == 0 { Some(word + ONE) } else { None };
+        // Relaxed: nothing is told by it. Who leaves has entered before.
+        match self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may_enter) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Closed),
         }
-        state.count += 1;
-        self.note(&state);
-        Ok(())
     }
 
     /// A child waits: the cancellation wakes `waker`. Returns its key; or nothing, if the group is cancelled already.
-    pub(super) fn wait(&self, waker: Waker) -> Option<usize> {
+    pub(super) fn wait(&self, waker: Waker) -> Option<u32> {
         let mut state = self.state.lock();
         if self.cancelled.is_set() {
             drop(state);
             drop(waker);
             return None;
         }
-        Some(state.waiting.insert(waker))
+        // As many as may wait at once: memory ends before.
+        Some(u32::try_from(state.waiting.insert(waker)).expect("fewer than 4,294,967,296 children wait"))
     }
 
     /// A child has ended.
-    pub(super) fn leave(&self, key: Option<usize>, is_cut: bool) {
-        let (waker, waits) = {
-            let mut state = self.state.lock();
-            state.count -= 1;
-            self.note(&state);
-            state.is_any_cut |= is_cut && self.cancelled.is_set();
-            let waker = key.and_then(|key| state.waiting.try_remove(key));
-            let waits = if state.count == 0 { state.waits.take() } else { None };
-            (waker, waits)
-        };
-        drop(waker);
+    #[inline]
+    pub(super) fn leave(&self, key: Option<u32>, is_cut: bool) {
+        if let Some(key) = key {
+            let waker = self.state.lock().waiting.try_remove(key as usize);
+            drop(waker);
+        }
+        if is_cut && self.cancelled.is_set() {
+            // Relaxed: before the count goes down, which whoever reads it has seen.
+            self.is_any_cut.store(true, Ordering::Relaxed);
+        }
+        // Release: what the child did is done before it does not count any more. Acquire: and the waker is there before the flag is.
+        let former = self.word.fetch_sub(ONE, Ordering::AcqRel);
+        if former / ONE == 1 && former & AWAITED != 0 {
+            self.wake_who_waits();
+        }
+    }
+
+    #[cold]
+    fn wake_who_waits(&self) {
+        let waits = self.state.lock().waits.take();
         if let Some(waits) = waits {
             wake(|| waits.wake());
         }
@@ -79,12 +99,13 @@ impl Members {
     pub(super) fn cancel(&self) -> bool {
         let waiting = {
             let mut state = self.state.lock();
-            if state.is_closed || self.cancelled.is_set() {
+            let may_cancel =
+                |word| if word & (CANCELLED | CLOSED) == 0 { Some(word | CANCELLED) } else { None };
+            if self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, may_cancel).is_err() {
                 return false;
             }
             // M2: under the lock, though a signal needs none; whoever waits for it is woken below.
             self.cancelled.set_in_silence();
-            self.note(&state);
             std::mem::take(&mut state.waiting)
         };
         // A waker that panics does not keep the others from being woken.
@@ -95,51 +116,45 @@ impl Members {
 
     /// Waits until none is left; then closes the group.
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
-        let mut state = self.state.lock();
-        if state.count == 0 {
-            state.is_closed = true;
-            self.note(&state);
-            let former = state.waits.take();
-            drop(state);
-            drop((former, waker));
-            return Poll::Ready(());
+        if !self.close_if_empty() {
+            let waker = cx.waker().clone();
+            let former = self.state.lock().waits.replace(waker);
+            drop(former);
+            // M3. AcqRel: the waker is there before the flag is, and what the last child did is seen if it is gone.
+            if self.word.fetch_or(AWAITED, Ordering::AcqRel) >= ONE || !self.close_if_empty() {
+                return Poll::Pending;
+            }
         }
-        let former = state.waits.replace(waker);
-        drop(state);
+        let former = self.state.lock().waits.take();
         drop(former);
-        Poll::Pending
+        Poll::Ready(())
     }
 
-    /// Closes the group, if none is left.
+    /// Closes the group, if none is left. Says whether it is closed.
     pub(super) fn close_if_empty(&self) -> bool {
-        let mut state = self.state.lock();
-        state.is_closed |= state.count == 0;
-        self.note(&state);
-        state.is_closed
+        let may_close = |word| if word < ONE { Some(word | CLOSED) } else { None };
+        // Acquire: what the children did is seen.
+        self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, may_close).is_ok()
     }
 
-    /// Says whether the scope around is to wait. Whoever changes that wakes it afterwards.
+    /// Says whether the scope around is to wait: for children, or for somebody to see how the last one ended. Whoever changes that wakes it
+    /// afterwards.
     #[inline]
     pub(super) fn must_be_awaited(&self) -> bool {
-        self.is_awaited.load(Ordering::Acquire)
-    }
-
-    fn note(&self, state: &State) {
-        let is_awaited = state.count > 0 || (self.cancelled.is_set() && !state.is_closed);
-        self.is_awaited.store(is_awaited, Ordering::Release);
+        let word = self.word.load(Ordering::Acquire);
+        word >= ONE || word & (CANCELLED | CLOSED) == CANCELLED
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state.lock().is_closed
+        self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
     pub(super) fn count(&self) -> usize {
-        self.state.lock().count
+        self.word.load(Ordering::Acquire) / ONE
     }
 
     pub(super) fn is_any_cut(&self) -> bool {
-        self.state.lock().is_any_cut
+        self.is_any_cut.load(Ordering::Relaxed)
     }
 }
 

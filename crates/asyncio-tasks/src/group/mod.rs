@@ -16,6 +16,9 @@ mod run;
 mod start;
 mod turns;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
+
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::Location;
@@ -374,12 +377,12 @@ impl<E: Send + 'static> TaskGroup<E> {
         self.len() == 0
     }
 
-    fn turn(&self) -> Option<Turn> {
-        self.shared.turns.as_ref().map(|turns| turns.turn())
+    fn turn(&self) -> Option<Box<Turn>> {
+        self.shared.turns.as_ref().map(|turns| Box::new(turns.turn()))
     }
 
     /// Returns a turn that is in line already.
-    fn turn_in_line(&self) -> Option<Turn> {
+    fn turn_in_line(&self) -> Option<Box<Turn>> {
         let mut turn = self.turn()?;
         turn.line_up();
         Some(turn)
@@ -391,7 +394,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         &self,
         options: TaskOptions,
         future: F,
-        turn: Option<Turn>,
+        turn: Option<Box<Turn>>,
         spawn: impl FnOnce(TaskOptions, Member<F, E>) -> Result<Handle<Option<T>>, NoExecutor>,
     ) -> Task<T>
     where

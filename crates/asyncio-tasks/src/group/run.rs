@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn, ready};
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use asyncio_base::panic::{discard, message};
 use asyncio_base::report::Report;
@@ -23,22 +23,32 @@ impl<E> Kind for OfGroup<E> {
 }
 
 /// The scope of the body.
-struct OfBody<E>(Arc<Shared<E>>);
+struct OfBody<E> {
+    group: Arc<Shared<E>>,
+    /// Whom the group wakes when it is cancelled.
+    waits: Option<Waker>,
+}
 
 impl<E> Kind for OfBody<E> {
     const PASSES_DEFERRED: bool = true;
 
+    #[inline]
     fn is_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
-        self.0.members.cancelled.is_set()
+        self.group.members.cancelled.is_set()
     }
 
+    #[inline]
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
-        self.0.members.cancelled.poll(cx.waker())
+        if self.waits.as_ref().is_some_and(|waits| waits.will_wake(cx.waker())) {
+            return self.group.members.cancelled.is_set();
+        }
+        self.waits = Some(cx.waker().clone());
+        self.group.members.cancelled.poll(cx.waker())
     }
 
     /// The group waits for it.
     fn tells_of_cancellation(&self, _is_outer_cancelled: bool) -> bool {
-        self.0.members.cancelled.is_set()
+        self.group.members.cancelled.is_set()
     }
 }
 
@@ -123,7 +133,7 @@ where
     F: Future<Output = Result<T, E>>,
     E: 'static,
 {
-    let mut body = pin!(Scope::new(future, OfBody(group.clone())));
+    let mut body = pin!(Scope::new(future, OfBody { group: group.clone(), waits: None }));
     let (mut has_ended, mut value, mut is_outer) = (false, None, false);
     poll_fn(|cx| {
         loop {

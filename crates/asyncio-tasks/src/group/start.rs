@@ -4,29 +4,21 @@ use std::fmt;
 use std::future::poll_fn;
 use std::task::Poll;
 
-use asyncio_base::shim::Arc;
-
 use crate::error::TaskError;
-use crate::slot::Slot;
+use crate::slot::{Giver, slot};
 use crate::task::Task;
 
 /// Says that a child is ready. Made by [`TaskGroup::start`](crate::TaskGroup::start).
 #[must_use = "whoever starts this task waits for it"]
 pub struct Ready<T> {
-    slot: Arc<Slot<T>>,
+    giver: Giver<T>,
 }
 
 impl<T> Ready<T> {
     /// Says that the task is ready, and gives `value` to whoever started it. If nobody waits for it any more, it is dropped.
     pub fn set(self, value: T) {
         // Nobody waits any more: it is dropped here.
-        drop(self.slot.offer(value));
-    }
-}
-
-impl<T> Drop for Ready<T> {
-    fn drop(&mut self) {
-        self.slot.close();
+        drop(self.giver.give(value));
     }
 }
 
@@ -49,12 +41,12 @@ impl Drop for Unready {
 
 /// Starts a task, and waits until it is ready.
 pub(super) async fn start<T>(spawn: impl FnOnce(Ready<T>) -> Task<()>) -> Result<T, TaskError> {
-    let slot = Arc::new(Slot::default());
-    let mut unready = Unready(Some(spawn(Ready { slot: slot.clone() })));
+    let (giver, mut taker) = slot();
+    let mut unready = Unready(Some(spawn(Ready { giver })));
     poll_fn(|cx| {
         // First the task, since it may have become ready and ended.
         let has_ended = unready.0.as_mut().is_none_or(|task| task.poll_ended(cx));
-        match slot.poll_take(cx) {
+        match taker.poll_take(cx) {
             Poll::Ready(Ok(value)) => {
                 drop(unready.0.take());
                 return Poll::Ready(Ok(value));

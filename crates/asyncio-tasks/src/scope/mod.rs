@@ -24,6 +24,8 @@ mod place;
 mod root;
 mod signal;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(all(test, shuttle))]
 mod shuttle_tests;
 

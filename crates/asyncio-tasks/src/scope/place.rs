@@ -1,12 +1,13 @@
 //! [`Place`]: what is registered in a scope. It takes 8 bytes in the scope itself, and nothing else until something is registered.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::shim::Arc;
 use asyncio_base::{budget, report};
 use asyncio_timers::{Sleep, sleep};
 
@@ -22,9 +23,25 @@ const ROUNDS_MAX: usize = 100;
 
 #[derive(Default)]
 pub(crate) struct Place {
-    /// Behind an `Arc`, though there is one, since the drop of an `Option<Arc<_>>` that is empty takes a comparison, and that of a `Box` a call.
-    /// The lock is never contended: only the thread that polls the scope or drops it comes here.
-    registered: OnceCell<Arc<Mutex<Registered>>>,
+    /// Dropped by hand: the compiler would call a function to find an empty `Option<Box<_>>` empty, and most are.
+    registered: ManuallyDrop<OnceCell<Parked>>,
+}
+
+/// What is registered, while its scope is somewhere else. Only the thread that polls the scope or drops it comes here, one after another.
+pub(crate) type Parked = Box<RefCell<Registered>>;
+
+impl Drop for Place {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(registered) = self.registered.take() {
+            forget(registered);
+        }
+    }
+}
+
+#[cold]
+fn forget(registered: Parked) {
+    drop(registered);
 }
 
 /// What few scopes have. Only what is `Send`.
@@ -61,12 +78,14 @@ impl Registered {
 }
 
 impl Place {
-    pub(crate) fn with(registered: Option<Arc<Mutex<Registered>>>) -> Self {
-        Self { registered: registered.map_or_else(OnceCell::new, OnceCell::from) }
+    #[inline]
+    pub(crate) fn with(registered: Option<Parked>) -> Self {
+        Self { registered: ManuallyDrop::new(registered.map_or_else(OnceCell::new, OnceCell::from)) }
     }
 
-    pub(crate) fn into_inner(self) -> Option<Arc<Mutex<Registered>>> {
-        self.registered.into_inner()
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<Parked> {
+        self.registered.take()
     }
 
     #[inline]
@@ -76,12 +95,12 @@ impl Place {
 
     /// No code of a user's runs in `f`.
     fn edit<R>(&self, f: impl FnOnce(&mut Registered) -> R) -> R {
-        f(&mut self.registered.get_or_init(Arc::default).lock())
+        f(&mut self.registered.get_or_init(Parked::default).borrow_mut())
     }
 
     /// The same, where there is nothing to be done if nothing is registered.
     fn edit_if_any<R: Default>(&self, f: impl FnOnce(&mut Registered) -> R) -> R {
-        self.registered.get().map(|registered| f(&mut registered.lock())).unwrap_or_default()
+        self.registered.get().map(|registered| f(&mut registered.borrow_mut())).unwrap_or_default()
     }
 
     /// Has a closer started now, beside the body.

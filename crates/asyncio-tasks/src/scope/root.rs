@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{self, Poll};
 
-use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
+use asyncio_base::shim::{AtomicBool, Mutex, Ordering};
 use asyncio_executor::{Header, current_header};
 use pin_project_lite::pin_project;
 
@@ -18,7 +18,7 @@ use crate::done::{self, Callbacks};
 use crate::error::TaskError;
 
 use super::current::Frame;
-use super::place::{Place, Registered};
+use super::place::{Parked, Place};
 use super::{
     Cancellation, Kind, LastPoll, Outcome, Progress, Stage, drop_stage, go_on, last_poll, poll_body,
 };
@@ -56,7 +56,7 @@ fn drop_unfinished<F: Future>(stage: Pin<&mut Stage<F>>) {
 #[derive(Default)]
 pub(crate) struct Attached {
     /// What is registered in the root scope, while the task is not polled.
-    parked: Mutex<Option<Arc<Mutex<Registered>>>>,
+    parked: Mutex<Option<Parked>>,
     /// Why it was cancelled.
     reason: OnceLock<Box<str>>,
     /// Its group has its error, or its panic.
@@ -83,7 +83,7 @@ impl Attached {
 
     /// Takes what is registered in the root scope.
     #[inline]
-    fn unpark(header: &Header) -> Option<Arc<Mutex<Registered>>> {
+    fn unpark(header: &Header) -> Option<Parked> {
         Self::of(header).and_then(|attached| attached.parked.lock().take())
     }
 
@@ -121,7 +121,7 @@ impl<F: Future> Root<F> {
     ) -> Poll<Outcome<F::Output>> {
         let task = current_header(|header| (header.is_cancel_requested(), Attached::unpark(header)));
         let (is_cancelled, parked) = task.unwrap_or((false, None));
-        let place = Place::with(parked);
+        let mut place = Place::with(parked);
         let mut stage = self.project().stage;
         let mut ended = None;
         if matches!(&*stage, Stage::Body { .. }) {
@@ -137,6 +137,9 @@ impl<F: Future> Root<F> {
                     Some(outcome @ Outcome::Value(_)) => return Poll::Ready(outcome),
                     Some(_) => {}
                 }
+            } else if !is_cancelled && ended.is_none() && place.is_at_rest(None, cx.waker(), false) {
+                park(place.take());
+                return Poll::Pending;
             }
         }
         poll_on(stage, Unparked(place), is_cancelled, ended, cx)
@@ -229,14 +232,13 @@ impl Drop for Unparked {
     #[inline]
     fn drop(&mut self) {
         if !self.0.is_empty() {
-            park(std::mem::take(&mut self.0));
+            park(self.0.take());
         }
     }
 }
 
-#[cold]
-fn park(place: Place) {
-    current_header(|header| *Attached::attach(header).parked.lock() = place.into_inner());
+fn park(parked: Option<Parked>) {
+    current_header(|header| *Attached::attach(header).parked.lock() = parked);
 }
 
 /// Cancelled by the task's handle, and by the end of its loop: its header says so.

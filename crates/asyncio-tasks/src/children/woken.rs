@@ -1,0 +1,78 @@
+//! [`Woken`]: which children of a set are to be polled.
+
+use std::task::Waker;
+
+use asyncio_base::shim::Mutex;
+
+/// Who was woken, in that order.
+#[derive(Default)]
+pub(crate) struct Woken {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    children: Vec<usize>,
+    /// By the child's number: whether it is in that list. It may be shorter than the set.
+    is_listed: Vec<bool>,
+    /// Whoever polls the set.
+    parent: Option<Waker>,
+}
+
+impl Woken {
+    /// A child is to be polled (N1).
+    pub(super) fn wake(&self, index: usize) {
+        let parent = {
+            let mut state = self.state.lock();
+            state.list(index);
+            state.parent.take()
+        };
+        if let Some(parent) = parent {
+            parent.wake();
+        }
+    }
+
+    /// Appends to `to` who was woken; from now on a wake of a child wakes `waker`.
+    pub(super) fn take(&self, to: &mut Vec<usize>, waker: &Waker) {
+        {
+            let mut state = self.state.lock();
+            if state.parent.as_ref().is_some_and(|former| former.will_wake(waker)) {
+                return state.take(to);
+            }
+        }
+        let waker = waker.clone();
+        let mut state = self.state.lock();
+        let former = state.parent.replace(waker);
+        state.take(to);
+        drop(state);
+        drop(former);
+    }
+
+    /// Nobody polls the set any more.
+    pub(super) fn forget_parent(&self) {
+        let parent = self.state.lock().parent.take();
+        drop(parent);
+    }
+}
+
+impl State {
+    fn list(&mut self, index: usize) {
+        if index >= self.is_listed.len() {
+            self.is_listed.resize(index + 1, false);
+        }
+        if !std::mem::replace(&mut self.is_listed[index], true) {
+            self.children.push(index);
+        }
+    }
+
+    fn take(&mut self, to: &mut Vec<usize>) {
+        for &index in &self.children {
+            self.is_listed[index] = false;
+        }
+        if to.is_empty() {
+            std::mem::swap(&mut self.children, to);
+        } else {
+            to.append(&mut self.children);
+        }
+    }
+}
