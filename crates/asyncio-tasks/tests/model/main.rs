@@ -1,16 +1,18 @@
-//! Random trees of scopes, shields, guards, timeouts, races, tasks and other crates' combinators, under a clock that is moved by hand. Each tree
-//! is run to its end, and then the laws of `docs/cancellation.md` are checked:
+//! Random trees of scopes, shields, guards, timeouts, races, tasks, groups, borrowing children and other crates' combinators, under a clock that is
+//! moved by hand. Each tree is run to its end, and then the laws of `docs/cancellation.md` are checked:
 //!
 //! - M1: every closer ran exactly once, to its end, and began after its guard was dropped, or its scope had ended.
-//! - M2: when a scope returns, every closer that was registered in it, at any depth, has ended; and so has every task of it.
+//! - M2: when a scope returns, every closer that was registered in it, at any depth, has ended; and so has every step, child and task of it.
 //! - M3: a shield that was polled ran to its end, but where another crate's combinator dropped it.
 //! - M4: what begins to wait in a scope that is cancelled never has its wait come to an end, but for siblings in another crate's combinator.
+//! - M6: a group gives as many errors as there were; and no more of its children run than its limit allows.
 //! - M5: nothing is left: no task, no job, no timer; and the tree ends at all.
 //!
 //! `ASYNCIO_MODEL_TREES` is how many trees, `ASYNCIO_MODEL_SEED` where to begin: a failure names its seed. The counts of what occurred are printed.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod group;
 mod run;
 mod tree;
 mod witness;
@@ -58,11 +60,10 @@ fn random_trees_keep_the_laws() {
     if count < TREES {
         return;
     }
-    let kinds = ["timeout", "cancel scope", "shield", "race", "join", "try_join", "task", "guard"];
-    let all = kinds.iter().flat_map(|kind| ["value", "error", "panic", "dropped"].map(|end| (*kind, end)));
-    // Only these say that they were.
-    let cancelled = ["timeout", "cancel scope", "task"].map(|kind| (kind, "cancelled"));
-    for pair in all.chain(cancelled) {
+    let kinds =
+        ["timeout", "cancel scope", "shield", "race", "join", "try_join", "task", "guard", "group", "scope"];
+    let ends = ["value", "error", "panic", "cancel", "drop", "timeout"];
+    for pair in kinds.iter().flat_map(|kind| ends.map(|end| (*kind, end))) {
         let times = seen.get(&pair).copied().unwrap_or(0);
         assert!(times >= count / 100, "{pair:?} occurred {times} times in {count} trees");
     }

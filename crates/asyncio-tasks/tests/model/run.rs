@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
+use asyncio_base::report;
 use asyncio_executor::{LocalExecutor, TaskOptions};
 use asyncio_tasks::{
     Cleanup, cancel_scope, defer, defer_local, guard, guard_local, join, race, shield, spawn, spawn_local,
@@ -30,9 +32,9 @@ type Step = Pin<Box<dyn Future<Output = Result<(), ()>> + Send>>;
 
 /// Where a step stands.
 #[derive(Clone)]
-struct At {
-    witness: Witness,
-    path: Path,
+pub(crate) struct At {
+    pub(crate) witness: Witness,
+    pub(crate) path: Path,
 }
 
 /// Says how a node ended, when it is dropped.
@@ -45,7 +47,11 @@ struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if !self.has_ended {
-            let end = if std::thread::panicking() { "panic" } else { "dropped" };
+            let end = match self.at.why_dropped() {
+                _ if std::thread::panicking() => "panic",
+                Some(why) => why,
+                None => "drop",
+            };
             self.at.witness.saw(self.kind, end);
         }
     }
@@ -53,22 +59,38 @@ impl Drop for Ending {
 
 impl At {
     /// Enters a scope.
-    fn inside(&self, is_shield: bool, is_foreign: bool) -> (Self, Scope) {
-        let scope = Scope {
+    pub(crate) fn inside(&self, what: impl FnOnce(&mut Scope)) -> (Self, Scope) {
+        let mut scope = Scope {
             id: self.witness.fresh(),
             is_cancelled: Arc::new(AtomicBool::new(false)),
-            is_shield,
-            is_foreign,
+            is_shield: false,
+            is_foreign: false,
+            is_apart: false,
+            deadline: None,
         };
+        what(&mut scope);
         let mut path = (*self.path).clone();
         path.push(scope.clone());
         (Self { witness: self.witness.clone(), path: Arc::new(path) }, scope)
     }
 
+    /// Says what the scopes around were ended by.
+    fn why_dropped(&self) -> Option<&'static str> {
+        for scope in self.path.iter().rev().take_while(|scope| !scope.is_shield) {
+            if scope.is_cancelled.load(Ordering::Relaxed) {
+                return Some("cancel");
+            }
+            if scope.deadline.is_some_and(|deadline| deadline <= now()) {
+                return Some("timeout");
+            }
+        }
+        None
+    }
+
     /// Says whether a scope around is cancelled, and nothing makes that uncertain.
     fn is_surely_cancelled(&self) -> bool {
         for scope in self.path.iter().rev() {
-            if scope.is_shield || scope.is_foreign {
+            if scope.is_shield || scope.is_foreign || scope.is_apart {
                 return false;
             }
             if scope.is_cancelled.load(Ordering::Relaxed) {
@@ -114,7 +136,7 @@ impl At {
     }
 
     /// Runs what is in a scope, and says how that ended.
-    async fn scope<T>(
+    pub(crate) async fn scope<T>(
         &self,
         kind: &'static str,
         scope: &Scope,
@@ -129,9 +151,14 @@ impl At {
         out
     }
 
-    fn step(&self, tree: &Arc<Tree>) -> Step {
+    pub(crate) fn step(&self, tree: &Arc<Tree>) -> Step {
         let (at, tree) = (self.clone(), tree.clone());
-        Box::pin(async move { at.run(&tree).await })
+        let alive = self.witness.lives(&self.path);
+        Box::pin(async move {
+            let out = at.run(&tree).await;
+            drop(alive);
+            out
+        })
     }
 
     async fn run(&self, tree: &Tree) -> Result<(), ()> {
@@ -153,6 +180,10 @@ impl At {
             Tree::Timeout(..) | Tree::CancelScope { .. } | Tree::Shield(_) => {
                 return self.run_scope(tree).await;
             }
+            Tree::Group(group) => return self.run_group(group).await,
+            Tree::Scope { children, body, awaits } => {
+                return self.run_children(children, body, *awaits).await;
+            }
             Tree::Task { is_local, cancelled_at, body } => {
                 return self.run_task(*is_local, *cancelled_at, body).await;
             }
@@ -164,17 +195,19 @@ impl At {
     async fn run_scope(&self, tree: &Tree) -> Result<(), ()> {
         match tree {
             Tree::Timeout(time, body) => {
-                let (at, scope) = self.inside(false, false);
                 let start = now();
+                let deadline = Some(start + Duration::from_millis(*time));
+                let (at, scope) = self.inside(|scope| scope.deadline = deadline);
                 let run = timeout(Duration::from_millis(*time), at.step(body));
-                let out = self.scope("timeout", &scope, run, |out| end_of(out.as_ref().ok())).await;
+                let out =
+                    self.scope("timeout", &scope, run, |out| end_of(out.as_ref().ok(), "timeout")).await;
                 if out.is_err() && now() < start + Duration::from_millis(*time) {
                     self.witness.fault(String::from("a timeout came too early"));
                 }
                 out.unwrap_or(Ok(()))
             }
             Tree::CancelScope { at: time, body } => {
-                let (at, scope) = self.inside(false, false);
+                let (at, scope) = self.inside(|_| {});
                 let flag = scope.is_cancelled.clone();
                 let (time, body) = (*time, body.clone());
                 let run = cancel_scope(async move |cancel| {
@@ -188,11 +221,12 @@ impl At {
                     }
                     at.step(&body).await
                 });
-                let out = self.scope("cancel scope", &scope, run, |out| end_of(out.as_ref().ok())).await;
+                let out =
+                    self.scope("cancel scope", &scope, run, |out| end_of(out.as_ref().ok(), "cancel")).await;
                 out.unwrap_or(Ok(()))
             }
             Tree::Shield(body) => {
-                let (at, scope) = self.inside(true, false);
+                let (at, scope) = self.inside(|scope| scope.is_shield = true);
                 let is_in_foreign = self.path.iter().any(|scope| scope.is_foreign);
                 let witness = self.witness.clone();
                 let body = body.clone();
@@ -202,7 +236,12 @@ impl At {
                     unbroken.is_armed = false;
                     out
                 });
-                return self.scope("shield", &scope, run, |out| end_of(Some(out))).await;
+                let out = self.scope("shield", &scope, run, |out| end_of(Some(out), "")).await;
+                // It has outlived that.
+                if let Some(why) = self.why_dropped() {
+                    self.witness.saw("shield", why);
+                }
+                return out;
             }
             _ => unreachable!("it is a scope"),
         }
@@ -211,29 +250,30 @@ impl At {
     async fn run_together(&self, tree: &Tree) -> Result<(), ()> {
         match tree {
             Tree::Race(one, two) => {
-                let (at, scope) = self.inside(false, false);
+                let (at, scope) = self.inside(|_| {});
                 // A loser is told to be cancelled by the race, which its steps do not know.
                 let run = async { race!(at.step(one), at.step(two)) };
-                return self.scope("race", &scope, run, |out| end_of(Some(out))).await;
+                return self.scope("race", &scope, run, |out| end_of(Some(out), "")).await;
             }
             Tree::Join(one, two) => {
-                let (at, scope) = self.inside(false, false);
+                let (at, scope) = self.inside(|_| {});
                 let run = async { join!(at.step(one), at.step(two)) };
-                let (one, two) = self.scope("join", &scope, run, |out| end_of(Some(&out.0.and(out.1)))).await;
+                let (one, two) =
+                    self.scope("join", &scope, run, |out| end_of(Some(&out.0.and(out.1)), "")).await;
                 return one.and(two);
             }
             Tree::TryJoin(one, two) => {
-                let (at, scope) = self.inside(false, false);
+                let (at, scope) = self.inside(|_| {});
                 let run = async { try_join!(at.step(one), at.step(two)) };
-                let out = self.scope("try_join", &scope, run, |out| end_of(Some(&out.map(drop)))).await;
+                let out = self.scope("try_join", &scope, run, |out| end_of(Some(&out.map(drop)), "")).await;
                 return out.map(drop);
             }
             Tree::Select(one, two) => {
-                let (at, _) = self.inside(false, true);
+                let (at, _) = self.inside(|scope| scope.is_foreign = true);
                 return futures::future::select(at.step(one), at.step(two)).await.factor_first().0;
             }
             Tree::Unordered(all) => {
-                let (at, _) = self.inside(false, true);
+                let (at, _) = self.inside(|scope| scope.is_foreign = true);
                 let mut all: FuturesUnordered<_> = all.iter().map(|tree| at.step(tree)).collect();
                 while let Some(out) = all.next().await {
                     out?;
@@ -265,7 +305,7 @@ impl At {
                     drop(guard);
                 }
                 ending.has_ended = true;
-                self.witness.saw("guard", end_of(Some(&out)));
+                self.witness.saw("guard", end_of(Some(&out), ""));
                 return out;
             }
             Tree::DropGuard { closer } => {
@@ -294,7 +334,7 @@ impl At {
 
     /// A task whose end is waited for, though whoever waits may be dropped meanwhile.
     async fn run_task(&self, is_local: bool, cancelled_at: Option<u64>, body: &Arc<Tree>) -> Result<(), ()> {
-        let (at, scope) = Self { witness: self.witness.clone(), path: Path::default() }.inside(false, false);
+        let (at, scope) = Self { witness: self.witness.clone(), path: Path::default() }.inside(|_| {});
         let body = at.step(body);
         let task = if is_local { spawn_local(body) } else { spawn(body) };
         let task = Arc::new(std::sync::Mutex::new(Some(task)));
@@ -313,9 +353,9 @@ impl At {
         task.lock().unwrap().take();
         ending.has_ended = true;
         let end = match &out {
-            Ok(out) => end_of(Some(out)),
+            Ok(out) => end_of(Some(out), ""),
             Err(error) if error.is_panic() => "panic",
-            Err(_) => "cancelled",
+            Err(_) => "cancel",
         };
         self.witness.saw("task", end);
         self.witness.returned("task", scope.id);
@@ -323,16 +363,17 @@ impl At {
     }
 }
 
-fn end_of(out: Option<&Result<(), ()>>) -> &'static str {
+/// Says how something ended that may have had no value, for that reason.
+pub(crate) fn end_of(out: Option<&Result<(), ()>>, without: &'static str) -> &'static str {
     match out {
         Some(Ok(())) => "value",
         Some(Err(())) => "error",
-        None => "cancelled",
+        None => without,
     }
 }
 
 /// A task that belongs to no scope of the tree.
-fn in_the_background(work: impl Future<Output = ()> + 'static) {
+pub(crate) fn in_the_background(work: impl Future<Output = ()> + 'static) {
     asyncio_executor::spawn_local(TaskOptions::here(), work).unwrap().detach();
 }
 
@@ -369,14 +410,24 @@ pub(crate) fn run(tree: &Arc<Tree>) -> Result<BTreeSet<(&'static str, &'static s
     let cleanup = Cleanup::new(asyncio_tasks::DEFAULT_GRACE);
     let timers = Timers::new(clock.clone(), Waker::noop().clone());
     let witness = Witness::default();
+    let reports = witness.clone();
+    let _reports = report::enter(|_| {
+        Rc::new(move |report| {
+            // The panics of a tree are a part of it; nothing else goes wrong.
+            if !report.is_panic {
+                reports.fault(format!("M5: {report}"));
+            }
+        })
+    });
     let (_executor, _cleanup, _timers) = (executor.enter(), cleanup.enter(), timers.enter());
     let start = clock.now();
     let at = At { witness: witness.clone(), path: Path::default() };
     let body = tree.clone();
     let main = spawn(async move {
-        let (inside, scope) = at.inside(false, false);
+        let deadline = Some(now() + Duration::from_millis(END));
+        let (inside, scope) = at.inside(|scope| scope.deadline = deadline);
         let run = timeout(Duration::from_millis(END), inside.step(&body));
-        let _ = at.scope("timeout", &scope, run, |out| end_of(out.as_ref().ok())).await;
+        let _ = at.scope("timeout", &scope, run, |out| end_of(out.as_ref().ok(), "timeout")).await;
     });
     loop {
         while executor.run_round() > 0 {}

@@ -50,6 +50,29 @@ pub(crate) enum Tree {
         cancelled_at: Option<u64>,
         body: Arc<Tree>,
     },
+    Group(Group),
+    /// Children that may borrow.
+    Scope {
+        children: Vec<Arc<Tree>>,
+        body: Arc<Tree>,
+        /// The body waits for their outputs.
+        awaits: bool,
+    },
+}
+
+/// A group of tasks.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) keeps_going: bool,
+    pub(crate) limit: Option<usize>,
+    pub(crate) cancelled_at: Option<u64>,
+    pub(crate) is_local: bool,
+    /// The body waits for a place before it spawns.
+    pub(crate) waits_for_room: bool,
+    /// The body waits for the tasks, besides the group.
+    pub(crate) awaits: bool,
+    pub(crate) children: Vec<Arc<Tree>>,
+    pub(crate) body: Arc<Tree>,
 }
 
 /// A generator of numbers that is the same everywhere: xorshift64*.
@@ -104,7 +127,7 @@ impl Tree {
     fn any(random: &mut Random, place: Where) -> Self {
         let inner = Where { depth: place.depth.saturating_sub(1), ..place };
         let body = |random: &mut Random| Arc::new(Self::sequence(random, inner));
-        let kinds = if place.depth == 0 { 12 } else { 40 };
+        let kinds = if place.depth == 0 { 12 } else { 45 };
         match random.below(kinds) {
             0..=2 => Self::Ready,
             3..=5 => Self::Yield,
@@ -143,7 +166,33 @@ impl Tree {
                 let body = Arc::new(Self::sequence(random, inner));
                 Self::Task { is_local: random.below(2) == 0, cancelled_at, body }
             }
+            39..=41 if !place.is_closer => Self::group(random, place),
+            42..=43 => Self::Scope {
+                children: (0..1 + random.below(3)).map(|_| body(random)).collect(),
+                body: body(random),
+                awaits: random.below(2) == 0,
+            },
             _ => Self::Sleep(random.below(5)),
         }
+    }
+
+    fn group(random: &mut Random, place: Where) -> Self {
+        let cancelled_at = (random.below(3) == 0).then(|| random.below(40));
+        let inner = Where {
+            depth: place.depth.saturating_sub(1),
+            is_bounded: place.is_bounded || cancelled_at.is_some(),
+            ..place
+        };
+        let child = |random: &mut Random| Arc::new(Self::sequence(random, inner));
+        Self::Group(Group {
+            keeps_going: random.below(3) == 0,
+            limit: (random.below(3) == 0).then(|| 1 + random.below(2) as usize),
+            cancelled_at,
+            is_local: random.below(2) == 0,
+            waits_for_room: random.below(3) == 0,
+            awaits: random.below(2) == 0,
+            children: (0..1 + random.below(3)).map(|_| child(random)).collect(),
+            body: child(random),
+        })
     }
 }

@@ -1,7 +1,8 @@
 //! What is written down while a tree runs, and the laws that are checked by it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// The scopes around a step, the outermost first.
 pub(crate) type Path = Arc<Vec<Scope>>;
@@ -15,12 +16,30 @@ pub(crate) struct Scope {
     pub(crate) is_shield: bool,
     /// It is another crate's combinator.
     pub(crate) is_foreign: bool,
+    /// What is in it is polled by itself, and hears of a cancellation around a little later.
+    pub(crate) is_apart: bool,
+    /// Its time is over then.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// Something in the tree that has not ended yet.
+pub(crate) struct Alive {
+    witness: Witness,
+    path: Path,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.witness.count(&self.path, |count| *count -= 1);
+    }
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     next: u32,
     closers: Vec<CloserNote>,
+    /// By scope: how much in it has not ended.
+    alive: HashMap<u32, u32>,
     faults: Vec<String>,
     pub(crate) pairs: BTreeSet<(&'static str, &'static str)>,
 }
@@ -58,6 +77,16 @@ impl Witness {
         self.notes(|notes| notes.faults.push(what));
     }
 
+    fn count(&self, path: &Path, change: impl Fn(&mut u32)) {
+        self.notes(|notes| path.iter().for_each(|scope| change(notes.alive.entry(scope.id).or_default())));
+    }
+
+    /// Something begins in these scopes; it ends when what this returns is dropped.
+    pub(crate) fn lives(&self, path: &Path) -> Alive {
+        self.count(path, |count| *count += 1);
+        Alive { witness: self.clone(), path: path.clone() }
+    }
+
     /// Registers a closer, and returns its number.
     pub(crate) fn closer(&self, path: &Path) -> usize {
         let within = path.iter().map(|scope| scope.id).collect();
@@ -89,6 +118,12 @@ impl Witness {
     /// M2: the scope has returned.
     pub(crate) fn returned(&self, kind: &str, scope: u32) {
         self.notes(|notes| {
+            let alive = notes.alive.get(&scope).copied().unwrap_or(0);
+            if alive > 0 {
+                notes
+                    .faults
+                    .push(format!("M2: {kind} {scope} has returned, and {alive} steps in it have not ended"));
+            }
             for (closer, note) in notes.closers.iter().enumerate() {
                 if note.within.contains(&scope) && note.ends == 0 {
                     notes.faults.push(format!(
