@@ -6,7 +6,7 @@
 //! | parent | 8 | the task that spawned it, or 0 |
 //! | spawned at | 8 | file and line |
 //! | polls | 4 | |
-//! | state | 3, padded to 4 | whether it was asked to end, whether it did for that, and whether it is about to end |
+//! | state | 4 | what it does, whether it was asked to end, whether it did for that, and whether it is about to end |
 //! | rare | 8 | a pointer to all that is rarer: the name, and what upper layers attach |
 
 use std::any::Any;
@@ -14,14 +14,27 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use asyncio_base::shim::{AtomicBool, AtomicU32, Ordering, seq_cst};
+use asyncio_base::shim::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, seq_cst};
 
 use crate::once_box::OnceBox;
 
 /// The id of a task, unique in the process and never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(NonZeroU64);
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// It is to be polled: it is in a queue.
+    Ready,
+    /// It is being polled.
+    Running,
+    /// It waits to be woken.
+    Waiting,
+}
 
 /// What every task carries besides its future.
 pub struct Header {
@@ -32,6 +45,8 @@ pub struct Header {
     pub(crate) is_cancel_requested: AtomicBool,
     pub(crate) was_cancelled: AtomicBool,
     pub(crate) is_ending: AtomicBool,
+    /// A [`TaskState`], of a task that any thread may poll. One that stays knows it by its flags.
+    pub(crate) state: AtomicU8,
     pub(crate) rare: OnceBox<Rare>,
 }
 
@@ -40,6 +55,8 @@ pub struct Header {
 pub(crate) struct Rare {
     pub(crate) name: Option<Box<str>>,
     pub(crate) attachment: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// How long its polls took, where they were measured.
+    pub(crate) busy_ns: AtomicU64,
 }
 
 impl TaskId {
@@ -80,6 +97,16 @@ impl Header {
     /// Returns how often it has been polled.
     pub fn polls(&self) -> u32 {
         self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long its polls took together, so far as an executor with a [`Watch`](crate::Watch) polled it.
+    pub fn busy(&self) -> Option<Duration> {
+        let nanos = self.rare.get()?.busy_ns.load(Ordering::Relaxed);
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
+    }
+
+    pub(crate) fn add_busy(&self, nanos: u64) {
+        self.rare.get_or_init(Rare::default).busy_ns.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Says whether the task was asked to end. What that means is the business of the layer above: the executor polls on.
@@ -130,6 +157,20 @@ impl Header {
     /// it is taken by something of another type.
     pub fn attach<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
         self.rare.get_or_init(Rare::default).attachment.get_or_init(|| Box::new(make())).downcast_ref()
+    }
+
+    #[inline]
+    pub(crate) fn set_state(&self, state: TaskState) {
+        // Relaxed: it is for those who look on.
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn state(&self) -> TaskState {
+        match self.state.load(Ordering::Relaxed) {
+            state if state == TaskState::Running as u8 => TaskState::Running,
+            state if state == TaskState::Waiting as u8 => TaskState::Waiting,
+            _ => TaskState::Ready,
+        }
     }
 
     /// Counts a poll. Only the thread that polls does; others may read.

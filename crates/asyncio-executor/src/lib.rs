@@ -62,7 +62,7 @@ mod loom_tests;
 
 pub use block_on::block_on;
 pub use foreign::{Spawn, spawn_on};
-pub use header::{Header, TaskId};
+pub use header::{Header, TaskId, TaskState};
 pub use local::{
     EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, for_each_task, spawn_local,
 };

@@ -7,7 +7,7 @@ use std::task::Waker;
 use asyncio_base::shim::Arc;
 
 use crate::current::{Entered, with_polled};
-use crate::header::Header;
+use crate::header::{Header, TaskState};
 use crate::queue::{MainWaker, Owner, Queue, Ran, Stopped};
 use crate::schedule::Schedule;
 use crate::spawn::{self, Handle, Spawner, TaskOptions};
@@ -207,9 +207,10 @@ impl LocalExecutor {
         self.owner.tasks().iter().for_each(LocalTask::request_cancel);
     }
 
-    /// Runs `f` with the header of each task that has not ended. Those of an [`Executor`](crate::Executor) are not among them.
-    pub fn for_each_task(&self, mut f: impl FnMut(&Header)) {
-        self.owner.tasks().iter().for_each(|task| f(task.header()));
+    /// Runs `f` with the header of each task of its own that has not ended, and with what that is doing. Those of an
+    /// [`Executor`](crate::Executor) are not among them.
+    pub fn for_each_task(&self, mut f: impl FnMut(&Header, TaskState)) {
+        self.owner.tasks().iter().for_each(|task| f(task.header(), task.state()));
     }
 
     /// Drops every future that is left, in place, on this thread, and takes no more. Dropping the executor does so too.
@@ -278,11 +279,15 @@ where
     Ok(spawn::spawn_local(&owner, options, future))
 }
 
-/// Runs `f` with the header of each task that has not ended, of the executor that is entered on this thread. Those of an
-/// [`Executor`](crate::Executor) are not among them.
-pub fn for_each_task(mut f: impl FnMut(&Header)) {
-    if let Some(owner) = Owner::current() {
-        owner.tasks().iter().for_each(|task| f(task.header()));
+/// Runs `f` with the header of each task that has not ended, of the executor that is entered on this thread, and with what that is doing.
+///
+/// Where that is a worker of an [`Executor`](crate::Executor), the tasks that any thread may poll are among them, but for those that have not
+/// waited yet. The local tasks of other workers are not: their lists are theirs.
+pub fn for_each_task(mut f: impl FnMut(&Header, TaskState)) {
+    let Some(owner) = Owner::current() else { return };
+    owner.tasks().iter().for_each(|task| f(task.header(), task.state()));
+    if let Some(shared) = owner.seat().and_then(|seat| seat.shared().upgrade()) {
+        shared.listed().iter().for_each(|task| f(task.header(), task.header().state()));
     }
 }
 

@@ -315,18 +315,14 @@ impl Owner {
         let mut polls = 0;
         while polls < limit {
             let next = self.local().borrow_mut().ready.pop();
-            let task = match &next {
-                Some(Next::Task(task)) => Some(task.header()),
-                Some(Next::Shared(runnable)) => Some(runnable.header()),
-                _ => None,
-            };
-            let task = task.map(|header| (header.id(), header.spawned_at()));
             match next {
                 Some(Next::Task(next)) => {
-                    watch.poll(task, || budget::with_budget(units, || next.run_cold(self)));
+                    let task = next.clone();
+                    watch.poll(task.header(), || budget::with_budget(units, || next.run_cold(self)));
                 }
                 Some(Next::Shared(runnable)) => {
-                    watch.poll(task, || budget::with_budget(units, || runnable.run()));
+                    let task = runnable.listed();
+                    watch.poll(task.header(), || budget::with_budget(units, || runnable.run()));
                 }
                 Some(Next::Dropped(runnable)) => drop(runnable),
                 Some(Next::Announce(helper)) => {

@@ -19,7 +19,7 @@ use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering, fence};
 
 use crate::current::Polling;
 use crate::foreign::Spawn;
-use crate::header::{Header, TaskId};
+use crate::header::{Header, TaskId, TaskState};
 use crate::spawn::{Handle, TaskOptions};
 use crate::task::guard;
 use crate::workers::{self, Raw, Registration, Seat};
@@ -34,6 +34,28 @@ struct Metadata {
     waiting: OnceLock<Waiting>,
     /// Its last poll has given an output.
     has_output: AtomicBool,
+}
+
+/// A task, for those who look for it among those that have waited.
+#[derive(Clone)]
+pub(crate) struct Listed {
+    waker: Waker,
+    /// Of that task.
+    header: NonNull<Header>,
+}
+
+// SAFETY: `&Header` is for all threads.
+unsafe impl Send for Listed {}
+
+impl Listed {
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: async-task keeps it for as long as there is a reference to the task, which the waker is.
+        unsafe { self.header.as_ref() }
+    }
+
+    pub(crate) fn wake(self) {
+        self.waker.wake();
+    }
 }
 
 /// Where a task that waits is found by whoever asks it to end.
@@ -97,7 +119,10 @@ pub(crate) fn schedule(runnable: Runnable) {
     match &runnable.inner.metadata().home {
         // A clone first: the task may be gone as soon as the other side sees it.
         Home::Foreign(home) => home.clone().schedule(runnable),
-        Home::Seat(_) => workers::schedule(runnable),
+        Home::Seat(_) => {
+            runnable.header().set_state(TaskState::Ready);
+            workers::schedule(runnable);
+        }
     }
 }
 
@@ -118,6 +143,11 @@ impl Runnable {
             Home::Foreign(_) => None,
             Home::Seat(seat) => Some(seat),
         }
+    }
+
+    /// Keeps the task, though it ends meanwhile.
+    pub(crate) fn listed(&self) -> Listed {
+        Listed { waker: self.inner.waker(), header: NonNull::from(self.header()) }
     }
 
     /// Returns the id of the task.
@@ -206,6 +236,7 @@ impl<F: Future> Future for TaskFuture<'_, F> {
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let header = &this.metadata.header;
         header.count_poll();
+        header.set_state(TaskState::Running);
         if this.metadata.is_of_a_former_generation() {
             header.request_cancel();
         }
@@ -220,6 +251,8 @@ impl<F: Future> Future for TaskFuture<'_, F> {
         };
         match result {
             None => {
+                // Whoever wakes it from now on says that it is ready, after this poll.
+                header.set_state(TaskState::Waiting);
                 this.metadata.wait(cx.waker());
                 Poll::Pending
             }
@@ -256,7 +289,10 @@ impl Metadata {
     fn wait_first(&self, waker: &Waker) {
         let waiting = match &self.home {
             Home::Foreign(_) => Waiting::Foreign(Mutex::new(Some(waker.clone()))),
-            Home::Seat(seat) => Registration::of(seat, waker).map_or(Waiting::Nowhere, Waiting::AtSeat),
+            Home::Seat(seat) => {
+                let listed = Listed { waker: waker.clone(), header: NonNull::from(&self.header) };
+                Registration::of(seat, listed).map_or(Waiting::Nowhere, Waiting::AtSeat)
+            }
         };
         // It is taken only if nobody is left who might ask.
         let surplus = self.waiting.set(waiting);

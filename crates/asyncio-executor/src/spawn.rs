@@ -15,10 +15,10 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use asyncio_base::LoopClosed;
-use asyncio_base::shim::Arc;
+use asyncio_base::shim::{Arc, AtomicU8};
 
 use crate::current::with_polled;
-use crate::header::{Header, Rare, TaskId};
+use crate::header::{Header, Rare, TaskId, TaskState};
 use crate::once_box::OnceBox;
 use crate::queue::{Owner, Queue};
 use crate::runnable::SharedHandle;
@@ -177,6 +177,7 @@ impl TaskOptions {
             is_cancel_requested: false.into(),
             was_cancelled: false.into(),
             is_ending: false.into(),
+            state: AtomicU8::new(TaskState::Ready as u8),
             rare: OnceBox::new(self.rare),
         }
     }

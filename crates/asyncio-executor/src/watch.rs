@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use asyncio_base::report::Report;
 use asyncio_base::shim::{AtomicU64, Ordering};
 
-use crate::header::TaskId;
-use std::panic::Location;
+use crate::header::Header;
 
-/// Measures the polls of an executor, and reports those that are slow.
+/// Measures the polls of an executor, for itself and for each task, and reports those that are slow.
 #[derive(Debug, Default)]
 pub struct Watch {
     slow_poll: Option<Duration>,
@@ -32,18 +31,15 @@ impl Watch {
         Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed))
     }
 
-    /// Measures a poll.
-    pub(crate) fn poll<R>(
-        &self,
-        task: Option<(TaskId, &'static Location<'static>)>,
-        poll: impl FnOnce() -> R,
-    ) -> R {
+    /// Measures a poll of a task.
+    pub(crate) fn poll<R>(&self, task: &Header, poll: impl FnOnce() -> R) -> R {
         let begin = Instant::now();
         let result = poll();
         let took = begin.elapsed();
         self.polls.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.busy_ns.fetch_add(nanos, Ordering::Relaxed);
+        task.add_busy(nanos);
         if self.slow_poll.is_some_and(|slow| took >= slow) {
             report(task, took);
         }
@@ -52,15 +48,8 @@ impl Watch {
 }
 
 #[cold]
-fn report(task: Option<(TaskId, &'static Location<'static>)>, took: Duration) {
-    match task {
-        Some((id, place)) => {
-            let message =
-                format_args!("a poll of task {id} ({place}) took {took:?}, and held its loop meanwhile");
-            Report::new("executor", message).about(id.get(), place).send();
-        }
-        None => {
-            Report::new("executor", format_args!("a poll took {took:?}, and held its loop meanwhile")).send()
-        }
-    }
+fn report(task: &Header, took: Duration) {
+    let (id, place) = (task.id(), task.spawned_at());
+    let message = format_args!("a poll of task {id} ({place}) took {took:?}, and held its loop meanwhile");
+    Report::new("executor", message).about(id.get(), place).send();
 }

@@ -78,7 +78,7 @@ pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
 fn name_what_is_left(core: &Core, grace: Duration) {
     let jobs = core.cleanup.jobs();
     let mut count = 0;
-    core.executor.for_each_task(|task| {
+    core.executor.for_each_task(|task, _| {
         count += 1;
         if count > NAMED_MAX {
             return;

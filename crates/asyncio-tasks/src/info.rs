@@ -1,8 +1,9 @@
 //! What a task knows about itself.
 
 use std::panic::Location;
+use std::time::Duration;
 
-use asyncio_executor::{Header, TaskId, current_header};
+use asyncio_executor::{Header, TaskId, TaskState, current_header};
 
 /// What is known of a task: a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,9 @@ pub struct TaskInfo {
     parent: Option<TaskId>,
     spawned_at: &'static Location<'static>,
     polls: u32,
+    state: TaskState,
+    is_cancelled: bool,
+    busy: Option<Duration>,
 }
 
 /// Returns what is known of the task that is being polled on this thread.
@@ -30,12 +34,13 @@ pub struct TaskInfo {
 /// assert!(asyncio_tasks::current_task().is_none());
 /// ```
 pub fn current_task() -> Option<TaskInfo> {
-    current_header(TaskInfo::of)
+    current_header(|header| TaskInfo::of(header, TaskState::Running))
 }
 
-/// Returns what is known of each task of this thread's loop that has not ended, in no particular order.
+/// Returns what is known of each task that has not ended, in no particular order.
 ///
-/// asyncio's `all_tasks`. With one worker that is every task. With several, tasks that may move belong to no loop, and are not among them.
+/// asyncio's `all_tasks`. With one worker that is every task of its loop. With several, it is the local tasks of this one, and those that may move;
+/// but for those of these that have not waited yet: they are in a queue, or have just begun.
 ///
 /// # Examples
 ///
@@ -49,18 +54,21 @@ pub fn current_task() -> Option<TaskInfo> {
 /// ```
 pub fn all_tasks() -> Vec<TaskInfo> {
     let mut all = Vec::new();
-    asyncio_executor::for_each_task(|header| all.push(TaskInfo::of(header)));
+    asyncio_executor::for_each_task(|header, state| all.push(TaskInfo::of(header, state)));
     all
 }
 
 impl TaskInfo {
-    fn of(header: &Header) -> Self {
+    fn of(header: &Header, state: TaskState) -> Self {
         Self {
             id: header.id(),
             name: header.name().map(Into::into),
             parent: header.parent(),
             spawned_at: header.spawned_at(),
             polls: header.polls(),
+            state,
+            is_cancelled: header.is_cancel_requested(),
+            busy: header.busy(),
         }
     }
 
@@ -82,6 +90,22 @@ impl TaskInfo {
     /// Returns where it was spawned.
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.spawned_at
+    }
+
+    /// Returns what it was doing at that moment.
+    pub fn state(&self) -> TaskState {
+        self.state
+    }
+
+    /// Says whether it was asked to end; it may still be cleaning up.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled
+    }
+
+    /// Returns how long its polls took together, the present one left out; `None` where nobody measures: a runtime does so that was built with
+    /// `debug`, `metrics` or `slow_poll_threshold`.
+    pub fn busy(&self) -> Option<Duration> {
+        self.busy
     }
 
     /// Returns how often it has been polled.

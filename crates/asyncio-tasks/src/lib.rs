@@ -66,7 +66,7 @@ mod loom_tests;
 mod shuttle_tests;
 
 #[doc(inline)]
-pub use asyncio_executor::{Runnable, Spawn, SpawnLocalError, SpawnPinnedError, TaskId};
+pub use asyncio_executor::{Runnable, Spawn, SpawnLocalError, SpawnPinnedError, TaskId, TaskState};
 
 pub use cancel_scope::{CancelHandle, CancelScope, Timeout, cancel_scope, timeout_scope};
 pub use checked::spawn_checked;

@@ -53,10 +53,10 @@ pub use asyncio_tasks::{
     AsCompleted, AsyncClose, CancelHandle, CancelScope, Cancelled, Child, Completion, CompletionError,
     Context, DEFAULT_GRACE, Finish, GroupBuilder, GroupError, Guard, LocalGuard, LocalScope, OnError, Ready,
     Scope, Setter, SharedTask, Shield, SpawnPinnedError, Task, TaskError, TaskGroup, TaskId, TaskInfo,
-    TaskLocal, Timeout, WaitFor, WithTimeout, YieldNow, all_tasks, as_completed, cancel_scope, completion,
-    current_task, defer, defer_local, first_ok, gather, gather_all, guard, guard_local, join, move_on_after,
-    race, scope, scope_local, shield, spawn, spawn_checked, spawn_local, spawn_pinned, task_group,
-    task_local, timeout, timeout_at, timeout_scope, try_join, wait, with, yield_now,
+    TaskLocal, TaskState, Timeout, WaitFor, WithTimeout, YieldNow, all_tasks, as_completed, cancel_scope,
+    completion, current_task, defer, defer_local, first_ok, gather, gather_all, guard, guard_local, join,
+    move_on_after, race, scope, scope_local, shield, spawn, spawn_checked, spawn_local, spawn_pinned,
+    task_group, task_local, timeout, timeout_at, timeout_scope, try_join, wait, with, yield_now,
 };
 #[doc(inline)]
 pub use asyncio_timers::{Interval, MissedTick, Sleep, TimedOut, interval, sleep, sleep_until};
@@ -88,6 +88,10 @@ pub use asyncio_blocking::to_thread;
 pub use asyncio_signal as signal;
 #[doc(inline)]
 pub use asyncio_tasks::stream;
+#[doc(no_inline)]
+pub use futures_core::Stream;
+#[doc(no_inline)]
+pub use futures_lite::StreamExt;
 
 #[doc(inline)]
 pub use asyncio_base as base;

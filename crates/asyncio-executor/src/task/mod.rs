@@ -39,7 +39,7 @@ use self::counts::Counts;
 use self::join::{AtEnd, Join};
 use self::stage::Methods;
 use crate::current::Polling;
-use crate::header::{Header, TaskId};
+use crate::header::{Header, TaskId, TaskState};
 use crate::queue::{Owner, Queue};
 use crate::ready::Entry;
 
@@ -136,6 +136,17 @@ impl LocalTask {
     fn core(&self) -> &Core {
         // SAFETY: there is a reference, so it is not freed; and nobody has it by `&mut`.
         unsafe { self.0.as_ref() }
+    }
+
+    /// Says what the task is doing. On the owner's thread.
+    pub(crate) fn state(&self) -> TaskState {
+        match self.core().flags.get() {
+            flags if flags & RUNNING != 0 => TaskState::Running,
+            flags if flags & QUEUED != 0 || self.core().is_woken_remotely.load(Ordering::Relaxed) => {
+                TaskState::Ready
+            }
+            _ => TaskState::Waiting,
+        }
     }
 
     #[inline]

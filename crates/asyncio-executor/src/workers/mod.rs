@@ -26,7 +26,7 @@ use asyncio_base::{LoopClosed, budget};
 use crate::local::{LocalExecutor, NoExecutor};
 use crate::queue::{Owner, Queue, push_here};
 use crate::ready::Because;
-use crate::runnable::{self, Home, Runnable};
+use crate::runnable::{self, Home, Listed, Runnable};
 use crate::spawn::{self, Handle, Spawner, TaskOptions, fresh_id};
 
 pub(crate) use self::idle::Attention;
@@ -302,10 +302,10 @@ pub(crate) struct Registration {
 impl Registration {
     /// Of a task that has just been polled and waits: at the seat of the worker that polled it, or at its `home` if that is of another
     /// executor. `None` if the executor is closed.
-    pub(crate) fn of(home: &Arc<Seat<Runnable>>, waker: &Waker) -> Option<Self> {
+    pub(crate) fn of(home: &Arc<Seat<Runnable>>, listed: Listed) -> Option<Self> {
         let here = Owner::current().and_then(|owner| owner.seat());
         let seat = here.filter(|here| here.shared().ptr_eq(home.shared())).unwrap_or_else(|| home.clone());
-        let key = seat.register(waker)?;
+        let key = seat.register(listed)?;
         Some(Self { seat, key })
     }
 

@@ -24,6 +24,7 @@ use slab::Slab;
 use super::hot::Hot;
 use super::idle::{Attention, Idle, NOBODY};
 use super::ring::{self, OwnEnd, Raw, STOLEN_MAX, Stealer};
+use crate::runnable::Listed;
 use crate::spawn::Spawner;
 
 pub(crate) struct Shared<T: Raw> {
@@ -53,7 +54,7 @@ pub(crate) struct Seat<T: Raw> {
 /// Tasks that wait are in no queue; by this, closing gets hold of them. A task that is ready at its first poll never comes here.
 #[derive(Default)]
 struct Waiting {
-    wakers: Slab<Waker>,
+    tasks: Slab<Listed>,
     is_closed: bool,
 }
 
@@ -156,10 +157,13 @@ impl<T: Raw> Shared<T> {
             seat.generation.fetch_add(1, Ordering::SeqCst);
         }
         for seat in &self.seats {
-            let wakers: Vec<Waker> =
-                seat.waiting.lock().wakers.iter().map(|(_, waker)| waker.clone()).collect();
-            wakers.into_iter().for_each(Waker::wake);
+            seat.listed().into_iter().for_each(Listed::wake);
         }
+    }
+
+    /// Returns the tasks that have waited and have not ended.
+    pub(crate) fn listed(&self) -> Vec<Listed> {
+        self.seats.iter().flat_map(|seat| seat.listed()).collect()
     }
 
     /// Says whether no task is left: none is queued, every worker but `besides` sleeps or is not there, and none waits.
@@ -168,7 +172,7 @@ impl<T: Raw> Shared<T> {
         let mut others = self.seats.iter().filter(|seat| seat.index != besides);
         !is_anything_queued
             && others.all(|seat| self.idle.is_asleep(seat.index) || seat.occupied().is_none())
-            && self.seats.iter().all(|seat| seat.waiting.lock().wakers.is_empty())
+            && self.seats.iter().all(|seat| seat.waiting.lock().tasks.is_empty())
     }
 
     /// Closes (S2). Every task that is not being polled right now is gone afterwards; those that are go at the end of their poll.
@@ -180,7 +184,7 @@ impl<T: Raw> Shared<T> {
             seat.is_closed.store(true, Ordering::Release);
         }
         for seat in &self.seats {
-            seat.close_registry().into_iter().for_each(|(_, waker)| waker.wake());
+            seat.close_registry().into_iter().for_each(|(_, listed)| listed.wake());
         }
         self.drop_queued();
         self.idle.set_emptied();
@@ -261,28 +265,37 @@ impl<T: Raw> Seat<T> {
     }
 
     /// Takes a task in that waits, and returns its key; `None` if the executor is closed.
-    pub(super) fn register(&self, waker: &Waker) -> Option<usize> {
+    pub(super) fn register(&self, listed: Listed) -> Option<usize> {
         let mut waiting = self.waiting.lock();
-        if waiting.is_closed { None } else { Some(waiting.wakers.insert(waker.clone())) }
+        if waiting.is_closed {
+            drop(waiting);
+            drop(listed);
+            return None;
+        }
+        Some(waiting.tasks.insert(listed))
+    }
+
+    fn listed(&self) -> Vec<Listed> {
+        self.waiting.lock().tasks.iter().map(|(_, listed)| listed.clone()).collect()
     }
 
     pub(super) fn unregister(&self, key: usize) {
         // Not there if the executor was closed meanwhile.
-        let waker = self.waiting.lock().wakers.try_remove(key);
-        drop(waker);
+        let listed = self.waiting.lock().tasks.try_remove(key);
+        drop(listed);
     }
 
     pub(super) fn wake(&self, key: usize) {
-        let waker = self.waiting.lock().wakers.get(key).cloned();
-        if let Some(waker) = waker {
-            waker.wake();
+        let listed = self.waiting.lock().tasks.get(key).cloned();
+        if let Some(listed) = listed {
+            listed.wake();
         }
     }
 
-    fn close_registry(&self) -> Slab<Waker> {
+    fn close_registry(&self) -> Slab<Listed> {
         let mut waiting = self.waiting.lock();
         waiting.is_closed = true;
-        std::mem::take(&mut waiting.wakers)
+        std::mem::take(&mut waiting.tasks)
     }
 
     pub(super) fn hot(&self) -> &Hot<T> {

@@ -10,6 +10,7 @@ mod group;
 mod guard;
 mod nasty;
 mod scoped;
+mod stream;
 mod support;
 mod task;
 mod timeout;

@@ -2,7 +2,8 @@
 
 use asyncio_executor::{LocalExecutor, block_on};
 use asyncio_tasks::{
-    Builder, Runnable, Spawn, Task, TaskError, TaskInfo, current_task, spawn_local, spawn_on, yield_now,
+    Builder, Runnable, Spawn, Task, TaskError, TaskInfo, TaskState, all_tasks, current_task, spawn_local,
+    spawn_on, yield_now,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::cell::Cell;
@@ -111,4 +112,30 @@ fn on_an_executor_of_threads() {
     assert!(!never.is_finished());
     drop(never);
     worker.join().unwrap();
+}
+
+#[test]
+fn all_tasks_say_what_they_are_doing() {
+    let executor = executor();
+    let _entered = executor.enter();
+    let waits = Builder::new().name("waits").spawn_local(std::future::pending::<()>());
+    let looks = spawn_local(async { all_tasks() });
+    let state = |all: &[TaskInfo], id| all.iter().find(|task| task.id() == id).map(TaskInfo::state);
+    let before = all_tasks();
+    assert_eq!(state(&before, waits.id()), Some(TaskState::Ready));
+    executor.run_round();
+    let later = spawn_local(async {});
+    let seen = block_on(looks).unwrap();
+    assert_eq!(seen.len(), 2);
+    let me = seen.iter().find(|task| task.id() != waits.id()).unwrap();
+    assert_eq!((me.state(), me.polls(), me.is_cancelled()), (TaskState::Running, 1, false));
+    assert_eq!(state(&seen, waits.id()), Some(TaskState::Waiting));
+    let now = all_tasks();
+    assert_eq!((now.len(), state(&now, later.id())), (2, Some(TaskState::Ready)));
+    waits.cancel();
+    let info = all_tasks().into_iter().find(|task| task.id() == waits.id()).unwrap();
+    assert!(info.is_cancelled());
+    assert_eq!((info.state(), info.name(), info.busy()), (TaskState::Ready, Some("waits"), None));
+    executor.run_round();
+    assert!(all_tasks().is_empty());
 }

@@ -2,6 +2,7 @@
 
 mod closing;
 mod failing;
+mod looking;
 mod placement;
 
 use asyncio_runtime::{EventLoop, Runner};

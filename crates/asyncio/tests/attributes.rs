@@ -1,0 +1,50 @@
+//! The attributes `#[asyncio::main]` and `#[asyncio::test]`.
+
+use asyncio::{EventLoop, NoEventLoop, Runner};
+
+#[asyncio::main]
+async fn on_one_loop() -> Result<usize, NoEventLoop> {
+    Ok(EventLoop::current()?.worker())
+}
+
+#[asyncio::main(workers = 3)]
+async fn on_three_loops() -> usize {
+    let pinned = (0..3).map(|worker| {
+        asyncio::spawn_pinned(worker, move || async move { EventLoop::current().unwrap().worker() == worker })
+    });
+    let mut found = 0;
+    for task in pinned.collect::<Vec<_>>() {
+        found += usize::from(task.unwrap().await.unwrap());
+    }
+    assert!(asyncio::spawn_pinned(3, || async {}).is_err());
+    found
+}
+
+#[asyncio::test]
+async fn a_test_runs_on_a_loop() -> Result<(), NoEventLoop> {
+    EventLoop::current().map(drop)
+}
+
+#[asyncio::test]
+#[should_panic(expected = "on purpose")]
+async fn other_attributes_of_a_test_stay() {
+    panic!("on purpose");
+}
+
+#[test]
+fn a_main_runs_on_a_loop_of_its_own_and_returns_what_it_returns() {
+    assert_eq!(on_one_loop().unwrap(), 0);
+    assert_eq!(on_one_loop().unwrap(), 0);
+    assert!(EventLoop::current().is_err());
+}
+
+#[test]
+fn a_main_of_three_workers_has_three_loops() {
+    assert_eq!(on_three_loops(), 3);
+}
+
+#[test]
+#[should_panic(expected = "Runner")]
+fn a_main_inside_of_a_loop_panics_and_names_the_way_out() {
+    Runner::new().unwrap().run(async { on_one_loop().unwrap() });
+}
