@@ -51,16 +51,15 @@ impl<T, E> Policy<Result<T, E>> for AllOk {
 }
 
 pin_project! {
-    pub(crate) struct Branch<F: Future, P> {
-        #[pin]
-        scope: Scope<F, OneOf>,
-        end: End<F::Output>,
-        policy: PhantomData<P>,
+    #[project = BranchProjection]
+    pub(crate) enum Branch<F: Future, P> {
+        Running { #[pin] scope: Scope<F, OneOf>, policy: PhantomData<P> },
+        // In the place of the scope: a child of a set is as large as its branch.
+        Ended { end: End<F::Output> },
     }
 }
 
-enum End<T> {
-    NotYet,
+pub(crate) enum End<T> {
     Value(T),
     Panic(Payload),
     /// It was cancelled.
@@ -70,7 +69,7 @@ enum End<T> {
 }
 
 /// Cancelled by those it is awaited together with.
-struct OneOf {
+pub(crate) struct OneOf {
     is_cancelled: bool,
 }
 
@@ -112,73 +111,72 @@ pub(crate) trait AnyBranch {
 impl<F: Future, P: Policy<F::Output>> Branch<F, P> {
     #[inline]
     pub(crate) fn new(future: F) -> Self {
-        Self {
-            scope: Scope::new(future, OneOf { is_cancelled: false }),
-            end: End::NotYet,
-            policy: PhantomData,
-        }
+        Self::Running { scope: Scope::new(future, OneOf { is_cancelled: false }), policy: PhantomData }
     }
 
+    #[inline]
     pub(crate) fn take_value(self: Pin<&mut Self>) -> Option<F::Output> {
-        let this = self.project();
-        if !matches!(this.end, End::Value(_)) {
-            return None;
-        }
-        match std::mem::replace(this.end, End::Taken) {
-            End::Value(value) => Some(value),
+        match self.project() {
+            BranchProjection::Ended { end: end @ End::Value(_) } => {
+                match std::mem::replace(end, End::Taken) {
+                    End::Value(value) => Some(value),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
 
     /// Its value, which was taken, has panicked when it was dropped: that is how it has ended.
-    pub(crate) fn set_panic(self: Pin<&mut Self>, panic: Payload) {
-        *self.project().end = End::Panic(panic);
+    pub(crate) fn set_panic(mut self: Pin<&mut Self>, panic: Payload) {
+        self.set(Self::Ended { end: End::Panic(panic) });
     }
 }
 
 impl<F: Future, P: Policy<F::Output>> AnyBranch for Branch<F, P> {
     #[inline]
-    fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
-        let this = self.project();
-        if !matches!(this.end, End::NotYet) {
-            return true;
-        }
-        let Poll::Ready(outcome) = this.scope.poll(cx) else { return false };
-        *this.end = match outcome {
+    fn poll_end(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let BranchProjection::Running { scope, .. } = self.as_mut().project() else { return true };
+        let Poll::Ready(outcome) = scope.poll(cx) else { return false };
+        let end = match outcome {
             Outcome::Value(value) => End::Value(value),
             Outcome::Panic(panic) => End::Panic(panic),
             Outcome::Cancelled | Outcome::Abandoned => End::Nothing,
         };
+        self.set(Self::Ended { end });
         true
     }
 
     fn cancel(self: Pin<&mut Self>) {
-        self.project().scope.kind().is_cancelled = true;
+        if let BranchProjection::Running { scope, .. } = self.project() {
+            scope.kind().is_cancelled = true;
+        }
     }
 
     fn is_idle(&self) -> bool {
-        matches!(self.end, End::NotYet) && !self.scope.is_holding()
+        matches!(self, Self::Running { scope, .. } if !scope.is_holding())
     }
 
     fn is_holding(&self) -> bool {
-        matches!(self.end, End::NotYet) && self.scope.is_holding()
+        matches!(self, Self::Running { scope, .. } if scope.is_holding())
     }
 
     fn is_lost(&self) -> bool {
-        matches!(self.end, End::Nothing)
+        matches!(self, Self::Ended { end: End::Nothing })
     }
 
     fn is_decisive(&self) -> bool {
-        matches!(&self.end, End::Value(value) if P::is_decisive(value))
+        matches!(self, Self::Ended { end: End::Value(value) } if P::is_decisive(value))
     }
 
     fn take_panic(self: Pin<&mut Self>) -> Option<Payload> {
-        let end = self.project().end;
-        if !matches!(end, End::Panic(_)) {
-            return None;
-        }
-        match std::mem::replace(end, End::Taken) {
-            End::Panic(panic) => Some(panic),
+        match self.project() {
+            BranchProjection::Ended { end: end @ End::Panic(_) } => {
+                match std::mem::replace(end, End::Taken) {
+                    End::Panic(panic) => Some(panic),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }

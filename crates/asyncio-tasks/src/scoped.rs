@@ -313,13 +313,12 @@ where
             if has_body_ended {
                 fate.look_at(body.as_mut());
             }
-            for mut child in shared.take_new() {
-                if fate.is_decided {
-                    // O2: it came after the others were cancelled, or is about to be.
-                    child.branch_mut().cancel();
-                }
-                all.insert(child);
+            let mut new = shared.take_new();
+            if fate.is_decided {
+                // O2: they came after the others were cancelled, or are about to be.
+                new.iter_mut().for_each(|child| child.branch_mut().cancel());
             }
+            all.insert_all(new);
             let children = all.poll(cx, |_, child| {
                 fate.look_at(child);
                 was_decided || !fate.is_decided

@@ -142,10 +142,16 @@ impl<T> Slot<T> {
     ///
     /// One at a time calls it, one after another, and not after [`leave`](Self::leave).
     pub(crate) unsafe fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Result<T, Lost>> {
+        let mut has_waited = false;
         loop {
             // Acquire: W1.
             match self.stage.load(Ordering::Acquire) {
                 VALUE => {
+                    if has_waited {
+                        // It came meanwhile, and nobody takes the waker any more.
+                        let waits = self.waits.lock().take();
+                        drop(waits);
+                    }
                     // Relaxed: it is told to whoever leaves, and to the drop.
                     self.stage.store(TAKEN, Ordering::Relaxed);
                     // SAFETY: it is there, nobody else takes, and now the stage says that it is gone.
@@ -155,6 +161,7 @@ impl<T> Slot<T> {
                 _ => return Poll::Ready(Err(Lost)),
             }
             self.wait(cx.waker());
+            has_waited = true;
             // AcqRel: W2.
             let wait = |stage| if matches!(stage, EMPTY | WAITS) { Some(WAITS) } else { None };
             if self.stage.fetch_update(Ordering::AcqRel, Ordering::Relaxed, wait).is_ok() {

@@ -1,5 +1,7 @@
 //! The attributes `#[asyncio::main]` and `#[asyncio::test]`.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use asyncio::{EventLoop, NoEventLoop, Runner};
 
 #[asyncio::main]
@@ -10,7 +12,9 @@ async fn on_one_loop() -> Result<usize, NoEventLoop> {
 #[asyncio::main(workers = 3)]
 async fn on_three_loops() -> usize {
     let pinned = (0..3).map(|worker| {
-        asyncio::spawn_pinned(worker, move || async move { EventLoop::current().unwrap().worker() == worker })
+        asyncio::spawn_pinned(worker, move || async move {
+            EventLoop::current().expect("a loop runs").worker() == worker
+        })
     });
     let mut found = 0;
     for task in pinned.collect::<Vec<_>>() {

@@ -24,7 +24,7 @@ fn wait_for_both(woken: &Woken, flags: &[AtomicBool; 2]) {
     let mut seen = [false; 2];
     park.wait(&waker, |cx| {
         let mut list = Vec::new();
-        woken.take(&mut list, cx.waker());
+        woken.exchange(&mut list, cx.waker());
         for index in list {
             seen[index] = flags[index].load(Ordering::Relaxed);
         }
@@ -61,7 +61,7 @@ fn a_child_is_woken_again_while_the_list_is_taken() {
 fn a_set_that_is_dropped_wakes_nobody_any_more() {
     model(|| {
         let woken = Arc::new(Woken::default());
-        woken.take(&mut Vec::new(), Waker::noop());
+        woken.exchange(&mut Vec::new(), Waker::noop());
         let thread = thread::spawn({
             let woken = woken.clone();
             move || woken.wake(0)

@@ -1,7 +1,8 @@
 //! [`Children`]: many futures that are awaited together, each polled only when it was woken.
 //!
 //! - N1: each child has a waker of its own, which puts it into the list of those to be polled, once, and wakes whoever polls the set.
-//! - N2: no child is polled twice in one poll of the set: that takes the list as it is, and one that is woken meanwhile comes in the next.
+//! - N2: no child is polled twice in one poll of the set: that takes the list as it is, and one that is woken meanwhile comes in the next, though it may
+//!   have been polled since.
 //! - N3: where the scope around is cancelled, all are polled: so the scopes in them need not be known there by wakers of their own
 //!   ([`Kind::POLLS_ALL`](crate::scope::Kind)).
 //! - N4: a child that has ended is dropped at once.
@@ -17,7 +18,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use asyncio_base::shim::Arc;
-use slab::Slab;
 
 use crate::branch::AnyBranch;
 use crate::scope::{self, Kind};
@@ -33,12 +33,14 @@ impl Kind for Many {
     const POLLS_ALL: bool = true;
 }
 
-/// A set of children, polled in the order in which they are woken.
+/// A set of children, polled in the order in which they are woken; new ones after those.
 pub(crate) struct Children<C: ?Sized> {
-    /// Those that have not ended.
-    all: Slab<Owned<C>>,
+    /// Those that have not ended, by their numbers.
+    all: Vec<Option<Owned<C>>>,
+    /// The numbers that are free.
+    free: Vec<usize>,
     woken: Arc<Woken>,
-    /// Those to be polled next time, besides those that are woken: they are new.
+    /// Those that are new, and are to be polled next time. Empty, it is kept for its memory.
     new: Vec<usize>,
     /// All are to be polled next time.
     polls_all: bool,
@@ -49,7 +51,7 @@ impl<B: AnyBranch> Children<B> {
     pub(crate) fn new(branches: impl Iterator<Item = B>) -> Self {
         let woken = Arc::default();
         let mut children = Self::of(Arc::clone(&woken));
-        branches.for_each(|branch| children.insert(Owned::alone(branch, &woken)));
+        children.insert_all(branches.map(|branch| Owned::alone(branch, &woken)).collect());
         children
     }
 }
@@ -64,40 +66,53 @@ impl<C: ?Sized> Drop for Children<C> {
 impl<C: AnyBranch + ?Sized> Children<C> {
     /// Makes an empty set, for children that are made with that list.
     pub(crate) fn of(woken: Arc<Woken>) -> Self {
-        Self { all: Slab::new(), woken, new: Vec::new(), polls_all: false }
+        Self { all: Vec::new(), free: Vec::new(), woken, new: Vec::new(), polls_all: false }
     }
 
-    /// Takes in one more, to be polled in the next poll.
-    pub(crate) fn insert(&mut self, child: Owned<C>) {
-        let place = self.all.vacant_entry();
-        let index = place.key();
-        place.insert(child).set_index(index);
-        // Nobody is to be woken: whoever inserts polls.
-        self.new.push(index);
+    /// Takes in some more, to be polled in the next poll.
+    pub(crate) fn insert_all(&mut self, children: Vec<Owned<C>>) {
+        let mut children = children.into_iter();
+        while let Some(index) = self.free.pop() {
+            let Some(child) = children.next() else {
+                self.free.push(index);
+                break;
+            };
+            self.all[index] = Some(child);
+            // Nobody is to be woken: whoever inserts polls.
+            self.new.push(index);
+        }
+        self.new.extend(self.all.len()..self.all.len() + children.len());
+        self.all.extend(children.map(Some));
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Owned<C>> {
+        self.all.iter().flatten()
+    }
+
+    fn each_mut(&mut self) -> impl Iterator<Item = &mut Owned<C>> {
+        self.all.iter_mut().flatten()
     }
 
     /// Returns how many have not ended.
     pub(crate) fn left(&self) -> usize {
-        self.all.len()
+        self.all.len() - self.free.len()
     }
 
     /// Cancels all that are left; they are polled in the next poll.
     pub(crate) fn cancel(&mut self) {
-        for (_, child) in &mut self.all {
-            child.branch_mut().cancel();
-        }
+        self.each_mut().for_each(|child| child.branch_mut().cancel());
         self.polls_all = true;
     }
 
     /// Says whether one of them must not be dropped.
     pub(crate) fn is_any_holding(&self) -> bool {
-        self.all.iter().any(|(_, child)| child.branch().is_holding())
+        self.each().any(|child| child.branch().is_holding())
     }
 
     /// Cancels those that wait and may be dropped, and says whether there are any; they are polled in the next poll.
     pub(crate) fn cancel_those_that_wait(&mut self) -> bool {
         let mut is_any = false;
-        for (_, child) in self.all.iter_mut().filter(|(_, child)| child.branch().is_idle()) {
+        for child in self.each_mut().filter(|child| child.branch().is_idle()) {
             child.branch_mut().cancel();
             is_any = true;
         }
@@ -111,23 +126,26 @@ impl<C: AnyBranch + ?Sized> Children<C> {
         cx: &mut Context<'_>,
         mut ended: impl FnMut(usize, Pin<&mut C>) -> bool,
     ) -> Poll<()> {
+        self.woken.exchange(&mut self.new, cx.waker());
         let mut woken = std::mem::take(&mut self.new);
-        self.woken.take(&mut woken, cx.waker());
         // Also the first time after a cancellation: in that the scopes inside may have left their bodies unpolled.
         if std::mem::replace(&mut self.polls_all, scope::is_cancelled()) || self.polls_all {
-            woken = self.all.iter().map(|(index, _)| index).collect();
+            woken.clear();
+            woken.extend((0..self.all.len()).filter(|&index| self.all[index].is_some()));
         }
         let mut polled = 0;
         for &index in &woken {
             polled += 1;
             // It may have been woken after its end, and its number may be another one's by now: that is polled in vain.
-            let Some(child) = self.all.get_mut(index) else { continue };
-            if !child.poll_end() {
+            let Some(Some(child)) = self.all.get_mut(index) else { continue };
+            if !child.poll_end(index) {
                 continue;
             }
             let goes_on = ended(index, child.branch_mut());
             // N4.
-            drop(self.all.remove(index));
+            let child = self.all[index].take();
+            self.free.push(index);
+            drop(child);
             if !goes_on {
                 break;
             }
@@ -137,6 +155,6 @@ impl<C: AnyBranch + ?Sized> Children<C> {
         // Its memory is used again.
         woken.clear();
         self.new = woken;
-        if self.all.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if self.left() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -14,10 +14,12 @@ use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, transmute};
 use std::ops::Deref;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
+use asyncio_base::panic::{catch_and_store, discard};
 use asyncio_base::shim::{Arc, AtomicUsize, Ordering};
 
 use super::woken::Woken;
@@ -33,7 +35,7 @@ pub(crate) unsafe trait Hears<B> {
     /// Polls the branch. Says whether it has ended.
     fn poll_end(&self, branch: Pin<&mut B>, cx: &mut Context<'_>) -> bool;
 
-    /// The branch is dropped.
+    /// The branch is about to be dropped.
     fn close(&self);
 
     /// The handle is dropped.
@@ -75,6 +77,8 @@ impl<'a, B: AnyBranch + 'a> Lends<dyn AnyBranch + 'a> for B {
     }
 }
 
+/// The signal comes first: it is where the pointer points, whatever the rest is.
+#[repr(C)]
 struct One<S, B> {
     signal: Signal,
     beside: S,
@@ -83,9 +87,16 @@ struct One<S, B> {
 
 /// What wakers reach.
 struct Signal {
-    /// The child's number in the set. Told before there is a waker.
+    /// The child's number in the set: told when it is polled, before there is a waker.
     index: AtomicUsize,
     woken: Arc<Woken>,
+}
+
+impl Signal {
+    fn wake(&self) {
+        // Relaxed: whoever has a waker got it from a poll, and the number was there before.
+        self.woken.wake(self.index.load(Ordering::Relaxed));
+    }
 }
 
 impl<S, B> One<S, B> {
@@ -106,17 +117,15 @@ impl<S, B> One<S, B> {
     }
 
     unsafe fn wake(data: *const ()) {
-        // SAFETY: the waker is there until the next line.
-        unsafe { Self::wake_by_ref(data) };
-        // SAFETY: it has one count, which is given up.
-        unsafe { Self::drop_waker(data) };
+        // SAFETY: the waker has one count, which is given up, also where whoever polls the set has a waker that panics.
+        let one = unsafe { Arc::from_raw(data.cast::<Self>()) };
+        one.signal.wake();
     }
 
     unsafe fn wake_by_ref(data: *const ()) {
         // SAFETY: it is alive, as the waker is. The branch may be polled meanwhile: it is not touched, and lies in a cell of its own.
         let signal = unsafe { &(*data.cast::<Self>()).signal };
-        // Relaxed: whoever has a waker got it from a poll, and the number was there before.
-        signal.woken.wake(signal.index.load(Ordering::Relaxed));
+        signal.wake();
     }
 
     unsafe fn drop_waker(data: *const ()) {
@@ -127,7 +136,6 @@ impl<S, B> One<S, B> {
 
 /// The type of a child, for the set.
 trait AnyOne<C: ?Sized> {
-    fn signal(&self) -> &Signal;
     fn vtable(&self) -> &'static RawWakerVTable;
     fn branch(&self) -> *mut C;
 
@@ -143,10 +151,6 @@ trait AnyOne<C: ?Sized> {
 }
 
 impl<S: Hears<B>, B: Lends<C>, C: ?Sized> AnyOne<C> for One<S, B> {
-    fn signal(&self) -> &Signal {
-        &self.signal
-    }
-
     fn vtable(&self) -> &'static RawWakerVTable {
         &Self::VTABLE
     }
@@ -165,18 +169,15 @@ impl<S: Hears<B>, B: Lends<C>, C: ?Sized> AnyOne<C> for One<S, B> {
     }
 
     unsafe fn drop_branch(&self) {
-        // Also where the drop panics.
-        let _close = Close(|| self.beside.close());
+        let mut panic = None;
+        catch_and_store(&mut panic, || self.beside.close());
         // SAFETY: as the caller says.
-        unsafe { ptr::drop_in_place(self.place()) };
-    }
-}
-
-struct Close<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Close<F> {
-    fn drop(&mut self) {
-        (self.0)();
+        catch_and_store(&mut panic, || unsafe { ptr::drop_in_place(self.place()) });
+        match panic {
+            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
+            Some(panic) => discard(panic),
+            None => {}
+        }
     }
 }
 
@@ -237,16 +238,15 @@ where
 }
 
 impl<C: ?Sized> Owned<C> {
-    /// Gives the child its number, before it is polled.
-    pub(super) fn set_index(&mut self, index: usize) {
-        // Relaxed: there is no waker yet.
-        self.one.signal().index.store(index, Ordering::Relaxed);
-    }
-
-    /// Polls it under a waker of its own. Says whether it has ended.
+    /// Polls the child of this number, under a waker of its own. Says whether it has ended.
     #[inline]
-    pub(super) fn poll_end(&mut self) -> bool {
-        let raw = RawWaker::new(Arc::as_ptr(&self.one).cast(), self.one.vtable());
+    pub(super) fn poll_end(&mut self, index: usize) -> bool {
+        let one = Arc::as_ptr(&self.one);
+        // SAFETY: it is the first field of every `One`, by its representation.
+        let signal = unsafe { &*one.cast::<Signal>() };
+        // Relaxed: where it has no number yet, there is no waker yet.
+        signal.index.store(index, Ordering::Relaxed);
+        let raw = RawWaker::new(one.cast(), self.one.vtable());
         // SAFETY: the table is that of the type behind the pointer, which is of an `Arc`. This waker has no count of its own, and is not dropped;
         // the memory is there until this call has returned, since `self` keeps it.
         let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });

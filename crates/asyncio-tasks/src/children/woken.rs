@@ -32,18 +32,19 @@ impl Woken {
         }
     }
 
-    /// Appends to `to` who was woken; from now on a wake of a child wakes `waker`.
-    pub(super) fn take(&self, to: &mut Vec<usize>, waker: &Waker) {
+    /// Gives a list of those that are new, and takes the list of all that are to be polled: who was woken, and then who is new, each once. From now
+    /// on a wake of a child wakes `waker`.
+    pub(super) fn exchange(&self, list: &mut Vec<usize>, waker: &Waker) {
         {
             let mut state = self.state.lock();
             if state.parent.as_ref().is_some_and(|former| former.will_wake(waker)) {
-                return state.take(to);
+                return state.exchange(list);
             }
         }
         let waker = waker.clone();
         let mut state = self.state.lock();
         let former = state.parent.replace(waker);
-        state.take(to);
+        state.exchange(list);
         drop(state);
         drop(former);
     }
@@ -65,14 +66,17 @@ impl State {
         }
     }
 
-    fn take(&mut self, to: &mut Vec<usize>) {
+    fn exchange(&mut self, list: &mut Vec<usize>) {
+        // Where nobody was woken the list of the new is the one that is wanted.
+        if self.children.is_empty() {
+            return;
+        }
+        for index in list.drain(..) {
+            self.list(index);
+        }
         for &index in &self.children {
             self.is_listed[index] = false;
         }
-        if to.is_empty() {
-            std::mem::swap(&mut self.children, to);
-        } else {
-            to.append(&mut self.children);
-        }
+        std::mem::swap(&mut self.children, list);
     }
 }

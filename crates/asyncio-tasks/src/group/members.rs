@@ -50,8 +50,8 @@ impl Members {
     #[inline]
     pub(super) fn enter(&self) -> Result<(), Closed> {
         let may_enter = |word| if word & (CANCELLED | CLOSED) == 0 { Some(word + ONE) } else { None };
-        // Relaxed: nothing is told by it. Who leaves has entered before.
-        match self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may_enter) {
+        // Relaxed: nothing is told by it; who leaves has entered before. Acquire: whoever is refused sees why.
+        match self.word.fetch_update(Ordering::Relaxed, Ordering::Acquire, may_enter) {
             Ok(_) => Ok(()),
             Err(_) => Err(Closed),
         }
@@ -143,6 +143,10 @@ impl Members {
     pub(super) fn must_be_awaited(&self) -> bool {
         let word = self.word.load(Ordering::Acquire);
         word >= ONE || word & (CANCELLED | CLOSED) == CANCELLED
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.word.load(Ordering::Acquire) & CANCELLED != 0
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -364,7 +364,7 @@ impl<E: Send + 'static> TaskGroup<E> {
 
     /// Says whether the group was cancelled: by hand, by a failure, or by the scope around.
     pub fn is_cancelled(&self) -> bool {
-        self.shared.members.cancelled.is_set()
+        self.shared.members.is_cancelled()
     }
 
     /// Returns how many children have not ended.
@@ -421,7 +421,7 @@ impl<E> fmt::Debug for TaskGroup<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskGroup")
             .field("children", &self.shared.members.count())
-            .field("is_cancelled", &self.shared.members.cancelled.is_set())
+            .field("is_cancelled", &self.shared.members.is_cancelled())
             .finish_non_exhaustive()
     }
 }

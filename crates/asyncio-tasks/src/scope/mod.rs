@@ -238,7 +238,8 @@ fn drive<F: Future, K: Kind>(
         };
         if !cancelled.is_any() {
             match ended {
-                Some(outcome @ Outcome::Value(_)) if place.is_empty() => return Poll::Ready(outcome),
+                // Taken apart: moved whole, it would be read before all of it has been written.
+                Some(Outcome::Value(value)) if place.is_empty() => return Poll::Ready(Outcome::Value(value)),
                 None if place.is_empty() => {
                     wait_for_cancellation(kind, cx);
                     place.tie(outer, cx.waker(), kind.holds());

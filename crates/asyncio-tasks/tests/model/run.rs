@@ -241,7 +241,7 @@ impl At {
                 if let Some(why) = self.why_dropped() {
                     self.witness.saw("shield", why);
                 }
-                return out;
+                out
             }
             _ => unreachable!("it is a scope"),
         }
