@@ -112,8 +112,14 @@ pub(crate) fn examples() -> Result<()> {
 /// `std::sync::Mutex` is reported, in tokio too. The loom models take its place.
 fn address_sanitizer() -> Result<()> {
     let mut test = command("cargo", &["+nightly", "test", "--target", "x86_64-unknown-linux-gnu", "--tests"]);
-    for package in ["asyncio-executor", "asyncio-reactor", "asyncio-timers", "asyncio-runtime", "asyncio-net"]
-    {
+    for package in [
+        "asyncio-executor",
+        "asyncio-reactor",
+        "asyncio-timers",
+        "asyncio-runtime",
+        "asyncio-net",
+        "asyncio-tasks",
+    ] {
         test.args(["--package", package]);
     }
     test.env("RUSTFLAGS", "-Zsanitizer=address").env("CARGO_TARGET_DIR", "target/address-sanitizer");

@@ -25,6 +25,10 @@ pub(crate) fn run() -> Result<()> {
     let plants = read(&root().join("tests/planted"))?;
     ensure!(!plants.is_empty(), "there are no patches in tests/planted");
     let copy = root().join("target/planted/tree");
+    // What is not in the tree any more is not in the copy.
+    if copy.exists() {
+        std::fs::remove_dir_all(&copy).context("removing the copy of the tree")?;
+    }
     // A test that fails by itself would find anything.
     refresh(&copy, Write::Yes)?;
     let mut commands: Vec<&[String]> = plants.iter().map(|plant| &*plant.finds).collect();

@@ -4,14 +4,19 @@
 //! in, first out among each other.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::panic::Location;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use asyncio_base::LoopClosed;
 use asyncio_base::panic::{catch_and_store, discard, message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::{Arc, AtomicU8, Ordering};
-use asyncio_tasks::{Context, SpawnLocalError, Task, current_task, spawn_local_with, spawn_with};
+use asyncio_tasks::{
+    Builder, Context, SpawnLocalError, Task, current_task, spawn_local_with, spawn_with, yield_now,
+};
 use asyncio_timers::sleep_until;
 
 use crate::event_loop::EventLoop;
@@ -120,10 +125,16 @@ impl Call {
         self.stage.compare_exchange(WAITS, stage, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Waits until it is due, and runs the callback.
-    async fn run(self: Arc<Self>, callback: impl FnOnce()) {
+    /// Waits until it is due, and runs the callback; not in the first poll, if that comes with the registration.
+    async fn run(self: Arc<Self>, is_eager: bool, callback: impl FnOnce()) {
         if let Some(when) = self.when {
-            sleep_until(when).await;
+            let mut sleep = sleep_until(when);
+            let is_due = poll_fn(|cx| Poll::Ready(Pin::new(&mut sleep).poll(cx).is_ready())).await;
+            match is_due {
+                true if is_eager => yield_now().await,
+                true => {}
+                false => sleep.await,
+            }
         }
         if self.move_to(BEGUN) {
             self.call(callback);
@@ -205,7 +216,8 @@ impl EventLoop {
         self.register(None, move || context.run(callback))
     }
 
-    /// Has a callback called after `delay`, by the loop's clock. Order is by deadline, and of those with the same one by registration.
+    /// Has a callback called after `delay`, by the loop's clock. Order is by deadline, and of those with the same one by registration. (Those that were
+    /// registered before the loop runs, and are over by then, come in the order of registration.)
     ///
     /// # Errors
     ///
@@ -238,7 +250,13 @@ impl EventLoop {
         callback: impl FnOnce() + 'static,
     ) -> Result<CallHandle, LoopError> {
         let call = Call::new(when);
-        let task = spawn_local_with(self.spawner(), call.clone().run(callback))?;
+        // A timer is set at once, if that can be: one of two that are both over when the loop comes to them is then the earlier one.
+        let is_eager = when.is_some() && Self::current().is_ok_and(|current| current.is_same(self));
+        let run = call.clone().run(is_eager, callback);
+        let task = match is_eager {
+            true => Builder::new().eager(true).spawn_local(run),
+            false => spawn_local_with(self.spawner(), run)?,
+        };
         Ok(CallHandle::new(call, Arc::new(task)))
     }
 
@@ -279,7 +297,7 @@ impl EventLoop {
         callback: impl FnOnce() + Send + 'static,
     ) -> Result<CallHandle, LoopClosed> {
         let call = Call::new(None);
-        let task = spawn_with(self.spawner(), call.clone().run(callback))?;
+        let task = spawn_with(self.spawner(), call.clone().run(false, callback))?;
         Ok(CallHandle::new(call, Arc::new(task)))
     }
 

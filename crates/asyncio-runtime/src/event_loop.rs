@@ -69,6 +69,11 @@ impl EventLoop {
         &self.shared.reactor
     }
 
+    /// Says whether both are of one loop.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub(crate) fn spawner(&self) -> &Spawner {
         &self.shared.spawner
     }

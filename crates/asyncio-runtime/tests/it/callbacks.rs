@@ -17,6 +17,7 @@ assert_impl_all!(CallHandle: Send, Sync, Clone);
 assert_impl_all!(LoopError: std::error::Error, Send, Sync);
 assert_impl_all!(Unhandled: std::fmt::Display, Send, Sync);
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What happened, in order.
@@ -31,6 +32,10 @@ impl Log {
 
     fn take(&self) -> Vec<&'static str> {
         self.0.take()
+    }
+
+    fn len(&self) -> usize {
+        self.0.borrow().len()
     }
 }
 
@@ -126,6 +131,28 @@ fn timers_are_called_in_the_order_of_their_deadlines_and_ties_in_that_of_registr
     assert_eq!(log.take(), ["first", "second", "third"]);
     late.cancel();
     assert!(!late.is_cancelled(), "it has run");
+}
+
+#[test]
+fn of_two_timers_that_are_both_over_the_earlier_one_comes_first() {
+    for mut runner in runners() {
+        let (log, event_loop) = (Log::default(), runner.event_loop());
+        runner.run(async {
+            let start = event_loop.time();
+            event_loop.call_at(start + 20 * MILLISECOND, log.note("later")).unwrap();
+            event_loop.call_at(start + 10 * MILLISECOND, log.note("earlier")).unwrap();
+            event_loop.call_at(start, log.note("at once")).unwrap();
+            assert_eq!(log.take(), Vec::<&str>::new(), "none comes while it is registered");
+            // Nothing was polled meanwhile.
+            while event_loop.time() < start + 30 * MILLISECOND {
+                std::thread::sleep(MILLISECOND);
+            }
+            while log.len() < 3 {
+                yield_now().await;
+            }
+            assert_eq!(log.take(), ["at once", "earlier", "later"]);
+        });
+    }
 }
 
 #[test]

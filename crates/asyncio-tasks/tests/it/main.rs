@@ -5,6 +5,7 @@
 mod cancel;
 mod combinators;
 mod done;
+mod every_poll;
 mod foreign;
 mod group;
 mod guard;
