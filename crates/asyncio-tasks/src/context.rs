@@ -233,14 +233,21 @@ pub struct TaskLocal<T: 'static> {
     value: PhantomData<fn() -> T>,
 }
 
+impl<T: 'static> TaskLocal<T> {
+    fn key(&'static self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    fn replace(&'static self, value: Option<Value>) -> Option<Value> {
+        IN_USE.store(true, std::sync::atomic::Ordering::Relaxed);
+        with_current(|context| context.replace(self.key(), value))
+    }
+}
+
 impl<T: Clone + Send + Sync + 'static> TaskLocal<T> {
     #[doc(hidden)]
     pub const fn new() -> Self {
         Self { _address: 0, value: PhantomData }
-    }
-
-    fn key(&'static self) -> usize {
-        std::ptr::from_ref(self).addr()
     }
 
     /// Returns a clone of the value.
@@ -268,16 +275,11 @@ impl<T: Clone + Send + Sync + 'static> TaskLocal<T> {
         drop(former);
     }
 
-    fn replace(&'static self, value: Option<Value>) -> Option<Value> {
-        IN_USE.store(true, std::sync::atomic::Ordering::Relaxed);
-        with_current(|context| context.replace(self.key(), value))
-    }
-
     /// Runs a future in which it has this value. What is spawned in it inherits that.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future.
+    /// Dropping it drops the future, which has the value until it is gone.
     ///
     /// # Examples
     ///
@@ -289,7 +291,7 @@ impl<T: Clone + Send + Sync + 'static> TaskLocal<T> {
     /// assert_eq!(REQUEST.try_get(), None);
     /// ```
     pub fn scope<F: Future>(&'static self, value: T, future: F) -> WithLocal<T, F> {
-        WithLocal { local: self, value: Some(Arc::new(value)), future }
+        WithLocal { local: self, value: Some(Arc::new(value)), future: Some(future) }
     }
 
     /// The same for what does not wait.
@@ -307,19 +309,19 @@ impl<T> fmt::Debug for TaskLocal<T> {
 }
 
 /// The value of a task local and a former one, exchanged while this lives.
-struct Swapped<'a, T: Clone + Send + Sync + 'static> {
+struct Swapped<'a, T: 'static> {
     local: &'static TaskLocal<T>,
     other: &'a mut Option<Value>,
 }
 
-impl<'a, T: Clone + Send + Sync + 'static> Swapped<'a, T> {
+impl<'a, T: 'static> Swapped<'a, T> {
     fn in_place_of(local: &'static TaskLocal<T>, other: &'a mut Option<Value>) -> Self {
         *other = local.replace(other.take());
         Self { local, other }
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Drop for Swapped<'_, T> {
+impl<T: 'static> Drop for Swapped<'_, T> {
     fn drop(&mut self) {
         *self.other = self.local.replace(self.other.take());
     }
@@ -332,8 +334,19 @@ pin_project! {
         local: &'static TaskLocal<T>,
         // Between the polls its own value, during them that of the surroundings.
         value: Option<Value>,
+        // `None` once it has ended.
         #[pin]
-        future: F,
+        future: Option<F>,
+    }
+
+    impl<T: 'static, F> PinnedDrop for WithLocal<T, F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() {
+                let _swapped = Swapped::in_place_of(*this.local, this.value);
+                this.future.set(None);
+            }
+        }
     }
 }
 
@@ -341,9 +354,14 @@ impl<T: Clone + Send + Sync + 'static, F: Future> Future for WithLocal<T, F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let _swapped = Swapped::in_place_of(this.local, this.value);
-        this.future.poll(cx)
+        let mut this = self.project();
+        let _swapped = Swapped::in_place_of(*this.local, this.value);
+        let future = this.future.as_mut().as_pin_mut();
+        let poll = future.expect("a future is not polled any more when it has ended").poll(cx);
+        if poll.is_ready() {
+            this.future.set(None);
+        }
+        poll
     }
 }
 

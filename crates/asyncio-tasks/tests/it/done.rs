@@ -1,6 +1,6 @@
 //! Done callbacks, shared tasks, completions, eager tasks, errors that nobody reads.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
@@ -358,6 +358,37 @@ fn a_task_inherits_and_what_it_changes_its_parent_does_not_see() {
         world.settle();
         assert_eq!(*seen.borrow(), [(1, 2), (9, 9), (1, 0)]);
         assert_eq!(REQUEST.try_get(), None);
+    });
+}
+
+#[test]
+fn a_future_that_is_dropped_has_its_value_until_it_is_gone() {
+    struct Looks(Rc<Cell<Option<u32>>>);
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.0.set(REQUEST.try_get());
+        }
+    }
+    in_world(|world| {
+        let seen = Rc::new(Cell::new(None));
+        let looks = Looks(seen.clone());
+        let loser = spawn_local(async {
+            asyncio_tasks::race!(
+                REQUEST.scope(3, async move {
+                    let _looks = looks;
+                    pending::<()>().await;
+                }),
+                yield_now()
+            );
+            REQUEST.try_get()
+        });
+        world.settle();
+        assert_eq!((block_on(loser).unwrap(), seen.take()), (None, Some(3)));
+        // The same where it has ended: it goes at once.
+        let looks = Looks(seen.clone());
+        let ended = REQUEST.scope(4, async move { drop(looks) });
+        block_on(ended);
+        assert_eq!(seen.take(), Some(4));
     });
 }
 
