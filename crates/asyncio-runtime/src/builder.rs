@@ -185,6 +185,25 @@ impl Builder {
 
     /// Sets whether polls that hold the loop for too long are [reported](Self::on_unhandled), with their task and where that was spawned: two readings of
     /// the clock a poll. The default is that they are if `ASYNCIO_DEBUG` is set in the environment, to something else than `0`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let mut runner = asyncio_runtime::Runner::builder()
+    ///     .debug(true)
+    ///     .slow_poll_threshold(Duration::from_millis(5))
+    ///     .on_unhandled(move |what| sender.send(what.to_string()).unwrap())
+    ///     .build()?;
+    /// let blocks = async { std::thread::sleep(Duration::from_millis(10)) };
+    /// runner.run(async { asyncio_tasks::spawn(blocks).await.unwrap() });
+    /// assert!(receiver.recv().unwrap().contains("held its loop"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn debug(mut self, is_debugged: bool) -> Self {
         self.loops.is_debugged = is_debugged;
         self
@@ -217,6 +236,20 @@ impl Builder {
 
     /// Sets what is done with what goes wrong where nobody can be told of it: a panic in a callback, clean-up that was cut off, a task that would not
     /// die. The default is a line on stderr. [`EventLoop::set_exception_handler`] sets it later.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let runner = asyncio_runtime::Runner::builder().on_unhandled(move |what| sender.send(what.to_string()).unwrap());
+    /// runner.build()?.run(async {
+    ///     let _closing = asyncio_tasks::guard((), |()| async { panic!("a bug in clean-up") });
+    /// });
+    /// assert!(receiver.recv().unwrap().contains("a bug in clean-up"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_unhandled(self, handler: impl Fn(&Unhandled) + Send + Sync + 'static) -> Self {
         self.loops.runtime.set_handler(Arc::new(handler));
         self

@@ -222,6 +222,26 @@ impl EventLoop {
     /// # Errors
     ///
     /// As [`call_soon`](Self::call_soon).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut runner = asyncio_runtime::Runner::new()?;
+    /// let event_loop = runner.event_loop();
+    /// let never = event_loop.call_later(Duration::from_millis(1), || unreachable!("it was cancelled"))?;
+    /// event_loop.call_later(Duration::from_millis(2), {
+    ///     let event_loop = event_loop.clone();
+    ///     move || event_loop.stop()
+    /// })?;
+    /// never.cancel();
+    /// runner.run_forever();
+    /// assert!(never.is_cancelled());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn call_later(
         &self,
@@ -238,6 +258,20 @@ impl EventLoop {
     /// # Errors
     ///
     /// As [`call_soon`](Self::call_soon).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_runtime::EventLoop;
+    /// use std::time::Duration;
+    ///
+    /// asyncio_runtime::run(async {
+    ///     let event_loop = EventLoop::current().unwrap();
+    ///     let when = event_loop.time() + Duration::from_millis(1);
+    ///     let call = event_loop.call_at(when, || {}).unwrap();
+    ///     assert_eq!(call.when(), Some(when));
+    /// });
+    /// ```
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> Result<CallHandle, LoopError> {
         self.register(Some(when), callback)
@@ -311,6 +345,23 @@ impl EventLoop {
     /// builder's [`on_unhandled`](crate::Builder::on_unhandled) sets it from the beginning.
     ///
     /// A handler that panics is replaced by stderr for that once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc::channel;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut runner = asyncio_runtime::Runner::new()?;
+    /// let (event_loop, (sender, receiver)) = (runner.event_loop(), channel());
+    /// event_loop.set_exception_handler(move |what| sender.send((what.is_panic(), what.to_string())).unwrap());
+    /// event_loop.call_soon(|| panic!("a bug"))?;
+    /// runner.turn(Some(std::time::Duration::ZERO))?;
+    /// let (is_panic, what) = receiver.recv().unwrap();
+    /// assert!(is_panic && what.contains("a bug"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_exception_handler(
         &self,
         handler: impl Fn(&crate::unhandled::Unhandled) + Send + Sync + 'static,

@@ -87,6 +87,19 @@ impl EventLoop {
     /// # Errors
     ///
     /// Fails with [`NoEventLoop`] where none runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_runtime::EventLoop;
+    ///
+    /// assert!(EventLoop::current().is_err());
+    /// asyncio_runtime::run(async {
+    ///     let event_loop = EventLoop::current().unwrap();
+    ///     let task = event_loop.spawn(async { 1 + 1 }).unwrap();
+    ///     assert_eq!(task.await.unwrap(), 2);
+    /// });
+    /// ```
     pub fn current() -> Result<Self, NoEventLoop> {
         RUNNING.try_with(|running| running.borrow().clone()).ok().flatten().ok_or(NoEventLoop(()))
     }

@@ -312,6 +312,26 @@ impl<T: fmt::Debug + 'static> fmt::Debug for LocalGuard<T> {
 }
 
 /// Does something asynchronous that is not `Send` when the current scope ends, as [`defer`] does.
+///
+/// # Examples
+///
+/// ```
+/// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+/// # let cleanup = asyncio_tasks::Cleanup::new(asyncio_tasks::DEFAULT_GRACE);
+/// # let _entered = (executor.enter(), cleanup.enter());
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// let log = Rc::new(RefCell::new(Vec::new()));
+/// let inside = log.clone();
+/// let task = asyncio_tasks::spawn_local(async move {
+///     let last = inside.clone();
+///     asyncio_tasks::defer_local(async move { last.borrow_mut().push("last") });
+///     inside.borrow_mut().push("first");
+/// });
+/// # while executor.run_round() > 0 {}
+/// assert!(task.is_finished());
+/// assert_eq!(*log.borrow(), ["first", "last"]);
+/// ```
 #[track_caller]
 pub fn defer_local(closer: impl Future<Output = ()> + 'static) {
     cleanup::defer_local(Registration::new(Location::caller()), closer);

@@ -51,6 +51,19 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> WithTimeout<F> {
 /// # Cancel safety
 ///
 /// As safe as the future that it holds: dropping it drops that.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// asyncio_executor::block_on(async {
+///     let deadline = Instant::now() + Duration::from_millis(5);
+///     let never = std::future::pending::<()>();
+///     assert!(asyncio_tasks::timeout_at(deadline, never).await.is_err());
+///     assert!(Instant::now() >= deadline);
+/// });
+/// ```
 #[inline]
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> WithTimeout<F> {
     WithTimeout { scope: Scope::new(future, Limit::At(deadline)) }
