@@ -131,7 +131,13 @@ impl Call {
             let mut sleep = sleep_until(when);
             let is_due = poll_fn(|cx| Poll::Ready(Pin::new(&mut sleep).poll(cx).is_ready())).await;
             match is_due {
-                true if is_eager => yield_now().await,
+                true if is_eager => {
+                    yield_now().await;
+                    if current_task().is_some_and(|me| me.is_cancelled()) {
+                        // As if it had not begun: the loop comes to its end.
+                        return;
+                    }
+                }
                 true => {}
                 false => sleep.await,
             }
@@ -216,8 +222,8 @@ impl EventLoop {
         self.register(None, move || context.run(callback))
     }
 
-    /// Has a callback called after `delay`, by the loop's clock. Order is by deadline, and of those with the same one by registration. (Those that were
-    /// registered before the loop runs, and are over by then, come in the order of registration.)
+    /// Has a callback called after `delay`, by the loop's clock. Order is by deadline, and of those with the same one by registration. (Those that are
+    /// over when they are registered, or were registered before the loop runs and are over by then, come in the order of registration.)
     ///
     /// # Errors
     ///
@@ -287,10 +293,7 @@ impl EventLoop {
         // A timer is set at once, if that can be: one of two that are both over when the loop comes to them is then the earlier one.
         let is_eager = when.is_some() && Self::current().is_ok_and(|current| current.is_same(self));
         let run = call.clone().run(is_eager, callback);
-        let task = match is_eager {
-            true => Builder::new().eager(true).spawn_local(run),
-            false => spawn_local_with(self.spawner(), run)?,
-        };
+        let task = Builder::new().eager(is_eager).spawn_local_with(self.spawner(), run)?;
         Ok(CallHandle::new(call, Arc::new(task)))
     }
 

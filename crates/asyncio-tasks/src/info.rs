@@ -102,8 +102,8 @@ impl TaskInfo {
         self.is_cancelled
     }
 
-    /// Returns how long its polls took together, the present one left out; `None` where nobody measures: a runtime does so that was built with
-    /// `debug`, `metrics` or `slow_poll_threshold`.
+    /// Returns how long its polls took together, the present one left out, and an eager first one; `None` where nothing was measured yet: a runtime
+    /// measures that was built with `debug` or `metrics`.
     pub fn busy(&self) -> Option<Duration> {
         self.busy
     }

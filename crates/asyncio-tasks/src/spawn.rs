@@ -243,6 +243,20 @@ impl Builder {
         group.spawn_local_with(self.into_options(), future)
     }
 
+    /// Starts the task as [`spawn_local_with`] does. It is eager only where that executor is entered here.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SpawnLocalError`] on any other thread, and where the executor is closed; the future is dropped here.
+    #[track_caller]
+    pub fn spawn_local_with<F>(self, spawner: &Spawner, future: F) -> Result<Task<F::Output>, SpawnLocalError>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        spawner.spawn_local(self.into_options(), Root::new(future)).map(Task::new)
+    }
+
     /// Starts the task as [`spawn_pinned`] does.
     ///
     /// # Errors

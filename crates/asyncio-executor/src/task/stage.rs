@@ -172,6 +172,11 @@ unsafe fn drop_output<F: Future>(core: NonNull<Core>) {
 unsafe fn free<F: Future>(core: NonNull<Core>) {
     // SAFETY: as the caller says. It does nothing; a model sees by it whether somebody may still be at the stage.
     unsafe { Whole::<F>::with_stage(core, |_| ()) };
+    // SAFETY: it is there until the next line.
+    let header = unsafe { &core.as_ref().header };
+    let task = (header.id, header.spawned_at);
     // SAFETY: it comes from a `Box` of this type, and nobody has it any more.
-    drop(unsafe { Box::from_raw(core.cast::<Whole<F>>().as_ptr()) });
+    let whole = unsafe { Box::from_raw(core.cast::<Whole<F>>().as_ptr()) };
+    // What upper layers attach may be a user's. Whoever gave up the last reference still has it in hand, and must not be unwound.
+    guard(task, "dropping what belongs to the task", || drop(whole));
 }

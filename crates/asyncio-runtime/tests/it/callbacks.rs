@@ -135,24 +135,48 @@ fn timers_are_called_in_the_order_of_their_deadlines_and_ties_in_that_of_registr
 
 #[test]
 fn of_two_timers_that_are_both_over_the_earlier_one_comes_first() {
-    for mut runner in runners() {
-        let (log, event_loop) = (Log::default(), runner.event_loop());
-        runner.run(async {
-            let start = event_loop.time();
-            event_loop.call_at(start + 20 * MILLISECOND, log.note("later")).unwrap();
-            event_loop.call_at(start + 10 * MILLISECOND, log.note("earlier")).unwrap();
-            event_loop.call_at(start, log.note("at once")).unwrap();
-            assert_eq!(log.take(), Vec::<&str>::new(), "none comes while it is registered");
-            // Nothing was polled meanwhile.
-            while event_loop.time() < start + 30 * MILLISECOND {
-                std::thread::sleep(MILLISECOND);
-            }
-            while log.len() < 3 {
-                yield_now().await;
-            }
-            assert_eq!(log.take(), ["at once", "earlier", "later"]);
-        });
+    let clock = ManualClock::new();
+    let mut runner = Runner::builder().clock(clock.clone()).build().unwrap();
+    let (log, event_loop) = (Log::default(), runner.event_loop());
+    runner.run(async {
+        let start = event_loop.time();
+        event_loop.call_at(start + 20 * MILLISECOND, log.note("later")).unwrap();
+        event_loop.call_at(start + 10 * MILLISECOND, log.note("earlier")).unwrap();
+        event_loop.call_at(start, log.note("at once")).unwrap();
+        assert_eq!(log.take(), Vec::<&str>::new(), "none comes while it is registered");
+        // Nothing was polled meanwhile.
+        clock.advance(30 * MILLISECOND);
+        while log.len() < 3 {
+            yield_now().await;
+        }
+        assert_eq!(log.take(), ["at once", "earlier", "later"]);
+    });
+}
+
+#[test]
+fn what_is_dropped_with_the_loop_cannot_register_any_more() {
+    struct Registers(EventLoop, Rc<RefCell<Vec<Result<(), LoopError>>>>);
+    impl Drop for Registers {
+        fn drop(&mut self) {
+            let later = self.0.call_later(MILLISECOND, || unreachable!("the loop is closed"));
+            let soon = self.0.call_soon(|| unreachable!("the loop is closed"));
+            self.1.borrow_mut().extend([later, soon].map(|call| call.map(drop)));
+        }
     }
+    let seen = Rc::default();
+    let mut runner = Runner::builder().cleanup_grace(Duration::ZERO).on_unhandled(|_| {}).build().unwrap();
+    let registers = Registers(runner.event_loop(), Rc::clone(&seen));
+    runner.run(async {
+        // It would not die.
+        let stays = asyncio_tasks::shield(async move {
+            let _registers = registers;
+            std::future::pending::<()>().await;
+        });
+        spawn_local(stays).detach();
+        yield_now().await;
+    });
+    drop(runner);
+    assert!(matches!(seen.borrow()[..], [Err(LoopError::Closed(_)), Err(LoopError::Closed(_))]), "{seen:?}");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{self, Poll};
 
+use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::report::Report;
 use asyncio_base::shim::{AtomicBool, Mutex, Ordering};
 use asyncio_executor::{Header, current_header};
 use pin_project_lite::pin_project;
@@ -67,9 +69,26 @@ pub(crate) struct Attached {
     pub(crate) context: Mutex<Context>,
 }
 
+impl Drop for Attached {
+    /// The values of task locals are a user's. A task that may move is freed where a panic would end the process.
+    fn drop(&mut self) {
+        let (mut panic, context) = (None, std::mem::take(self.context.get_mut()));
+        catch_and_store(&mut panic, || drop(context));
+        if let Some(panic) = panic {
+            let message = message(&*panic);
+            Report::new("tasks", format_args!("dropping the context of a task panicked: {message}"))
+                .panicked()
+                .send();
+            discard(panic);
+        }
+    }
+}
+
 impl Attached {
     pub(crate) fn in_context(context: Context) -> Self {
-        Self { context: Mutex::new(context), ..Self::default() }
+        let mut this = Self::default();
+        *this.context.get_mut() = context;
+        this
     }
 
     pub(crate) fn of(header: &Header) -> Option<&Self> {

@@ -393,6 +393,27 @@ fn a_future_that_is_dropped_has_its_value_until_it_is_gone() {
 }
 
 #[test]
+fn a_task_local_whose_drop_panics_is_reported() {
+    #[derive(Clone)]
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    asyncio_tasks::task_local! { static BOMB: Bomb; }
+    let reports = in_world(|world| {
+        spawn_local(async { BOMB.set(Bomb) }).detach();
+        world.settle();
+        // The loop goes on.
+        let next = spawn_local(async { 1 });
+        world.settle();
+        assert_eq!(block_on(next).unwrap(), 1);
+    });
+    assert!(reports.iter().any(|report| report.contains("on purpose")), "{reports:?}");
+}
+
+#[test]
 fn a_context_is_a_snapshot() {
     in_world(|world| {
         let context = REQUEST.scope_sync(5, asyncio_tasks::Context::capture);

@@ -220,8 +220,10 @@ enum End {
 }
 
 /// Runs a combinator in a scope, and ends it after so many rounds, or polls. Says whether it had ended before.
-fn end_after(world: &World, make: fn(Books) -> Step, end: End, polls: u32) -> bool {
-    let (books, name) = (Books::default(), format!("{end:?} after {polls}"));
+fn end_after(world: &World, what: &'static str, make: fn(Books) -> Step, end: End, polls: u32) -> bool {
+    // Its tasks belong to nobody.
+    let may_go_on = ["wait", "task", "shared", "eager", "spawn_checked", "completion"].contains(&what);
+    let (books, name) = (Books::default(), format!("{what}, {end:?} after {polls}"));
     let is_over = Rc::new(Cell::new(false));
     let (seen, inner) = (is_over.clone(), books.clone());
     let (handle, place) = (Rc::new(Cell::new(None)), books.clone());
@@ -264,6 +266,11 @@ fn end_after(world: &World, make: fn(Books) -> Step, end: End, polls: u32) -> bo
     }
     world.advance(Duration::from_secs(20));
     assert!(task.is_finished(), "{name}: its task has not ended");
+    let ended = asyncio_executor::block_on(task);
+    assert!(!ended.as_ref().is_err_and(asyncio_tasks::TaskError::is_panic), "{name}: {ended:?}");
+    if let (Ok((opened, closed)), false) = (ended, may_go_on || end == End::Forget) {
+        assert_eq!(opened, closed, "{name}: when the scope around had ended");
+    }
     let (opened, closed) = books.balance();
     if end == End::Forget {
         // What is forgotten is never closed, and nothing is closed twice.
@@ -283,7 +290,7 @@ fn each_combinator_may_be_ended_at_each_of_its_polls() {
                 // The scope is made by the first poll.
                 let mut ended_after = None;
                 for polls in u32::from(end == End::Cancel)..POLLS_MAX {
-                    if end_after(world, make, end, polls) {
+                    if end_after(world, name, make, end, polls) {
                         ended_after = ended_after.or(Some(polls));
                     }
                 }
@@ -301,10 +308,10 @@ fn each_combinator_may_be_ended_at_each_of_its_polls() {
 /// Leaking is safe: what is forgotten is lost, and nothing else is. (Run with AddressSanitizer by `cargo xtask ci --full`.)
 #[test]
 fn each_combinator_may_be_forgotten_at_each_of_its_polls() {
-    for (_, make) in COMBINATORS {
+    for (name, make) in COMBINATORS {
         for polls in 0..POLLS_MAX {
             in_world(|world| {
-                end_after(world, make, End::Forget, polls);
+                end_after(world, name, make, End::Forget, polls);
             });
         }
     }
@@ -316,7 +323,7 @@ fn each_handle_may_be_forgotten() {
         use std::mem::forget;
         forget(spawn(yield_now()));
         forget(spawn(yield_now()).shared());
-        forget(spawn_local(async {
+        let all = spawn_local(async {
             let local = 1;
             let out = scope(async |s| {
                 forget(s.spawn(async { local + 1 }));
@@ -338,7 +345,7 @@ fn each_handle_may_be_forgotten() {
             assert_eq!(out.await.ok(), Some(1));
             let out = cancel_scope(async |cancel| forget(cancel.handle()));
             assert!(out.await.is_ok());
-        }));
+        });
         let (setter, done) = completion::<u32, String>();
         forget(done.clone());
         setter.set(1);
@@ -347,6 +354,7 @@ fn each_handle_may_be_forgotten() {
         forget(guard((), |()| async {}));
         forget(guard_local((), |()| async {}));
         world.advance(Duration::from_secs(1));
+        asyncio_executor::block_on(all).unwrap();
         assert_eq!((world.executor.len(), world.cleanup.jobs()), (0, 0));
     });
 }
