@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use asyncio_base::panic::message;
 use asyncio_base::report;
-use asyncio_executor::block_on;
+use asyncio_executor::{block_on, current_header};
 
 use super::executor;
 
@@ -57,6 +57,34 @@ fn a_panic_in_the_drop_of_a_future_is_reported() {
     let lines = lines.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("panics.rs") && lines[0].contains("in drop"), "{lines:?}");
+}
+
+/// What an upper layer attaches is dropped with the memory of the task, by whoever gives up the last reference: in a round, or with a waker.
+#[test]
+fn a_panic_in_the_drop_of_what_is_attached_is_reported() {
+    let lines = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let sink = lines.clone();
+    report::with_handler(Rc::new(move |line| sink.borrow_mut().push(line.to_string())), || {
+        let executor = executor();
+        let attach = || current_header(|header| header.attach(|| PanicsOnDrop).is_some());
+        let kept = Rc::new(std::cell::Cell::new(None));
+        let place = kept.clone();
+        executor.spawn(async move { assert_eq!(attach(), Some(true)) }).detach();
+        executor
+            .spawn(std::future::poll_fn(move |cx| {
+                assert_eq!(attach(), Some(true));
+                place.set(Some(cx.waker().clone()));
+                std::task::Poll::Ready(())
+            }))
+            .detach();
+        assert_eq!(executor.run_round(), 2);
+        assert!(executor.is_empty());
+        drop(kept.take());
+        assert_eq!(block_on(async { 1 }), 1);
+    });
+    let lines = lines.take();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("panics.rs") && line.contains("in drop")), "{lines:?}");
 }
 
 #[test]
