@@ -7,6 +7,7 @@ use crate::generator::Seen;
 use crate::memory;
 use crate::process::{self, Server, Sharing};
 use crate::structure;
+use crate::sync;
 use crate::subjects::{BARE, FURTHER, ONE_LOOP, TWO_WORKERS, python};
 
 /// One row of the report for each subject, before it is measured.
@@ -26,6 +27,8 @@ pub enum Kind {
     },
     /// A number that `measure` prints.
     InProcess,
+    /// The same, of each of some libraries instead of runtimes.
+    Library(&'static [&'static str]),
     MemConnection,
     /// A number that the program with a counting allocator prints.
     Allocations,
@@ -57,6 +60,7 @@ impl Case {
                     subjects.extend(TWO_WORKERS);
                 }
             }
+            Kind::Library(libraries) => return libraries.to_vec(),
             // Ours, over something simpler of ours.
             Kind::InProcess if structure::CASES.iter().any(|(name, _)| *name == self.name) => {
                 subjects.truncate(1)
@@ -112,6 +116,11 @@ pub fn all() -> Vec<Case> {
         unit,
         kind: Kind::InProcess,
     }));
+    cases.extend(sync::CASES.into_iter().map(|(name, unit, libraries)| Case {
+        name: name.into(),
+        unit,
+        kind: Kind::Library(libraries),
+    }));
     cases.push(Case { name: "mem_connection".into(), unit: "bytes", kind: Kind::MemConnection });
     cases.push(Case { name: "allocs_spawn".into(), unit: "count", kind: Kind::Allocations });
     cases
@@ -129,7 +138,7 @@ pub fn measure(case: &Case, subject: &str, milliseconds: u64) -> Result<f64> {
                 Echo::ServerCpu => seen.server_cpu_ns as f64 / seen.messages as f64,
             })
         }
-        Kind::InProcess => Ok(process::output_of(&["measure", &case.name, subject])?.parse()?),
+        Kind::InProcess | Kind::Library(_) => Ok(process::output_of(&["measure", &case.name, subject])?.parse()?),
         Kind::MemConnection => memory::connection(subject),
         Kind::Allocations => {
             let program = std::env::current_exe()?.with_file_name("allocs");

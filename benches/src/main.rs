@@ -12,6 +12,7 @@ mod memory;
 mod micro;
 mod scale;
 mod structure;
+mod sync;
 mod timers;
 
 mod cases;
@@ -69,6 +70,12 @@ fn main() -> Result<()> {
 }
 
 fn measure(case: &str, subject: &str) -> Result<f64> {
+    if case.starts_with("sync_") {
+        if !case.ends_with("_workers2") {
+            process::pin_to(0)?;
+        }
+        return sync::measure(case, subject);
+    }
     struct Measure<'a>(&'a str);
     impl Visit for Measure<'_> {
         type Output = Result<f64>;
@@ -112,6 +119,9 @@ fn measure_on<S: Subject>(case: &str) -> Result<f64> {
 }
 
 fn repeat(case: &str, subject: &str, count: usize) -> Result<()> {
+    if case.starts_with("sync_") {
+        return sync::run(case, subject, count).map(|_| ());
+    }
     struct Repeat<'a>(&'a str, usize);
     impl Visit for Repeat<'_> {
         type Output = Result<()>;

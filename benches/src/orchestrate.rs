@@ -74,8 +74,8 @@ fn effort(case: &Case, is_quick: bool) -> (usize, u64) {
         (Kind::Echo { what: Echo::ServerCpu, .. }, _) => (3, 700),
         (Kind::Echo { .. }, true) => (3, 700),
         (Kind::Echo { .. }, false) => (15, 1500),
-        (Kind::InProcess, true) => (3, 0),
-        (Kind::InProcess, false) => (9, 0),
+        (Kind::InProcess | Kind::Library(_), true) => (3, 0),
+        (Kind::InProcess | Kind::Library(_), false) => (9, 0),
         (Kind::MemConnection | Kind::Allocations, _) => (1, 0),
     }
 }

@@ -69,7 +69,7 @@ fn words(text: &str) -> BTreeSet<&str> {
 fn declared(tree: &BTreeMap<String, String>) -> BTreeSet<&str> {
     let sources = tree.iter().filter(|(path, _)| path.starts_with("crates/") && path.contains("/src/"));
     let name = |line: &'_ str| -> Option<usize> {
-        let kinds = ["fn ", "struct ", "enum ", "trait "];
+        let kinds = ["fn ", "struct ", "enum ", "trait ", "type ", "mod "];
         kinds.iter().find_map(|kind| line.find(kind).map(|at| at + kind.len()))
     };
     let lines =

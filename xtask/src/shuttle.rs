@@ -1,4 +1,4 @@
-//! The scheduler, and what other threads do to scopes, under random orders of the threads: `cfg(shuttle)` in a target folder of its own.
+//! The scheduler, the primitives, and what other threads do to scopes, under random orders of the threads: `cfg(shuttle)` in a target folder of its own.
 
 use anyhow::Result;
 
@@ -11,6 +11,8 @@ pub(crate) fn run() -> Result<()> {
         "--lib",
         "--package",
         "asyncio-executor",
+        "--package",
+        "asyncio-sync",
         "--package",
         "asyncio-tasks",
         "shuttle_tests",

@@ -54,7 +54,7 @@ pub const FURTHER: [&str; 4] = [MonoioEpoll::NAME, MonoioUring::NAME, Compio::NA
 
 /// Says why a subject cannot be measured here.
 pub fn absence(name: &str) -> Option<String> {
-    if BARE.contains(&name) {
+    if BARE.contains(&name) || crate::sync::LIBRARIES.contains(&name) {
         return None;
     }
     if python::NAMES.contains(&name) {

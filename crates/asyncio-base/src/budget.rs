@@ -73,6 +73,48 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
+/// The same as [`poll_proceed`] and [`spend`], for what does nothing of a user's in between: the budget is looked up once.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_base::budget;
+/// use std::task::{Context, Poll, Waker};
+///
+/// let mut cx = Context::from_waker(Waker::noop());
+/// budget::with_budget(2, || {
+///     let Poll::Ready(leave) = budget::poll_leave(&mut cx) else { panic!("there are two") };
+///     leave.spend();
+///     assert_eq!(budget::remaining(), Some(1));
+/// });
+/// ```
+#[inline]
+pub fn poll_leave(cx: &mut Context<'_>) -> Poll<Leave> {
+    let remaining = REMAINING.get();
+    if remaining == 0 {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    Poll::Ready(Leave { remaining })
+}
+
+/// The leave to try a leaf operation in this poll. Made by [`poll_leave`].
+#[derive(Debug)]
+#[must_use = "an operation that was ready has to be counted"]
+pub struct Leave {
+    remaining: u32,
+}
+
+impl Leave {
+    /// Says that the operation was ready.
+    #[inline]
+    pub fn spend(self) {
+        if self.remaining != UNLIMITED {
+            REMAINING.set(self.remaining - 1);
+        }
+    }
+}
+
 /// Says that a leaf operation was ready.
 #[inline]
 pub fn spend() {

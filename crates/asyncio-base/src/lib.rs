@@ -5,6 +5,7 @@
 //!
 //! - [`WakeList`]: wakers collected under a lock and woken after it.
 //! - [`budget`]: how many ready operations a task may do in one poll before it lets others run.
+//! - [`lock_watch`]: who holds which lock, when somebody asks.
 //! - [`wait_point`]: says where a task waits, when somebody asks.
 //! - [`report`]: warnings and failures that belong to nobody's `Result`.
 //! - [`panic`](mod@panic): the two things that may happen to a panic that must not pass.
@@ -34,6 +35,7 @@
 
 pub mod budget;
 mod error;
+pub mod lock_watch;
 pub mod panic;
 pub mod report;
 pub mod shim;

@@ -33,7 +33,7 @@ mod imp {
 
     /// A cell whose accesses a model can check; std's, in loom's shape.
     #[derive(Debug, Default)]
-    pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+    pub struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {
         /// Makes a cell around `value`.
@@ -41,6 +41,13 @@ mod imp {
             Self(std::cell::UnsafeCell::new(value))
         }
 
+        /// Returns the value inside.
+        pub fn into_inner(self) -> T {
+            self.0.into_inner()
+        }
+    }
+
+    impl<T: ?Sized> UnsafeCell<T> {
         /// Runs `f` with a pointer for reading.
         #[inline]
         pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
@@ -94,6 +101,33 @@ mod imp {
             self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
     }
+
+    /// A lock for many readers or one writer, that does not poison.
+    #[derive(Debug, Default)]
+    pub struct RwLock<T>(sync::RwLock<T>);
+
+    /// Gives its [`RwLock`] back when dropped.
+    pub type RwLockReadGuard<'a, T> = sync::RwLockReadGuard<'a, T>;
+
+    /// Gives its [`RwLock`] back when dropped.
+    pub type RwLockWriteGuard<'a, T> = sync::RwLockWriteGuard<'a, T>;
+
+    impl<T> RwLock<T> {
+        /// Makes an unlocked lock around `value`.
+        pub const fn new(value: T) -> Self {
+            Self(sync::RwLock::new(value))
+        }
+
+        /// Locks for reading, blocking the thread while somebody writes.
+        pub fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        /// Locks for writing, blocking the thread until nobody else has the lock.
+        pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
 }
 
 #[cfg(loom)]
@@ -144,11 +178,38 @@ mod imp {
             self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
     }
+
+    /// A lock for many readers or one writer, that does not poison.
+    #[derive(Debug, Default)]
+    pub struct RwLock<T>(loom::sync::RwLock<T>);
+
+    /// Gives its [`RwLock`] back when dropped.
+    pub type RwLockReadGuard<'a, T> = loom::sync::RwLockReadGuard<'a, T>;
+
+    /// Gives its [`RwLock`] back when dropped.
+    pub type RwLockWriteGuard<'a, T> = loom::sync::RwLockWriteGuard<'a, T>;
+
+    impl<T> RwLock<T> {
+        /// Makes an unlocked lock around `value`.
+        pub fn new(value: T) -> Self {
+            Self(loom::sync::RwLock::new(value))
+        }
+
+        /// Locks for reading, blocking the thread while somebody writes.
+        pub fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        /// Locks for writing, blocking the thread until nobody else has the lock.
+        pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
 }
 
 pub use imp::{
     Arc, AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering,
-    UnsafeCell, Weak, fence, seq_cst, thread,
+    RwLock, RwLockReadGuard, RwLockWriteGuard, UnsafeCell, Weak, fence, seq_cst, thread,
 };
 
 /// Declares what each thread has of its own, with an initial value that is a constant.

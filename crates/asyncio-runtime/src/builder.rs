@@ -14,6 +14,7 @@ use asyncio_timers::{Clock, DEFAULT_TICK, Idle, MonotonicClock, Timers};
 use crate::affinity::Pinned;
 use crate::core::Core;
 use crate::event_loop::{EventLoop, unpark};
+use crate::lock_registry::LockRegistry;
 use crate::runner::Runner;
 use crate::runtime::Runtime;
 use crate::unhandled::Unhandled;
@@ -209,7 +210,7 @@ impl Builder {
         self
     }
 
-    /// Sets which polls are too long, in [debug mode](Self::debug). The default is 100 ms, as in asyncio.
+    /// Sets which polls are too long, and which waits for a lock, in [debug mode](Self::debug). The default is 100 ms, as in asyncio.
     pub fn slow_poll_threshold(mut self, threshold: Duration) -> Self {
         self.loops.slow_poll_threshold = threshold;
         self
@@ -339,7 +340,8 @@ impl Loops {
         if worker == 0 {
             self.runtime.set_first(event_loop.waker());
         }
-        Ok(Core { executor, timers, reactor, event_loop, cleanup: cleanup.clone(), spin: self.spin })
+        let locks = if self.is_debugged { LockRegistry::install(self.slow_poll_threshold) } else { None };
+        Ok(Core { executor, timers, reactor, event_loop, cleanup: cleanup.clone(), spin: self.spin, locks })
     }
 }
 

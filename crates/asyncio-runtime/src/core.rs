@@ -11,6 +11,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use asyncio_base::lock_watch::WatchGuard;
 use asyncio_base::panic::{catch_and_store, discard, message};
 use asyncio_base::report::{self, HandlerGuard};
 use asyncio_base::shim::Arc;
@@ -20,6 +21,7 @@ use asyncio_tasks::{Cleanup, CleanupGuard};
 use asyncio_timers::{Idle, Timers};
 
 use crate::event_loop::{Entered, EventLoop};
+use crate::lock_registry::LockRegistry;
 
 /// After so many polls the loop looks at its events, if not for the time before. A look that finds nothing costs about 270 ns; at
 /// tokio's 61 that was 12 % of `ping_pong`, at 256 it is 3 %. Polls that take long are bounded by the time.
@@ -38,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) cleanup: Cleanup,
     /// How long the loop looks for events without waiting, before it waits.
     pub(crate) spin: Duration,
+    /// In debug mode, on the loop that listens: the locks that are held and waited for.
+    pub(crate) locks: Option<(Arc<LockRegistry>, WatchGuard)>,
 }
 
 /// While it lives, everything that is spawned, sleeps or opens sockets on this thread does so on this loop.
@@ -98,6 +102,14 @@ impl Core {
     /// Looks at the events, and waits for them if nothing is ready, at most for `limit`; then fires the timers. Returns whether
     /// anything happened.
     pub(crate) fn look_at_events(&self, busy: Busy, limit: Option<Duration>) -> io::Result<bool> {
+        let Some((locks, _)) = &self.locks else { return self.look_at_events_only(busy, limit) };
+        let limit = limit.into_iter().chain(locks.until_next()).min();
+        let happened = self.look_at_events_only(busy, limit);
+        locks.report_overdue();
+        happened
+    }
+
+    fn look_at_events_only(&self, busy: Busy, limit: Option<Duration>) -> io::Result<bool> {
         // Other workers may have something to do. Until the guard is dropped they know that this one has not.
         let resting = if busy == Busy::Idle { self.executor.try_idle() } else { None };
         let idle = if resting.is_some() { self.timers.idle() } else { Idle::For(Duration::ZERO) };

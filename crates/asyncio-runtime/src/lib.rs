@@ -27,6 +27,7 @@ mod builder;
 mod callbacks;
 mod event_loop;
 mod interrupt;
+mod lock_registry;
 mod portal;
 #[cfg(unix)]
 mod readers;

@@ -87,6 +87,8 @@ pub use asyncio_blocking::to_thread;
 #[doc(inline)]
 pub use asyncio_signal as signal;
 #[doc(inline)]
+pub use asyncio_sync as sync;
+#[doc(inline)]
 pub use asyncio_tasks::stream;
 #[doc(no_inline)]
 pub use futures_core::Stream;
@@ -112,4 +114,6 @@ pub mod _docs {
     pub mod glossary {}
     #[doc = include_str!("../../../docs/performance.md")]
     pub mod performance {}
+    #[doc = include_str!("../../../docs/synchronisation.md")]
+    pub mod synchronisation {}
 }

@@ -267,3 +267,70 @@ fn from_blocking_code() -> io::Result<()> {
 fn numbers() -> impl Stream<Item = u32> {
     asyncio::stream! { for n in 0..3 { asyncio::sleep(MS).await; yield n; } }
 }
+
+// ------------------------------------------------------------------ synchronisation
+
+async fn sync() -> Result<(), BoxError> {
+    use asyncio::sync::*;
+    let mutex = Mutex::new(1);
+    {
+        let mut guard: MutexGuard<'_, i32> = mutex.lock().await;
+        *guard += 1;
+    }
+    let owned: OwnedMutexGuard<i32> = std::sync::Arc::new(Mutex::new(1)).lock_owned().await;
+    let rw = RwLock::new(1);
+    {
+        let r = rw.read().await;
+    }
+    {
+        let w = rw.write().await;
+        let r = w.downgrade();
+    }
+    let event = Event::new();
+    event.set();
+    event.wait().await;
+    event.clear();
+    let condition = Condition::new(0);
+    {
+        let mut guard = condition.lock().await;
+        guard.wait_for(|n| *n == 0).await;
+        guard.notify(1);
+        guard.notify_all();
+    }
+    let semaphore = Semaphore::new(3);
+    let permit: Permit<'_> = semaphore.acquire().await?;
+    let two = semaphore.acquire_many(2).await?;
+    let none: Result<Permit<'_>, TryAcquireError> = semaphore.try_acquire();
+    let bounded = Semaphore::bounded(3);
+    let over: Result<(), OverRelease> = bounded.add_permits(1);
+    let barrier = Barrier::new(1);
+    let turn: Result<usize, BrokenBarrier> = barrier.wait().await;
+    let cell: OnceCell<u32> = OnceCell::new();
+    let value: &u32 = cell.get_or_init(async || 1).await;
+
+    let (sender, receiver) = oneshot::<u32>();
+    let sent: Result<(), u32> = sender.send(1); // the value comes back if nobody waits
+    let got: Result<u32, RecvError> = receiver.await;
+
+    let queue: Queue<u32> = Queue::new(10); // also LifoQueue, PriorityQueue; Queue::unbounded()
+    queue.put(1).await.map_err(|e| format!("{e}"))?; // PutError<T> gives the item back
+    let item: u32 = queue.get().await?;
+    queue.task_done();
+    queue.join().await;
+    queue.shutdown(Shutdown::AfterDrain);
+
+    let (tx, rx) = channel::<u32>(16); // both Clone; unbounded_channel(), rendezvous()
+    tx.send(1).await.map_err(|e| e.into_inner()).ok();
+    tx.try_send(2).ok();
+    let n: u32 = rx.recv().await?;
+    let n: Result<u32, TryRecvError> = rx.try_recv();
+    let slot = tx.reserve().await?;
+    slot.send(3);
+    let (tx, mut rx) = broadcast::<u32>(16);
+    let n: Result<u32, BroadcastError> = rx.recv().await; // Lagged(n) or Closed
+    let (tx, mut rx) = watch(0);
+    tx.send(1)?;
+    rx.changed().await?;
+    let now: u32 = *rx.borrow();
+    Ok(())
+}
