@@ -120,7 +120,7 @@ fn address_sanitizer() -> Result<()> {
     };
     let others = ["asyncio-executor", "asyncio-reactor", "asyncio-timers", "asyncio-runtime", "asyncio-net"];
     shell::run(&mut test(&others))?;
-    // Its tests forget futures and handles on purpose.
-    let mut tasks = test(&["asyncio-tasks"]);
+    // Their tests forget futures and handles on purpose.
+    let mut tasks = test(&["asyncio-tasks", "asyncio-sync"]);
     shell::run(tasks.env("ASAN_OPTIONS", "detect_leaks=0").env("ASYNCIO_MODEL_TREES", "20000"))
 }

@@ -1,7 +1,7 @@
 //! Bugs that are planted, one at a time, each of which the test that it names must find: `tests/planted/*.patch`.
 //!
-//! The first lines of a patch say what the bug is (`# bug: …`) and which command finds it (`# finds: cargo …`); what follows is for
-//! `git apply`. Each is applied to a copy of the tree, so that nothing is left behind. A command that hangs has found it too, after
+//! The first lines of a patch say what the bug is (`# bug: …`), which command finds it (`# finds: cargo …`), and, where that runs several tests, which of
+//! them fail (`# kills: …`), each of which is run by itself; what follows is for `git apply`. Each is applied to a copy of the tree, so that nothing is left behind. A command that hangs has found it too, after
 //! [`PATIENCE`]; without a bug each must pass.
 
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ struct Plant {
     path: PathBuf,
     bug: String,
     finds: Vec<String>,
+    /// Tests that must fail each, of those that `finds` runs.
+    kills: Vec<String>,
 }
 
 pub(crate) fn run() -> Result<()> {
@@ -49,7 +51,7 @@ pub(crate) fn run() -> Result<()> {
         apply.env("GIT_CEILING_DIRECTORIES", copy.parent().unwrap_or(&copy));
         shell::run(&mut apply).with_context(|| format!("{name} does not fit any more: make it anew"))?;
         ensure!(refresh(&copy, Write::No)? > 0, "{name} changed nothing");
-        if fails(&plant.finds, &copy)? {
+        if finds_all(plant, &copy)? {
             eprintln!("=== {name}: found");
         } else {
             eprintln!("=== {name}: SURVIVED `{}`", plant.finds.join(" "));
@@ -80,7 +82,25 @@ fn read_one(path: PathBuf) -> Result<Plant> {
     let bug = line("# bug:")?.to_owned();
     let finds: Vec<String> = line("# finds:")?.split_whitespace().map(str::to_owned).collect();
     ensure!(!finds.is_empty(), "{} names no command", path.display());
-    Ok(Plant { path, bug, finds })
+    let kills = text.lines().find_map(|line| line.strip_prefix("# kills:")).unwrap_or_default();
+    let kills = kills.split_whitespace().map(str::to_owned).collect();
+    Ok(Plant { path, bug, finds, kills })
+}
+
+/// Whether each test that is to find the bug does.
+fn finds_all(plant: &Plant, copy: &Path) -> Result<bool> {
+    if plant.kills.is_empty() {
+        return fails(&plant.finds, copy);
+    }
+    for kill in &plant.kills {
+        let one: Vec<String> =
+            plant.finds.iter().cloned().chain(["--".into(), "--exact".into(), kill.clone()]).collect();
+        if !fails(&one, copy)? {
+            eprintln!("=== {kill} does not find it");
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,8 +135,10 @@ fn refresh(copy: &Path, write: Write) -> Result<usize> {
 fn fails(finds: &[String], copy: &Path) -> Result<bool> {
     let test = |more: &[&str]| {
         let (variables, words): (Vec<_>, Vec<_>) = finds.iter().partition(|word| is_variable(word));
+        // Before the `--`, behind which stand words for the test itself.
+        let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
         let mut test = Command::new(words[0]);
-        test.args(&words[1..]).args(more).current_dir(copy);
+        test.args(&words[1..end]).args(more).args(&words[end..]).current_dir(copy);
         test.env("CARGO_TARGET_DIR", root().join("target/planted/build"));
         for variable in variables {
             if let Some((name, value)) = variable.split_once('=') {
@@ -165,5 +187,27 @@ mod tests {
                 command("git", &["apply", "--check", "--whitespace=nowarn", &patch]).status().unwrap();
             assert!(check.success(), "{patch} does not fit any more: make it anew");
         }
+    }
+
+    /// A model that no planted bug is found by might not be able to fail.
+    #[test]
+    fn every_model_of_the_primitives_finds_a_planted_bug() {
+        let plants = read(&root().join("tests/planted")).unwrap();
+        let folder = root().join("crates/asyncio-sync/src/loom_tests");
+        let mut models = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let module = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let of_tests = text.split("#[test]").skip(1).filter_map(|test| test.split_once("fn "));
+            models.extend(
+                of_tests
+                    .map(|(_, rest)| format!("loom_tests::{module}::{}", rest.split('(').next().unwrap())),
+            );
+        }
+        assert!(models.len() >= 45, "there are {} models", models.len());
+        let finds = |model: &String| plants.iter().any(|plant| plant.kills.contains(model));
+        let idle: Vec<_> = models.iter().filter(|model| !finds(model)).collect();
+        assert!(idle.is_empty(), "no planted bug is found by {idle:?}");
     }
 }

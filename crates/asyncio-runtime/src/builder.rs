@@ -340,7 +340,11 @@ impl Loops {
         if worker == 0 {
             self.runtime.set_first(event_loop.waker());
         }
-        let locks = if self.is_debugged { LockRegistry::install(self.slow_poll_threshold) } else { None };
+        let locks = if self.is_debugged {
+            LockRegistry::install(self.slow_poll_threshold, event_loop.waker())
+        } else {
+            None
+        };
         Ok(Core { executor, timers, reactor, event_loop, cleanup: cleanup.clone(), spin: self.spin, locks })
     }
 }

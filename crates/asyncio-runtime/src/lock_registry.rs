@@ -3,11 +3,13 @@
 //! It listens to what the locks of `asyncio-sync` say (`asyncio_base::lock_watch`). A loop in debug mode looks at it in each turn, and does not sleep longer than
 //! until the next wait is overdue; so a deadlock is reported while it lasts. Each wait is reported once.
 //!
-//! One registry listens in a process at a time: that of the runner that was first in debug mode. Locks belong to no loop, so it hears of all.
+//! One registry listens in a process at a time: that of the runner that was first in debug mode. Locks belong to no loop, so it hears of all; it reports
+//! while that runner runs. It knows locks by their addresses: one that is freed while a guard of it was forgotten leaves a holder behind.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use asyncio_base::lock_watch::{self, LockId, LockWatch, WaitId, WatchGuard};
@@ -16,8 +18,9 @@ use asyncio_base::shim::{Arc, Mutex};
 use asyncio_tasks::{TaskInfo, current_task};
 
 /// Who holds which lock, and who waits for it.
-#[derive(Default)]
 pub(crate) struct LockRegistry {
+    /// Wakes the loop that looks at this, which may sleep when a wait begins elsewhere.
+    unpark: Waker,
     /// Longer than this is too long.
     threshold: Duration,
     state: Mutex<State>,
@@ -48,8 +51,8 @@ struct Wait {
 
 impl LockRegistry {
     /// Makes one that listens until the guard is dropped. `None` if another does.
-    pub(crate) fn install(threshold: Duration) -> Option<(Arc<Self>, WatchGuard)> {
-        let registry = Arc::new(Self { threshold, state: Mutex::default() });
+    pub(crate) fn install(threshold: Duration, unpark: Waker) -> Option<(Arc<Self>, WatchGuard)> {
+        let registry = Arc::new(Self { unpark, threshold, state: Mutex::default() });
         let guard = lock_watch::install(registry.clone())?;
         Some((registry, guard))
     }
@@ -58,7 +61,7 @@ impl LockRegistry {
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let state = self.state.lock();
         let first = state.waits.values().filter(|wait| !wait.is_reported).map(|wait| wait.since).min()?;
-        Some((first + self.threshold).saturating_duration_since(Instant::now()))
+        Some(self.threshold.saturating_sub(first.elapsed()))
     }
 
     /// Reports the waits that are overdue.
@@ -134,6 +137,7 @@ impl LockWatch for LockRegistry {
         let party = Party::here(place);
         let wait_of = Wait { lock, party, since: Instant::now(), is_reported: false };
         self.state.lock().waits.insert(wait, wait_of);
+        self.unpark.wake_by_ref();
     }
 
     fn waits_no_more(&self, wait: WaitId) {

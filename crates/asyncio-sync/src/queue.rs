@@ -258,7 +258,7 @@ impl<S: Store> QueueOf<S> {
     /// got; what was in it is dropped and counts as done.
     pub fn shutdown(&self, how: Shutdown) {
         match how {
-            Shutdown::Immediate => self.exchange.clear(),
+            Shutdown::Immediate => drop(self.exchange.clear()),
             Shutdown::AfterDrain => _ = self.exchange.close(),
         }
     }

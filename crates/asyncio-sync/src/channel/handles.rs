@@ -38,8 +38,11 @@ impl<T> Shared<T> {
 
     pub(super) fn receiver_gone(&self) {
         if self.receivers.remove() {
-            let _then = Finally(|| self.exchange.note_for_watching());
-            self.exchange.clear();
+            // Everybody is told before the items' own code runs.
+            let then = Finally(|| self.exchange.note_for_watching());
+            let dropped = self.exchange.clear();
+            drop(then);
+            drop(dropped);
         }
     }
 

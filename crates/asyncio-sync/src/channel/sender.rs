@@ -180,7 +180,11 @@ impl<T> Sender<T> {
 }
 
 impl<T> Clone for Sender<T> {
+    /// Of one that was closed as a sink, this is a closed one, too.
     fn clone(&self) -> Self {
+        if matches!(self.sink, SinkState::Closed) {
+            return Self { shared: self.shared.clone(), sink: SinkState::Closed };
+        }
         self.shared.senders.add();
         Self::new(self.shared.clone())
     }
@@ -190,16 +194,22 @@ impl<T> Sender<T> {
     /// Gives back what it has as a `Sink`: the slot that is promised to it, or its place in line. For one who has called `poll_ready` and does not send
     /// after all; until then others wait for that slot.
     pub fn abandon_sink(&mut self) {
-        if let SinkState::Ready(_) = std::mem::replace(&mut self.sink, SinkState::Idle) {
+        if !matches!(self.sink, SinkState::Closed) {
+            self.leave_sink_as(SinkState::Idle);
+        }
+    }
+
+    fn leave_sink_as(&mut self, state: SinkState<T>) {
+        if let SinkState::Ready(_) = std::mem::replace(&mut self.sink, state) {
             self.exchange().unreserve();
         }
     }
 
-    /// Does not count as a sender any more.
+    /// Does not count as a sender any more, from the first step on: a waker may panic in the others.
     fn go(&mut self) {
         let shared = self.shared.clone();
         let _then = Finally(|| shared.sender_gone());
-        self.abandon_sink();
+        self.leave_sink_as(SinkState::Closed);
     }
 }
 
@@ -257,10 +267,10 @@ impl<T> Sink<T> for Sender<T> {
     ///
     /// Panics if `poll_ready` was not ready before, as the contract of `Sink` has it.
     fn start_send(mut self: Pin<&mut Self>, value: T) -> Result<(), Closed> {
-        let SinkState::Ready(place) = std::mem::replace(&mut self.sink, SinkState::Idle) else {
+        let SinkState::Ready(place) = &mut self.sink else {
             panic!("`start_send` without a `poll_ready` that was ready");
         };
-        self.sink = place.map_or(SinkState::Idle, SinkState::Waiting);
+        self.sink = place.take().map_or(SinkState::Idle, SinkState::Waiting);
         self.exchange().fill(value).map_err(|_| Closed)
     }
 
@@ -273,7 +283,6 @@ impl<T> Sink<T> for Sender<T> {
         ready!(self.as_mut().poll_flush(cx))?;
         if !matches!(self.sink, SinkState::Closed) {
             self.go();
-            self.sink = SinkState::Closed;
         }
         Poll::Ready(Ok(()))
     }

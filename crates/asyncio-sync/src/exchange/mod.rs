@@ -116,16 +116,16 @@ impl<S: Store> Exchange<S> {
         was_open
     }
 
-    /// Lets nothing new in, and drops what is in it.
-    pub(crate) fn clear(&self) {
+    /// Lets nothing new in, and takes out what is in it, to be dropped when everybody was told: that is the items' own code.
+    #[must_use = "it is dropped at once if it is not kept"]
+    pub(crate) fn clear(&self) -> S {
         let mut state = self.state.lock();
         state.close();
         let dropped = state.clear();
         drop(state);
-        // The items' own code, without the lock, and after everybody was told.
-        let _dropped = dropped;
         let _then = Finally(|| self.wake_watching());
         self.refuse();
+        dropped
     }
 
     /// Takes out up to so many of the items that are there now for whoever comes.

@@ -191,9 +191,10 @@ fn rw_lock_upgrade_against_a_reader() {
 fn rw_lock_upgrade_that_is_dropped() {
     model(|| {
         let lock = Arc::new(RwLock::new(Touched::new()));
-        let other = lock.clone();
         let upgradable = block_on(lock.clone().upgradable_read_owned());
-        with_thread(move || _ = block_on(other.read()).get(), || drop(once(upgradable.upgrade())));
+        let reader = block_on(lock.clone().read_owned());
+        // It may be granted between its poll and its drop.
+        with_thread(move || drop(reader), || drop(once(upgradable.upgrade())));
         assert!(lock.try_write().is_ok());
     });
 }
@@ -276,12 +277,10 @@ fn semaphore_forget_against_close() {
 #[test]
 fn semaphore_limit_against_release() {
     model(|| {
-        let semaphore = Arc::new(Semaphore::bounded(2));
+        let semaphore = Arc::new(Semaphore::bounded(3));
+        let _kept = semaphore.try_acquire().unwrap();
         let permits = semaphore.clone().try_acquire_many_owned(2).unwrap();
-        with_thread(move || drop(permits), {
-            let semaphore = semaphore.clone();
-            move || semaphore.set_limit(1)
-        });
+        with_thread(move || drop(permits), || semaphore.set_limit(2));
         assert_eq!(semaphore.available_permits(), 1);
     });
 }

@@ -182,15 +182,15 @@ fn barrier_of_two() {
 }
 
 #[test]
-fn barrier_one_who_goes_against_one_who_comes() {
+fn barrier_those_who_go_are_not_counted() {
     model(|| {
-        let barrier = Arc::new(Barrier::new(2));
-        let (goes, comes) = (barrier.clone(), barrier.clone());
-        let going = thread::spawn(move || once(goes.wait()).is_some());
-        let coming = thread::spawn(move || once(comes.wait()).is_some());
-        // One may have let the other through, who has gone nevertheless; never is one counted who has gone.
-        let (going, coming) = (going.join().unwrap(), coming.join().unwrap());
-        assert!(!(going && coming));
+        let barrier = Arc::new(Barrier::new(3));
+        let other = barrier.clone();
+        with_thread(
+            move || assert!(once(other.wait()).is_none()),
+            || assert!(once(barrier.wait()).is_none()),
+        );
+        assert!(once(barrier.wait()).is_none(), "the other two have gone");
         assert_eq!(barrier.waiting(), 0);
     });
 }

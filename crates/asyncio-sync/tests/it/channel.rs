@@ -307,10 +307,14 @@ fn a_sender_is_a_sink() {
     block_on(SinkExt::close(&mut sender)).unwrap();
     assert_eq!(block_on(sender.feed(3)), Err(Closed));
     assert_eq!(other.try_send(4), Ok(()), "to close one sink is to drop one sender");
+    sender.abandon_sink();
+    drop(sender.clone());
+    assert!(!other.is_closed(), "it has been counted out once");
+    drop(sender);
+    assert_eq!(other.try_send(5), Err(TrySendError::Full(5)), "the channel is open");
     drop(other);
     assert_eq!(receiver.try_recv(), Ok(4));
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
-    drop(sender);
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn a_priority_queue_is_one() {
     });
 }
 
-/// Sends and receives that wait, some of which are dropped while they wait: those have not happened.
+/// Receives that wait, some of which are dropped while they wait: those have not happened.
 #[test]
 fn a_channel_is_a_queue_also_for_those_who_wait_and_go() {
     for seed in 0..SEEDS {
