@@ -11,6 +11,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::OnceLock;
 
+use asyncio_base::shim::{AtomicBool, Ordering};
+
 use crate::blocking::wait_blocking;
 use crate::error::SetError;
 use crate::lock::Lock;
@@ -37,12 +39,13 @@ use crate::wait::{Door, List, Wait, Woken, wake, wake_each};
 /// ```
 pub struct OnceCell<T> {
     value: OnceLock<T>,
+    /// Written under the lock, after the value; looked at without it. (std's own flag would do, but models do not see it.)
+    is_made: AtomicBool,
     /// Who makes it, and who waits.
     making: Lock<Making>,
 }
 
 struct Making {
-    is_made: bool,
     locking: Locking,
     /// Those who wait for it without wanting to make it.
     watching: List<()>,
@@ -52,15 +55,16 @@ impl<T> OnceCell<T> {
     const_unless_modelled! {
         /// Makes a cell without a value.
         pub fn new() -> Self {
-            let making = Making { is_made: false, locking: Locking::new(), watching: List::new() };
-            Self { value: OnceLock::new(), making: Lock::new(making) }
+            let making = Making { locking: Locking::new(), watching: List::new() };
+            Self { value: OnceLock::new(), is_made: AtomicBool::new(false), making: Lock::new(making) }
         }
     }
 
     /// Returns the value, if it is made.
     #[inline]
     pub fn get(&self) -> Option<&T> {
-        self.value.get()
+        // Acquire: pairs with the Release in `MakeTurn::set`.
+        if self.is_made.load(Ordering::Acquire) { self.value.get() } else { None }
     }
 
     /// Returns the value to change, if it is made.
@@ -133,7 +137,7 @@ impl<T> OnceCell<T> {
     /// Gives it back if the cell has one, or if somebody is making one.
     pub fn set(&self, value: T) -> Result<(), SetError<T>> {
         let mut making = self.making.lock();
-        if making.is_made {
+        if self.is_set() {
             return Err(SetError::AlreadySet(value));
         }
         if !making.locking.try_lock() {
@@ -169,7 +173,7 @@ impl<T> OnceCell<T> {
 
     /// What is known of it at this moment.
     pub fn statistics(&self) -> OnceCellStatistics {
-        OnceCellStatistics::of(&self.making.lock())
+        OnceCellStatistics::of(self, &self.making.lock())
     }
 
     fn made(&self) -> &T {
@@ -197,7 +201,7 @@ impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OnceCell")
             .field("value", &self.get())
-            .field("statistics", &self.making.peek(OnceCellStatistics::of))
+            .field("statistics", &self.making.peek(|making| OnceCellStatistics::of(self, making)))
             .finish()
     }
 }
@@ -215,9 +219,9 @@ pub struct OnceCellStatistics {
 }
 
 impl OnceCellStatistics {
-    fn of(making: &Making) -> Self {
+    fn of<T>(cell: &OnceCell<T>, making: &Making) -> Self {
         Self {
-            is_set: making.is_made,
+            is_set: cell.is_set(),
             is_being_set: making.locking.is_locked(),
             waiting: making.locking.waiting_count() + making.watching.len(),
         }
@@ -234,7 +238,10 @@ impl<'a, T> MakeTurn<'a, T> {
         let cell = self.cell;
         // OK because this is the only maker, and there is none after a value was set (O1).
         cell.value.set(value).ok().expect("nobody else sets the value");
-        cell.making.lock().is_made = true;
+        let making = cell.making.lock();
+        // Release: whoever sees it sees the value.
+        cell.is_made.store(true, Ordering::Release);
+        drop(making);
         // `self` lets all go.
         drop(self);
         cell.made()
@@ -244,7 +251,7 @@ impl<'a, T> MakeTurn<'a, T> {
 impl<T> Drop for MakeTurn<'_, T> {
     fn drop(&mut self) {
         let mut making = self.cell.making.lock();
-        if !making.is_made {
+        if !self.cell.is_set() {
             let next = making.locking.unlock(|()| ());
             drop(making);
             next.into_iter().for_each(wake);
@@ -281,7 +288,7 @@ impl<'a, T> Door for ToMake<'a, T> {
     }
 
     fn enter(&self, making: &mut Making, (): &mut (), _: &mut Woken) -> Option<Self::Output> {
-        if making.is_made {
+        if self.0.is_set() {
             return Some(None);
         }
         making.locking.try_lock().then(|| Some(MakeTurn { cell: self.0 }))
@@ -295,7 +302,7 @@ impl<'a, T> Door for ToMake<'a, T> {
     }
 
     fn leave(&self, making: &mut Making, (): &mut (), was_chosen: bool, woken: &mut Woken) {
-        if !making.is_made {
+        if !self.0.is_set() {
             crate::mutex::hand_on(&mut making.locking, was_chosen, woken);
         }
     }
@@ -318,8 +325,8 @@ impl<T> Door for ToSee<'_, T> {
         &mut making.watching
     }
 
-    fn enter(&self, making: &mut Making, (): &mut (), _: &mut Woken) -> Option<()> {
-        making.is_made.then_some(())
+    fn enter(&self, _: &mut Making, (): &mut (), _: &mut Woken) -> Option<()> {
+        self.0.is_set().then_some(())
     }
 
     fn chosen(&self, (): &mut ()) {}
