@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 
 use crate::blocking::wait_blocking;
-use crate::error::{PutError, QueueShutDown, RecvError, SendError, TooManyDone, TryRecvError, TrySendError};
+use crate::error::{PutError, QueueShutDown, TooManyDone, TryRecvError, TrySendError};
 use crate::exchange::{
     Exchange, Fifo, Least, Lifo, Receiving, Sending, State, Store, ToReceive, ToSend, ToWatch,
 };
@@ -142,8 +142,7 @@ impl<S: Store> QueueOf<S> {
     /// had not run yet.
     #[inline]
     pub fn put(&self, item: S::Item) -> impl Future<Output = Result<(), PutError<S::Item>>> {
-        let put = Wait::new(ToSend(&self.exchange), Sending::item(item));
-        async move { put.await.map_err(|SendError(item)| PutError(item)) }
+        Wait::new(ToSend::new(&self.exchange), Sending::item(item))
     }
 
     /// Puts an item in, and blocks the thread until there is room. For threads on which no loop runs.
@@ -186,8 +185,7 @@ impl<S: Store> QueueOf<S> {
     /// No item is lost: one that was there for it goes to the next who gets, before those behind it.
     #[inline]
     pub fn get(&self) -> impl Future<Output = Result<S::Item, QueueShutDown>> {
-        let get = Wait::new(ToReceive(&self.exchange), Receiving::default());
-        async move { get.await.map_err(|RecvError| QueueShutDown) }
+        Wait::new(ToReceive::new(&self.exchange), Receiving::default())
     }
 
     /// Gets an item, and blocks the thread until there is one. For threads on which no loop runs.

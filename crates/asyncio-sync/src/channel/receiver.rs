@@ -26,7 +26,7 @@ pub struct Receiver<T> {
 }
 
 /// A place to wait in that outlives the call.
-type Place<T> = Pin<Box<Wait<ToReceive<Shares<T>>>>>;
+type Place<T> = Pin<Box<Wait<ToReceive<Shares<T>, RecvError>>>>;
 
 impl<T> Receiver<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
@@ -48,7 +48,7 @@ impl<T> Receiver<T> {
     /// No value is lost: one that was there for it goes to the next who receives, before those behind it.
     #[inline]
     pub fn recv(&self) -> impl Future<Output = Result<T, RecvError>> {
-        Wait::new(ToReceive(self.exchange()), Receiving::default())
+        Wait::new(ToReceive::new(self.exchange()), Receiving::default())
     }
 
     /// Receives up to `limit` values at once, at least one, and what is there then, and appends them to `values`. Returns how many: 0 if the channel is closed
@@ -188,7 +188,7 @@ impl<T> Stream for Receiver<T> {
             }
         }
         let stream = this.stream.get_or_insert_with(|| {
-            Box::pin(Wait::new(ToReceive(Shares(this.shared.clone())), Receiving::default()))
+            Box::pin(Wait::new(ToReceive::new(Shares(this.shared.clone())), Receiving::default()))
         });
         if stream.is_over() {
             stream.as_mut().renew(Receiving::default());

@@ -59,7 +59,7 @@ impl<T> Sender<T> {
     /// task had not run yet. To keep the value in either case, [`reserve`](Self::reserve) first.
     #[inline]
     pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        Wait::new(ToSend(self.exchange()), Sending::item(value))
+        Wait::new(ToSend::new(self.exchange()), Sending::item(value))
     }
 
     /// Sends a value, and blocks the thread until there is room. For threads on which no loop runs.

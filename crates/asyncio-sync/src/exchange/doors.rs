@@ -1,19 +1,44 @@
 //! The ways in and out of an [`Exchange`]: to send, to reserve a slot, to receive, to watch.
 
+use std::marker::PhantomData;
 use std::ops::Deref;
 
-use crate::error::{Closed, RecvError, SendError, TrySendError};
+use crate::error::{Closed, PutError, QueueShutDown, RecvError, SendError, TrySendError};
 use crate::exchange::{Exchange, Receiving, Sending, State, Store};
 use crate::lock::Lock;
 use crate::wait::{Door, List, Woken};
 
-/// The way in, with an item. `E` refers to the exchange.
-pub(crate) struct ToSend<E>(pub(crate) E);
+/// What one is told who cannot send: a channel's error or a queue's.
+pub(crate) trait Refusal<T> {
+    fn giving_back(item: T) -> Self;
+}
 
-impl<S: Store, E: Deref<Target = Exchange<S>>> Door for ToSend<E> {
+impl<T> Refusal<T> for SendError<T> {
+    fn giving_back(item: T) -> Self {
+        Self(item)
+    }
+}
+
+impl<T> Refusal<T> for PutError<T> {
+    fn giving_back(item: T) -> Self {
+        Self(item)
+    }
+}
+
+/// The way in, with an item. `E` refers to the exchange, `R` is what one is told who cannot.
+pub(crate) struct ToSend<E, R>(E, PhantomData<fn() -> R>);
+
+impl<E, R> ToSend<E, R> {
+    #[inline]
+    pub(crate) const fn new(exchange: E) -> Self {
+        Self(exchange, PhantomData)
+    }
+}
+
+impl<S: Store, E: Deref<Target = Exchange<S>>, R: Refusal<S::Item>> Door for ToSend<E, R> {
     type State = State<S>;
     type Turn = Sending<S::Item>;
-    type Output = Result<(), SendError<S::Item>>;
+    type Output = Result<(), R>;
     const NAME: &'static str = "send";
 
     #[inline]
@@ -29,7 +54,7 @@ impl<S: Store, E: Deref<Target = Exchange<S>>> Door for ToSend<E> {
     fn enter(&self, state: &mut State<S>, turn: &mut Self::Turn, woken: &mut Woken) -> Option<Self::Output> {
         match state.try_send(turn.item.take()?, woken) {
             Ok(()) => Some(Ok(())),
-            Err(TrySendError::Closed(item)) => Some(Err(SendError(item))),
+            Err(TrySendError::Closed(item)) => Some(Err(R::giving_back(item))),
             Err(TrySendError::Full(item)) => {
                 turn.item = Some(item);
                 None
@@ -39,7 +64,7 @@ impl<S: Store, E: Deref<Target = Exchange<S>>> Door for ToSend<E> {
 
     fn chosen(&self, turn: &mut Self::Turn) -> Self::Output {
         // Whoever closed has left the item here; whoever made room has taken it.
-        turn.item.take().map_or(Ok(()), |item| Err(SendError(item)))
+        turn.item.take().map_or(Ok(()), |item| Err(R::giving_back(item)))
     }
 
     // In line, the item goes with the future; chosen, it has been sent.
@@ -86,13 +111,33 @@ impl<S: Store, E: Deref<Target = Exchange<S>>> Door for ToReserve<E> {
     }
 }
 
-/// The way out, with an item.
-pub(crate) struct ToReceive<E>(pub(crate) E);
+/// What one is told for whom nothing comes any more: a channel's error or a queue's.
+pub(crate) trait Over {
+    const OVER: Self;
+}
 
-impl<S: Store, E: Deref<Target = Exchange<S>>> Door for ToReceive<E> {
+impl Over for RecvError {
+    const OVER: Self = Self;
+}
+
+impl Over for QueueShutDown {
+    const OVER: Self = Self;
+}
+
+/// The way out, with an item. `E` refers to the exchange, `R` is what one is told for whom nothing comes.
+pub(crate) struct ToReceive<E, R>(E, PhantomData<fn() -> R>);
+
+impl<E, R> ToReceive<E, R> {
+    #[inline]
+    pub(crate) const fn new(exchange: E) -> Self {
+        Self(exchange, PhantomData)
+    }
+}
+
+impl<S: Store, E: Deref<Target = Exchange<S>>, R: Over> Door for ToReceive<E, R> {
     type State = State<S>;
     type Turn = Receiving;
-    type Output = Result<S::Item, RecvError>;
+    type Output = Result<S::Item, R>;
     const NAME: &'static str = "recv";
 
     #[inline]
@@ -108,7 +153,7 @@ impl<S: Store, E: Deref<Target = Exchange<S>>> Door for ToReceive<E> {
     fn enter(&self, state: &mut State<S>, _: &mut Receiving, woken: &mut Woken) -> Option<Self::Output> {
         match state.try_receive(woken) {
             Some(item) => Some(Ok(item)),
-            None => state.is_over().then_some(Err(RecvError)),
+            None => state.is_over().then_some(Err(R::OVER)),
         }
     }
 
@@ -118,9 +163,9 @@ impl<S: Store, E: Deref<Target = Exchange<S>>> Door for ToReceive<E> {
 
     fn chosen(&self, turn: &mut Receiving) -> Self::Output {
         if turn.was_refused {
-            return Err(RecvError);
+            return Err(R::OVER);
         }
-        self.0.collect().ok_or(RecvError)
+        self.0.collect().ok_or(R::OVER)
     }
 
     fn leave(&self, state: &mut State<S>, turn: &mut Receiving, was_chosen: bool, woken: &mut Woken) {
