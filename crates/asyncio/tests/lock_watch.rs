@@ -45,6 +45,17 @@ fn a_lock_that_is_waited_for_too_long_names_its_holder() {
         writing.await.unwrap();
         assert_eq!((LOCK.try_lock().is_ok(), *SHARED.read().await), (true, 1));
         assert!(reports.try_recv().is_err(), "each is reported once");
+        // One who waits on a thread of its own, when this loop sleeps already and has no timer to wake it.
+        let guard = LOCK.lock().await;
+        let (report, blocked) = asyncio::to_thread(move || {
+            let blocked = std::thread::spawn(|| *LOCK.lock_blocking() += 1);
+            (reports.recv_timeout(Duration::from_secs(10)).unwrap(), blocked)
+        })
+        .await
+        .unwrap();
+        assert!(report.contains("it is held outside of any task"), "{report}");
+        drop(guard);
+        blocked.join().unwrap();
     });
     drop(runner);
     assert!(!asyncio::base::lock_watch::is_on(), "it listens no longer than its runner lives");
