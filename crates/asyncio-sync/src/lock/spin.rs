@@ -78,6 +78,8 @@ impl<T> Lock<T> {
                 turns += 1;
                 thread::yield_now();
             } else {
+                // K2. Not a wait for something that could wake us: unlocking is a plain store, which knows of nobody. A wake would cost every unlock an
+                // atomic step, and this comes only where a holder was interrupted for longer than all of the above.
                 std::thread::sleep(NAP);
             }
             // Relaxed: a look; `take` decides. Looking leaves the line shared, where trying would move it back and forth.

@@ -4,6 +4,7 @@
 #![cfg(not(any(loom, shuttle)))]
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing fails, also in a helper")]
 
+mod program;
 mod support;
 
 mod barrier;
