@@ -32,19 +32,18 @@
 //! # futures_lite::future::block_on(async {
 //! let total = Mutex::new(0);
 //! let (sender, receiver) = channel(4);
-//! let producer = async {
+//! let producer = async move {
 //!     for n in 1..=10 {
 //!         sender.send(n).await.unwrap();
 //!     }
-//!     drop(sender);
+//!     // With the last sender the channel ends.
 //! };
 //! let consumer = async {
 //!     while let Ok(n) = receiver.recv().await {
 //!         *total.lock().await += n;
 //!     }
 //! };
-//! # let _ = &producer;
-//! futures_lite::future::zip(async move { producer.await }, consumer).await;
+//! futures_lite::future::zip(producer, consumer).await;
 //! assert_eq!(*total.lock().await, 55);
 //! # });
 //! ```
