@@ -37,10 +37,16 @@ thread_local! {
 #[inline]
 pub fn here(operation: &'static str) {
     if RECORDING.get() {
-        let mut points = POINTS.take();
-        points.push(WaitPoint { operation });
-        POINTS.set(points);
+        note(operation);
     }
+}
+
+/// Apart, so that a wait is not made longer by what a dump needs.
+#[cold]
+fn note(operation: &'static str) {
+    let mut points = POINTS.take();
+    points.push(WaitPoint { operation });
+    POINTS.set(points);
 }
 
 /// Runs `poll` and gives each wait point that it reached to `recorder`, in order.

@@ -67,8 +67,8 @@ impl LocalExecutor {
         Self { owner, main }
     }
 
-    /// Sets how many ready leaf operations a task may do in one poll: [`budget::DEFAULT`](asyncio_base::budget::DEFAULT) if
-    /// nobody says otherwise. Zero counts as one, since a task that may do nothing would never end.
+    /// Sets how many ready leaf operations a task may do in one poll ([`budget`](asyncio_base::budget)):
+    /// [`budget::DEFAULT`](asyncio_base::budget::DEFAULT) if nobody says otherwise. Zero counts as one, since a task that may do nothing would never end.
     pub fn set_budget(&self, units: u32) {
         self.owner.set_budget(units);
     }

@@ -170,8 +170,8 @@ impl Builder {
         self
     }
 
-    /// Sets how many ready leaf operations a task may do in one poll before it lets others run. The default is
-    /// [`budget::DEFAULT`], 128.
+    /// Sets how many ready leaf operations a task may do in one poll before it lets others run; eight times as many of those in memory, as a
+    /// channel's. The default is [`budget::DEFAULT`], 128.
     pub fn budget(mut self, units: u32) -> Self {
         self.loops.budget = units;
         self

@@ -1,4 +1,4 @@
-//! Laws 1 to 3 of the cooperative budget.
+//! Laws 1 to 4 of the cooperative budget.
 
 use asyncio_base::budget;
 use std::panic::catch_unwind;
@@ -42,4 +42,28 @@ fn it_is_unlimited_outside_and_restored_after_a_panic() {
     });
     budget::spend();
     assert_eq!(budget::remaining(), None);
+}
+
+/// Law 4.
+#[test]
+fn an_operation_in_memory_costs_an_eighth() {
+    let mut cx = Context::from_waker(Waker::noop());
+    budget::with_budget(2, || {
+        for step in 1..=16 {
+            assert!(budget::poll_proceed(&mut cx).is_ready(), "before step {step}");
+            budget::spend_step();
+        }
+        assert!(budget::poll_proceed(&mut cx).is_pending());
+    });
+    budget::with_budget(1, || {
+        budget::spend_step();
+        assert_eq!(budget::remaining(), Some(1), "a unit that is begun counts");
+        budget::spend();
+        assert_eq!(budget::remaining(), Some(0), "what costs more than is left may be done, and is the last");
+    });
+}
+
+#[test]
+fn a_budget_too_large_to_be_counted_is_none() {
+    budget::with_budget(u32::MAX / 2, || assert_eq!(budget::remaining(), None));
 }

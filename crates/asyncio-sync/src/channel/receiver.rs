@@ -180,7 +180,7 @@ impl<T> Stream for Receiver<T> {
             }
             match this.try_recv() {
                 Ok(value) => {
-                    budget::spend();
+                    budget::spend_step();
                     return Poll::Ready(Some(value));
                 }
                 Err(TryRecvError::Closed) => return Poll::Ready(None),

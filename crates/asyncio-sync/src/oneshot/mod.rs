@@ -166,7 +166,7 @@ impl<T> Future for Receiver<T> {
                 Poll::Pending
             }
             Look::Sent | Look::Over => {
-                budget::spend();
+                budget::spend_step();
                 Poll::Ready(self.end())
             }
         }

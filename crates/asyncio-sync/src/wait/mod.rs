@@ -169,7 +169,7 @@ impl<D: Door> Wait<D> {
     fn finish(self: Pin<&Self>) {
         // SAFETY: L2: it is in no list, and we are its owner.
         unsafe { self.node.set_stage(OVER) };
-        budget::spend();
+        budget::spend_step();
     }
 
     #[cold]
