@@ -36,6 +36,7 @@ pub mod unix;
 mod about;
 mod accept;
 mod addr;
+mod connect;
 mod datagram;
 mod names;
 #[cfg(unix)]
@@ -46,6 +47,7 @@ mod udp;
 pub use asyncio_reactor::Socket;
 
 pub use addr::ToSocketAddrs;
+pub use connect::{ConnectFailed, ConnectOptions};
 pub use names::lookup_host;
 #[cfg(unix)]
 pub use readiness::Readiness;

@@ -3,8 +3,6 @@
 mod listener;
 mod stream;
 
-mod connect;
-
 pub use listener::{Incoming, TcpListener};
 pub use stream::TcpStream;
 

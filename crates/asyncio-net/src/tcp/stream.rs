@@ -10,8 +10,9 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{OptionName, Socket, SocketOption, adopt};
 
 use crate::addr::ToSocketAddrs;
+use crate::connect::ConnectOptions;
 use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
-use crate::tcp::{OwnedReadHalf, OwnedWriteHalf, connect, to_ip};
+use crate::tcp::{OwnedReadHalf, OwnedWriteHalf, to_ip};
 
 /// A TCP connection, with [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`].
 ///
@@ -49,18 +50,19 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to the first of the addresses that accepts.
+    /// Connects to the first of the addresses that accepts: all addresses of a name are tried, staggered (RFC 8305, "Happy Eyeballs"). Whether and how is
+    /// set by [`ConnectOptions`].
     ///
     /// # Errors
     ///
-    /// Fails with the last address's error, which names the address and keeps its kind; or where the name cannot be resolved.
+    /// Fails where the name cannot be resolved, and where no address accepts: with that one's error if there is one address, or else with
+    /// [`ConnectFailed`](crate::ConnectFailed), which has all of them. Each names its address.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost by dropping it: the attempt is given up.
+    /// Nothing is lost by dropping it: all attempts are given up.
     pub async fn connect(addrs: impl ToSocketAddrs) -> io::Result<Self> {
-        let addrs = addrs.to_socket_addrs().await?;
-        connect::first_of(&addrs).await.map(Self::from_socket)
+        ConnectOptions::new().connect(addrs).await
     }
 
     /// Takes over a connection of std's.

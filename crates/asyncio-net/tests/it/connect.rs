@@ -1,0 +1,199 @@
+//! Connecting to several addresses (RFC 8305). The clock is moved by hand: nothing here waits for time to go by.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use asyncio_net::{ConnectFailed, ConnectOptions, TcpListener, TcpStream};
+use asyncio_runtime::Runner;
+use asyncio_tasks::{spawn_local, yield_now};
+use asyncio_timers::ManualClock;
+
+use crate::worlds::on_each_loop;
+
+/// An address that does not answer: a listener whose queue is full, so that the kernel drops whoever else asks.
+struct Silent {
+    addr: SocketAddr,
+    _listener: socket2::Socket,
+    _queued: Vec<socket2::Socket>,
+}
+
+impl Silent {
+    fn at(ip: impl Into<std::net::IpAddr>, port: u16) -> io::Result<Self> {
+        let addr = SocketAddr::new(ip.into(), port);
+        let new = || socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None);
+        let listener = new()?;
+        listener.bind(&addr.into())?;
+        listener.listen(0)?;
+        let bound = listener.local_addr()?;
+        let queued: Vec<_> = (0..Self::QUEUED)
+            .map(|_| {
+                let client = new()?;
+                client.set_nonblocking(true)?;
+                // One is in the queue, and perhaps one more; the others have no answer.
+                let _ = client.connect(&bound);
+                Ok(client)
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { addr: bound.as_socket().unwrap(), _listener: listener, _queued: queued })
+    }
+}
+
+fn has_ipv6() -> bool {
+    std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+/// Lets the loop do all that it can do without time.
+async fn settle() {
+    for _ in 0..50 {
+        yield_now().await;
+    }
+}
+
+fn with_clock(check: impl AsyncFnOnce(ManualClock)) {
+    let clock = ManualClock::new();
+    let mut runner = Runner::builder().clock(clock.clone()).build().unwrap();
+    runner.run(check(clock));
+}
+
+/// An IPv6 address that never answers costs the delay, and no more.
+#[test]
+fn an_address_that_never_answers_holds_the_next_one_up_for_the_delay() {
+    with_clock(async |clock| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = listener.local_addr().unwrap();
+        let silent = if has_ipv6() {
+            Silent::at(Ipv6Addr::LOCALHOST, 0).unwrap()
+        } else {
+            Silent::at(Ipv4Addr::LOCALHOST, 0).unwrap()
+        };
+        let addrs = [silent.addr, alive];
+        let task = spawn_local(async move { TcpStream::connect(&addrs[..]).await });
+        settle().await;
+        clock.advance(Duration::from_millis(249));
+        settle().await;
+        assert!(!task.is_finished(), "the second one has waited less than 250 ms");
+        clock.advance(Duration::from_millis(1));
+        let stream = task.await.unwrap().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), alive);
+    });
+}
+
+#[test]
+fn an_address_that_refuses_holds_nobody_up() {
+    with_clock(async |_clock| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = listener.local_addr().unwrap();
+        let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let silent = Silent::at(Ipv4Addr::LOCALHOST, 0).unwrap();
+        // The clock stands still.
+        for addrs in [vec![refusing, alive], vec![refusing, refusing, refusing, alive]] {
+            let stream = TcpStream::connect(&addrs[..]).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), alive);
+        }
+        drop(silent);
+    });
+}
+
+#[test]
+fn one_that_answers_late_still_wins() {
+    with_clock(async |clock| {
+        let (first, second) = (Silent::at(Ipv4Addr::LOCALHOST, 0), Silent::at(Ipv4Addr::LOCALHOST, 0));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addrs = [first.addr, second.addr, listener.local_addr().unwrap()];
+        let options = ConnectOptions::new().attempt_delay(Duration::from_secs(1));
+        let task = spawn_local(async move { options.connect(&addrs[..]).await });
+        for _ in 0..2 {
+            settle().await;
+            assert!(!task.is_finished());
+            clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(task.await.unwrap().unwrap().peer_addr().unwrap(), addrs[2]);
+        // A delay of none would be several connections for each: it counts as 10 ms.
+        let options = ConnectOptions::new().attempt_delay(Duration::ZERO);
+        let task = spawn_local(async move { options.connect(&addrs[1..]).await });
+        settle().await;
+        assert!(!task.is_finished());
+        clock.advance(Duration::from_millis(10));
+        task.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn all_errors_are_kept_if_all_fail() {
+    on_each_loop(async || {
+        let gone = async || TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let addrs = [gone().await, gone().await];
+        let error = TcpStream::connect(&addrs[..]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let failed: &ConnectFailed = error.get_ref().and_then(|inner| inner.downcast_ref()).unwrap();
+        let failures = failed.failures();
+        assert_eq!(failures.iter().map(|failure| failure.0).collect::<Vec<_>>(), addrs);
+        assert!(failures.iter().all(|(_, error)| error.raw_os_error().is_some()));
+        let text = error.to_string();
+        assert!(text.starts_with("none of 2 addresses could be connected to: "), "{text}");
+        assert!(addrs.iter().all(|addr| text.contains(&format!("{addr}: "))), "{text}");
+    });
+}
+
+#[test]
+fn a_connection_comes_from_where_it_is_to_come_from() {
+    on_each_loop(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let from = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0));
+        let options = ConnectOptions::new().local_addr("[::1]:0".parse().unwrap()).local_addr(from);
+        let stream = options.connect(addr).await.unwrap();
+        assert_eq!(stream.local_addr().unwrap().ip(), from.ip());
+        assert_eq!(listener.accept().await.unwrap().1, stream.local_addr().unwrap());
+        let only_v6 = ConnectOptions::new().local_addr("[::1]:0".parse().unwrap());
+        let error = only_v6.connect(addr).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+        assert!(error.to_string().contains("no local address of its family"), "{error}");
+        // An address that is not this machine's.
+        let foreign = ConnectOptions::new().local_addr("192.0.2.1:0".parse().unwrap());
+        let error = foreign.connect(addr).await.unwrap_err();
+        assert!(error.to_string().contains("binding to the local address 192.0.2.1:0"), "{error}");
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn attempts_that_were_given_up_are_closed() {
+    with_clock(async |clock| {
+        let silent = Silent::at(Ipv4Addr::LOCALHOST, 0).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addrs = [silent.addr, listener.local_addr().unwrap()];
+        let task = spawn_local(async move { TcpStream::connect(&addrs[..]).await });
+        settle().await;
+        assert_eq!(attempts_to(silent.addr), Silent::QUEUED + 1);
+        clock.advance(Duration::from_millis(250));
+        let _stream = task.await.unwrap().unwrap();
+        assert_eq!(
+            attempts_to(silent.addr),
+            Silent::QUEUED,
+            "the winner is returned after the others are closed"
+        );
+        // One that is dropped as a whole.
+        let task = spawn_local(async move { TcpStream::connect(&addrs[..1]).await });
+        settle().await;
+        assert_eq!(attempts_to(silent.addr), Silent::QUEUED + 1);
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(attempts_to(silent.addr), Silent::QUEUED);
+    });
+}
+
+impl Silent {
+    const QUEUED: usize = 4;
+}
+
+#[cfg(target_os = "linux")]
+/// How many sockets of this machine are connected to `addr`, or are about to be (proc(5), `net/tcp`: the third column is the peer).
+fn attempts_to(addr: SocketAddr) -> usize {
+    let SocketAddr::V4(addr) = addr else { panic!("an IPv4 address") };
+    let peer = format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().filter(|line| line.split_whitespace().nth(2) == Some(&peer)).count()
+}
