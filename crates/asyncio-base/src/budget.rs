@@ -15,9 +15,10 @@
 //! number, 128.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
-/// The budget of one poll where nobody has set another: 128 ready leaf operations.
+/// The budget of one poll where nobody has set another, in units: 128 ready leaf operations that call the operating system, or 1,024 in memory.
 ///
 /// Smaller costs throughput (an always-ready reader is requeued more often), larger costs the others latency: 128
 /// receives of 64 B take about 0.3 ms.
@@ -33,7 +34,7 @@ thread_local! {
     static REMAINING: Cell<u32> = const { Cell::new(UNLIMITED) };
 }
 
-/// Grants `units` ready leaf operations to what `poll` does, or eight times as many in memory.
+/// Grants `units` ready leaf operations to what `poll` does, or eight times as many in memory; `u32::MAX` is no limit.
 ///
 /// The former budget is restored afterwards, also when `poll` panics.
 ///
@@ -60,13 +61,14 @@ pub fn with_budget<R>(units: u32, poll: impl FnOnce() -> R) -> R {
             REMAINING.set(self.0);
         }
     }
-    let _restore = Restore(REMAINING.replace(units.saturating_mul(STEPS_PER_UNIT)));
+    let steps =
+        if units == UNLIMITED { UNLIMITED } else { units.saturating_mul(STEPS_PER_UNIT).min(UNLIMITED - 1) };
+    let _restore = Restore(REMAINING.replace(steps));
     poll()
 }
 
 /// Runs `poll` without a limit, for work that must not be interrupted.
 pub fn unlimited<R>(poll: impl FnOnce() -> R) -> R {
-    // It saturates: this many units are no limit.
     with_budget(UNLIMITED, poll)
 }
 
@@ -80,7 +82,7 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// The same as [`poll_proceed`] and [`spend_step`], for what does nothing of a user's in between: the budget is looked up once.
+/// The same as [`poll_proceed`] and [`spend_steps`], for what does nothing of a user's in between: the budget is looked up once.
 ///
 /// # Examples
 ///
@@ -92,7 +94,7 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
 /// budget::with_budget(1, || {
 ///     for _ in 0..8 {
 ///         let Poll::Ready(leave) = budget::poll_leave(&mut cx) else { panic!("there are eight") };
-///         leave.spend();
+///         leave.spend_step();
 ///     }
 ///     assert_eq!(budget::remaining(), Some(0));
 /// });
@@ -104,20 +106,22 @@ pub fn poll_leave(cx: &mut Context<'_>) -> Poll<Leave> {
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }
-    Poll::Ready(Leave { remaining })
+    Poll::Ready(Leave { remaining, _not_send: PhantomData })
 }
 
-/// The leave to try an operation in memory in this poll. Made by [`poll_leave`].
+/// The leave to try an operation in memory in this poll, and not longer. Made by [`poll_leave`].
 #[derive(Debug)]
 #[must_use = "an operation that was ready has to be counted"]
 pub struct Leave {
     remaining: u32,
+    /// It is of this thread's budget.
+    _not_send: PhantomData<*mut ()>,
 }
 
 impl Leave {
     /// Says that the operation was ready.
     #[inline]
-    pub fn spend(self) {
+    pub fn spend_step(self) {
         if self.remaining != UNLIMITED {
             REMAINING.set(self.remaining - 1);
         }
@@ -127,20 +131,15 @@ impl Leave {
 /// Says that a leaf operation was ready that called the operating system.
 #[inline]
 pub fn spend() {
-    spend_steps(STEPS_PER_UNIT);
+    spend_steps(STEPS_PER_UNIT as usize);
 }
 
-/// Says that a leaf operation was ready that was done in memory.
+/// Says that so many leaf operations were ready that were done in memory.
 #[inline]
-pub fn spend_step() {
-    spend_steps(1);
-}
-
-#[inline]
-fn spend_steps(steps: u32) {
+pub fn spend_steps(steps: usize) {
     let remaining = REMAINING.get();
     if remaining != UNLIMITED {
-        REMAINING.set(remaining.saturating_sub(steps));
+        REMAINING.set(remaining.saturating_sub(u32::try_from(steps).unwrap_or(u32::MAX)));
     }
 }
 

@@ -67,7 +67,7 @@ impl LocalExecutor {
         Self { owner, main }
     }
 
-    /// Sets how many ready leaf operations a task may do in one poll ([`budget`](asyncio_base::budget)):
+    /// Sets how many ready leaf operations a task may do in one poll, or eight times as many in memory:
     /// [`budget::DEFAULT`](asyncio_base::budget::DEFAULT) if nobody says otherwise. Zero counts as one, since a task that may do nothing would never end.
     pub fn set_budget(&self, units: u32) {
         self.owner.set_budget(units);
@@ -78,7 +78,7 @@ impl LocalExecutor {
         self.owner.set_watch(watch);
     }
 
-    /// Returns how many ready leaf operations a task may do in one poll.
+    /// Returns how many ready leaf operations a task may do in one poll, or eight times as many in memory.
     pub fn budget(&self) -> u32 {
         self.owner.budget()
     }

@@ -83,6 +83,11 @@ pub(crate) fn is_passing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Interrupted || failure(error) == Failure::Passing
 }
 
+/// Says whether descriptors or memory have run out.
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
+    failure(error) == Failure::Exhausted
+}
+
 fn failure(error: &io::Error) -> Failure {
     match error.raw_os_error() {
         Some(code) if codes::PASSING.contains(&code) => Failure::Passing,

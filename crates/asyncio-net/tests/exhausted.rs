@@ -22,6 +22,27 @@ fn exhaust() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
 
+#[cfg(target_os = "linux")]
+async fn an_attempt_waits_for_a_descriptor() {
+    let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    silent.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    silent.listen(0).unwrap();
+    let addr = silent.local_addr().unwrap().as_socket().unwrap();
+    // Its queue is full, so whoever else asks has no answer.
+    let queued = std::net::TcpStream::connect(addr).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addrs = [addr, listener.local_addr().unwrap()];
+    let connecting = spawn_local(async move { TcpStream::connect(&addrs[..]).await });
+    asyncio_timers::sleep(20 * MS).await;
+    let filling = exhaust();
+    asyncio_timers::sleep(400 * MS).await;
+    assert!(!connecting.is_finished(), "there was no descriptor for the second one");
+    drop(filling);
+    let stream = timeout(Duration::from_secs(20), connecting).await.unwrap().unwrap().unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), addrs[1]);
+    drop(queued);
+}
+
 #[test]
 fn accepting_pauses_with_one_warning_and_goes_on() {
     let limit = getrlimit(Resource::Nofile);
@@ -56,6 +77,10 @@ fn accepting_pauses_with_one_warning_and_goes_on() {
             assert!(!accepting.is_finished());
             drop(filling);
             assert_eq!(timeout(Duration::from_secs(20), accepting).await.unwrap().unwrap(), 3);
+
+            // An address whose turn comes meanwhile is tried later, not passed over.
+            #[cfg(target_os = "linux")]
+            an_attempt_waits_for_a_descriptor().await;
 
             // One that closes meanwhile gives what it could accept, and says that this was not all.
             let closing = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -292,7 +292,7 @@ impl<T> Receiver<T> {
     pub async fn wait_for(&mut self, mut predicate: impl FnMut(&T) -> bool) -> Result<Ref<'_, T>, RecvError> {
         let Self { shared, seen } = self;
         loop {
-            poll_fn(budget::poll_leave).await.spend();
+            poll_fn(budget::poll_leave).await.spend_step();
             // By a function of its own: a look that is a local here would keep the future from being `Send`.
             if let Some(wanted) = shared.borrow_if(seen, &mut predicate) {
                 return Ok(wanted);

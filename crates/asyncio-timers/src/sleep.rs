@@ -202,7 +202,7 @@ impl Future for Sleep {
         ready!(budget::poll_proceed(cx));
         let poll = self.poll_deadline(cx);
         match poll {
-            Poll::Ready(()) => budget::spend_step(),
+            Poll::Ready(()) => budget::spend_steps(1),
             Poll::Pending => wait_point::here("sleep"),
         }
         poll

@@ -51,19 +51,23 @@ fn an_operation_in_memory_costs_an_eighth() {
     budget::with_budget(2, || {
         for step in 1..=16 {
             assert!(budget::poll_proceed(&mut cx).is_ready(), "before step {step}");
-            budget::spend_step();
+            budget::spend_steps(1);
         }
         assert!(budget::poll_proceed(&mut cx).is_pending());
     });
     budget::with_budget(1, || {
-        budget::spend_step();
+        budget::spend_steps(1);
         assert_eq!(budget::remaining(), Some(1), "a unit that is begun counts");
         budget::spend();
         assert_eq!(budget::remaining(), Some(0), "what costs more than is left may be done, and is the last");
     });
 }
 
+/// Whoever asks whether there is a budget asks whether a task is polled.
 #[test]
-fn a_budget_too_large_to_be_counted_is_none() {
-    budget::with_budget(u32::MAX / 2, || assert_eq!(budget::remaining(), None));
+fn a_budget_too_large_to_be_counted_in_steps_is_a_budget() {
+    for units in [u32::MAX / 8, u32::MAX / 8 + 1, u32::MAX / 2, u32::MAX - 1] {
+        budget::with_budget(units, || assert!(budget::remaining().is_some(), "{units}"));
+    }
+    budget::with_budget(u32::MAX, || assert_eq!(budget::remaining(), None));
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use crate::about::about;
 
-/// Every address of a name was tried in vain. It has what each of them said, in the order in which they failed.
+/// Every address of a name was tried in vain. It has what each of them said, in the order in which it was seen.
 ///
 /// It comes inside of an [`io::Error`], whose kind is the last one's.
 ///
@@ -19,7 +19,7 @@ use crate::about::about;
 ///
 /// # asyncio_executor::block_on(async {
 /// // Nobody listens there.
-/// let addrs: [SocketAddr; 2] = ["127.0.0.1:1".parse().unwrap(), "127.0.0.2:1".parse().unwrap()];
+/// let addrs: [SocketAddr; 2] = ["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()];
 /// let error = TcpStream::connect(&addrs[..]).await.unwrap_err();
 /// let all = error.get_ref().and_then(|inner| inner.downcast_ref::<ConnectFailed>()).unwrap();
 /// assert_eq!(all.failures()[1].0, addrs[1]);

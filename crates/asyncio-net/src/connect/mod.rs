@@ -1,9 +1,11 @@
 //! Connecting to a name: all of its addresses, staggered (RFC 8305, "Happy Eyeballs").
 //!
-//! - H1: families alternate, in the order that the system gave (section 4). The next attempt begins when one has failed, or after the delay, whichever is
-//!   first (section 5); those that began go on beside it.
+//! - H1: families alternate, in the order that the system gave (section 4). The next attempt begins after the delay (section 5), or, as in asyncio, when the
+//!   last one that began has failed; those that began go on beside it.
 //! - H2: the first that is through wins; the others are given up, and their sockets closed, before it is returned.
-//! - H3: where none is through, the error has all of them, in the order in which they failed.
+//! - H3: where none is through, the error has all of them, in the order in which it was seen that they failed.
+//! - H4: eight attempts at most go on at the same time; a ninth begins when one has failed. Where descriptors have run out, the next one waits likewise.
+//! - H5: from a local port that is fixed they begin one after the other, since a port is one attempt's at a time.
 
 mod attempts;
 mod failed;
@@ -11,9 +13,6 @@ mod failed;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-use asyncio_base::shim::Arc;
-use asyncio_reactor::Socket;
 
 use crate::addr::ToSocketAddrs;
 use crate::tcp::TcpStream;
@@ -41,13 +40,13 @@ pub use failed::ConnectFailed;
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until they are used to connect"]
 pub struct ConnectOptions {
-    pub(crate) attempt_delay: Duration,
-    pub(crate) local_addrs: Vec<SocketAddr>,
+    attempt_delay: Duration,
+    local_addrs: Vec<SocketAddr>,
 }
 
-/// RFC 8305, section 8: 250 ms, "long enough that the first address nearly always wins where it works".
+/// What RFC 8305 recommends, section 8.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// RFC 8305, section 5: not less than 10 ms, or every connect would be several.
+/// The least that it allows: attempts that begin together are a burst, which a crowded network has to bear.
 const ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
 
 impl ConnectOptions {
@@ -64,7 +63,7 @@ impl ConnectOptions {
     }
 
     /// Sets where the connection is to come from (asyncio's `local_addr`); port 0 lets the system choose. Called once for each family, it gives each its own;
-    /// then addresses of a family without one fail.
+    /// then addresses of a family without one fail. From a port other than 0 one address is tried after the other.
     pub fn local_addr(mut self, addr: SocketAddr) -> Self {
         self.local_addrs.retain(|other| other.is_ipv4() != addr.is_ipv4());
         self.local_addrs.push(addr);
@@ -83,11 +82,8 @@ impl ConnectOptions {
     /// Nothing is lost by dropping it: all attempts are given up.
     pub async fn connect(&self, addrs: impl ToSocketAddrs) -> io::Result<TcpStream> {
         let addrs = addrs.to_socket_addrs().await?;
-        self.connect_socket(addrs).await.map(TcpStream::from_socket)
-    }
-
-    pub(crate) async fn connect_socket(&self, addrs: Vec<SocketAddr>) -> io::Result<Arc<dyn Socket>> {
-        Attempts::new(addrs, self.attempt_delay, &self.local_addrs).await
+        let socket = Attempts::new(addrs, self.attempt_delay, &self.local_addrs).await?;
+        Ok(TcpStream::from_socket(socket))
     }
 }
 

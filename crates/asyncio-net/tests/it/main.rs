@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod cancel;
-mod connect;
 mod foreign;
 mod listener;
 mod names;
@@ -12,6 +11,9 @@ mod udp;
 mod workers;
 mod worlds;
 
+// What does not answer, and who asks it, is Linux's.
+#[cfg(target_os = "linux")]
+mod connect;
 #[cfg(unix)]
 mod readiness;
 #[cfg(unix)]

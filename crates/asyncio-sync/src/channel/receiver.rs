@@ -65,7 +65,10 @@ impl<T> Receiver<T> {
         values.push(first);
         let before = values.len() - 1;
         self.exchange().receive_present(limit - 1, |value| values.push(value));
-        values.len() - before
+        let received = values.len() - before;
+        // `recv` has counted the first one.
+        budget::spend_steps(received - 1);
+        received
     }
 
     /// Gives up its place in line as a [`Stream`], and a value that was there for it. For one who has polled the stream, and goes on with
@@ -180,7 +183,7 @@ impl<T> Stream for Receiver<T> {
             }
             match this.try_recv() {
                 Ok(value) => {
-                    budget::spend_step();
+                    budget::spend_steps(1);
                     return Poll::Ready(Some(value));
                 }
                 Err(TryRecvError::Closed) => return Poll::Ready(None),

@@ -243,14 +243,16 @@ impl<T> Sink<T> for Sender<T> {
                 return Poll::Ready(Err(Closed));
             }
             SinkState::Waiting(wait) => wait,
-            SinkState::Idle => match self.exchange().try_reserve() {
-                Ok(()) => {
+            SinkState::Idle => {
+                // Before a slot is held, which others may wait for.
+                let leave = ready!(budget::poll_leave(cx));
+                if self.exchange().try_reserve().is_ok() {
+                    leave.spend_step();
                     self.sink = SinkState::Ready(None);
-                    ready!(budget::poll_leave(cx)).spend();
                     return Poll::Ready(Ok(()));
                 }
-                Err(_) => Box::pin(Wait::new(ToReserve(Shares(self.shared.clone())), Sending::slot())),
-            },
+                Box::pin(Wait::new(ToReserve(Shares(self.shared.clone())), Sending::slot()))
+            }
         };
         if wait.is_over() {
             wait.as_mut().renew(Sending::slot());

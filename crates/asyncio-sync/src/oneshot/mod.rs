@@ -166,7 +166,7 @@ impl<T> Future for Receiver<T> {
                 Poll::Pending
             }
             Look::Sent | Look::Over => {
-                budget::spend_step();
+                budget::spend_steps(1);
                 Poll::Ready(self.end())
             }
         }

@@ -157,7 +157,7 @@ impl<D: Door> Wait<D> {
         drop(state);
         // SAFETY: L2: it is in no list, and we are its owner.
         unsafe { self.node.set_stage(OVER) };
-        leave.spend();
+        leave.spend_step();
         self.note_taken();
         woken.wake();
         self.door.entered(&output);
@@ -169,7 +169,7 @@ impl<D: Door> Wait<D> {
     fn finish(self: Pin<&Self>) {
         // SAFETY: L2: it is in no list, and we are its owner.
         unsafe { self.node.set_stage(OVER) };
-        budget::spend_step();
+        budget::spend_steps(1);
     }
 
     #[cold]

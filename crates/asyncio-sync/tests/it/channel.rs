@@ -334,6 +334,31 @@ fn a_sink_that_is_always_ready_lets_others_run() {
 }
 
 #[test]
+fn a_sink_that_is_refused_holds_no_slot() {
+    let (mut sender, _receiver) = channel(1);
+    let ready = asyncio_base::budget::with_budget(1, || {
+        asyncio_base::budget::spend();
+        once(futures::future::poll_fn(|cx| sender.poll_ready_unpin(cx)))
+    });
+    assert!(ready.is_none());
+    sender.try_send(1).unwrap();
+}
+
+/// What comes together is counted one by one: else a task that receives in batches would never let others run.
+#[test]
+fn values_that_come_at_once_are_counted() {
+    let (sender, receiver) = unbounded_channel();
+    (0..100).for_each(|n| sender.try_send(n).unwrap());
+    let (mut values, mut polls) = (Vec::new(), 0);
+    asyncio_base::budget::with_budget(5, || {
+        while once(receiver.recv_many(&mut values, 10)).is_some() {
+            polls += 1;
+        }
+    });
+    assert_eq!((polls, values.len()), (4, 40));
+}
+
+#[test]
 fn a_place_as_a_stream_or_sink_can_be_given_up() {
     let (mut sender, mut receiver) = channel(1);
     drop(Hand::waiting(receiver.next()));
