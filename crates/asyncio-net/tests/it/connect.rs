@@ -324,19 +324,25 @@ fn attempts_that_were_given_up_are_closed() {
     });
 }
 
-/// How many sockets of this machine are connected to `addr`, or are about to be (proc(5), `net/tcp`: the second column is the socket's address, the
-/// third its peer's).
+/// How many sockets of this machine are connected to `addr`, or are about to be (proc(5), `net/tcp`: behind its number stand the socket's address, its
+/// peer's, and its state).
 ///
 /// The kernel gives the table in parts. While other tests open and close sockets one may be in two parts, or in none: so each is counted once, and the most
-/// of several looks is right.
+/// of several looks is right. One that lingers from an earlier user of the port is in neither state.
 fn attempts_to(addr: SocketAddr) -> usize {
+    const ESTABLISHED: &str = "01";
+    const SYN_SENT: &str = "02";
     let SocketAddr::V4(addr) = addr else { panic!("an IPv4 address") };
-    let peer = format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port());
+    let to = format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port());
     let look = || {
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let columns = table.lines().map(|line| line.split_whitespace().skip(1).take(2).collect::<Vec<_>>());
-        let to_peer = columns.filter(|columns| columns.get(1) == Some(&&*peer));
-        to_peer.map(|columns| columns[0].to_owned()).collect::<HashSet<_>>().len()
+        let sockets = table.lines().filter_map(|line| {
+            let [_, own, peer, state, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+                return None;
+            };
+            (peer == to && [ESTABLISHED, SYN_SENT].contains(&state)).then(|| own.to_owned())
+        });
+        sockets.collect::<HashSet<_>>().len()
     };
     (0..5).map(|_| look()).max().unwrap()
 }
