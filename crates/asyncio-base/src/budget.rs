@@ -24,6 +24,9 @@ use std::task::{Context, Poll};
 /// receives of 64 B take about 0.3 ms.
 pub const DEFAULT: u32 = 128;
 
+/// The largest budget that is one: what is more is no limit.
+pub const MAX: u32 = (UNLIMITED - 1) / STEPS_PER_UNIT;
+
 /// What is counted with: an operation in memory is one of them.
 const STEPS_PER_UNIT: u32 = 8;
 
@@ -34,7 +37,7 @@ thread_local! {
     static REMAINING: Cell<u32> = const { Cell::new(UNLIMITED) };
 }
 
-/// Grants `units` ready leaf operations to what `poll` does, or eight times as many in memory; `u32::MAX` is no limit.
+/// Grants `units` ready leaf operations to what `poll` does, or eight times as many in memory; more than [`MAX`] is no limit.
 ///
 /// The former budget is restored afterwards, also when `poll` panics.
 ///
@@ -54,17 +57,35 @@ thread_local! {
 /// ```
 #[inline]
 pub fn with_budget<R>(units: u32, poll: impl FnOnce() -> R) -> R {
-    struct Restore(u32);
-    impl Drop for Restore {
-        #[inline]
-        fn drop(&mut self) {
-            REMAINING.set(self.0);
-        }
+    Grant::of(units).during(poll)
+}
+
+/// A budget, made once and granted to many polls: by executors.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    steps: u32,
+}
+
+impl Grant {
+    /// Makes one of so many units, as [`with_budget`] has them.
+    #[inline]
+    pub const fn of(units: u32) -> Self {
+        Self { steps: units.saturating_mul(STEPS_PER_UNIT) }
     }
-    let steps =
-        if units == UNLIMITED { UNLIMITED } else { units.saturating_mul(STEPS_PER_UNIT).min(UNLIMITED - 1) };
-    let _restore = Restore(REMAINING.replace(steps));
-    poll()
+
+    /// Grants it to what `poll` does, as [`with_budget`] does.
+    #[inline]
+    pub fn during<R>(self, poll: impl FnOnce() -> R) -> R {
+        struct Restore(u32);
+        impl Drop for Restore {
+            #[inline]
+            fn drop(&mut self) {
+                REMAINING.set(self.0);
+            }
+        }
+        let _restore = Restore(REMAINING.replace(self.steps));
+        poll()
+    }
 }
 
 /// Runs `poll` without a limit, for work that must not be interrupted.

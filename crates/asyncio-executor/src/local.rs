@@ -68,7 +68,8 @@ impl LocalExecutor {
     }
 
     /// Sets how many ready leaf operations a task may do in one poll, or eight times as many in memory:
-    /// [`budget::DEFAULT`](asyncio_base::budget::DEFAULT) if nobody says otherwise. Zero counts as one, since a task that may do nothing would never end.
+    /// [`budget::DEFAULT`](asyncio_base::budget::DEFAULT) if nobody says otherwise. Zero counts as one, since a task that may do
+    /// nothing would never end, and more than [`budget::MAX`](asyncio_base::budget::MAX) as that.
     pub fn set_budget(&self, units: u32) {
         self.owner.set_budget(units);
     }

@@ -21,7 +21,7 @@ use std::ptr;
 use std::task::{Wake, Waker};
 use std::thread::ThreadId;
 
-use asyncio_base::budget;
+use asyncio_base::budget::{self, Grant};
 use asyncio_base::shim::{Arc, AtomicBool, Ordering};
 
 use concurrent_queue::ConcurrentQueue;
@@ -273,26 +273,26 @@ impl Owner {
     /// Polls at most `limit` ready tasks, in the order of the schedule, until it is the main future's turn.
     pub(crate) fn run_up_to(&self, limit: usize) -> Ran {
         self.take_remote();
-        let units = self.budget();
+        let grant = Grant::of(self.budget());
         let is_watched = {
             let mut local = self.local().borrow_mut();
             local.ready.set_attentive(true);
             local.watch.is_some()
         };
-        let ran = if is_watched { self.run_watched(limit, units) } else { self.run(limit, units) };
+        let ran = if is_watched { self.run_watched(limit, grant) } else { self.run(limit, grant) };
         self.local().borrow_mut().ready.set_attentive(false);
         ran
     }
 
     #[inline(always)]
-    fn run(&self, limit: usize, units: u32) -> Ran {
+    fn run(&self, limit: usize, grant: Grant) -> Ran {
         let mut polls = 0;
         while polls < limit {
             let next = self.local().borrow_mut().ready.pop();
             match next {
-                Some(Next::Task(task)) => budget::with_budget(units, || task.run(self)),
+                Some(Next::Task(task)) => grant.during(|| task.run(self)),
                 Some(Next::Shared(runnable)) => {
-                    budget::with_budget(units, || runnable.run());
+                    grant.during(|| runnable.run());
                 }
                 Some(Next::Dropped(runnable)) => drop(runnable),
                 Some(Next::Announce(helper)) => {
@@ -310,7 +310,7 @@ impl Owner {
     /// The same, with two readings of the clock a poll.
     #[cold]
     #[inline(never)]
-    fn run_watched(&self, limit: usize, units: u32) -> Ran {
+    fn run_watched(&self, limit: usize, grant: Grant) -> Ran {
         let watch = self.local().borrow().watch.clone().unwrap_or_default();
         let mut polls = 0;
         while polls < limit {
@@ -318,11 +318,11 @@ impl Owner {
             match next {
                 Some(Next::Task(next)) => {
                     let task = next.clone();
-                    watch.poll(task.header(), || budget::with_budget(units, || next.run_cold(self)));
+                    watch.poll(task.header(), || grant.during(|| next.run_cold(self)));
                 }
                 Some(Next::Shared(runnable)) => {
                     let task = runnable.listed();
-                    watch.poll(task.header(), || budget::with_budget(units, || runnable.run()));
+                    watch.poll(task.header(), || grant.during(|| runnable.run()));
                 }
                 Some(Next::Dropped(runnable)) => drop(runnable),
                 Some(Next::Announce(helper)) => {
@@ -434,7 +434,7 @@ impl Owner {
     }
 
     pub(crate) fn set_budget(&self, units: u32) {
-        self.local().borrow_mut().budget = units.max(1);
+        self.local().borrow_mut().budget = units.clamp(1, budget::MAX);
     }
 
     /// Drops every future in place, here, and then closes the queue (E3).

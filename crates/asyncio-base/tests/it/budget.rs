@@ -63,11 +63,14 @@ fn an_operation_in_memory_costs_an_eighth() {
     });
 }
 
-/// Whoever asks whether there is a budget asks whether a task is polled.
 #[test]
-fn a_budget_too_large_to_be_counted_in_steps_is_a_budget() {
-    for units in [u32::MAX / 8, u32::MAX / 8 + 1, u32::MAX / 2, u32::MAX - 1] {
-        budget::with_budget(units, || assert!(budget::remaining().is_some(), "{units}"));
+fn the_largest_budget_is_one_and_a_larger_one_is_no_limit() {
+    budget::with_budget(budget::MAX, || {
+        assert_eq!(budget::remaining(), Some(budget::MAX));
+        budget::spend();
+        assert_eq!(budget::remaining(), Some(budget::MAX - 1));
+    });
+    for units in [budget::MAX + 1, u32::MAX / 2, u32::MAX] {
+        budget::with_budget(units, || assert_eq!(budget::remaining(), None, "{units}"));
     }
-    budget::with_budget(u32::MAX, || assert_eq!(budget::remaining(), None));
 }

@@ -223,6 +223,19 @@ fn each_poll_has_the_budget() {
     assert_eq!(budget::remaining(), None);
 }
 
+/// Whoever asks whether there is a budget asks whether a task is polled: there is one in each.
+#[test]
+fn a_budget_out_of_bounds_is_the_nearest_one() {
+    for (asked, had) in [(0, 1), (budget::MAX + 1, budget::MAX), (u32::MAX, budget::MAX)] {
+        let executor = executor();
+        executor.set_budget(asked);
+        let task = executor.spawn(async { budget::remaining() });
+        let _entered = executor.enter();
+        while executor.run_round() > 0 {}
+        assert_eq!(asyncio_executor::block_on(task), Some(Some(had)), "{asked}");
+    }
+}
+
 #[test]
 fn the_main_future_has_its_turn_among_the_tasks() {
     let executor = executor();
