@@ -5,6 +5,7 @@
 //! - A2: where descriptors or memory have run out (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) accepting pauses, 10 ms at first and 1 s at
 //!   last, says so once, and goes on. It neither spins nor gives up: the connections wait in the kernel's queue.
 //! - A3: anything else is the listener's own fault, and the caller's to know.
+//! - A4: a listener that closes in an orderly way takes those along who are in its queue, for they think they are connected.
 
 use std::future::Future;
 use std::io;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use asyncio_base::report;
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{SockAddr, Socket, Waiter};
+use asyncio_reactor::{SockAddr, Socket, Waiter, adopt};
 use asyncio_timers::{Sleep, sleep};
 
 /// The first pause is about what it takes a busy server to close something.
@@ -78,9 +79,34 @@ impl Accepting {
     }
 }
 
-/// Says whether an error is about one connection, and the next one may be accepted.
-pub(crate) fn is_passing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Interrupted || failure(error) == Failure::Passing
+/// Closes a listener, and gives the connections that were in its queue (A4). New ones are held off first, as far as the system does that.
+pub(crate) fn take_queue(
+    listener: Arc<dyn Socket>,
+    backlog: u32,
+) -> io::Result<Vec<(Arc<dyn Socket>, SockAddr)>> {
+    // Not by what is known of its readiness, which may be older than the connections.
+    let listener = socket2::Socket::from(listener.into_descriptor()?);
+    // Where it fails there is a moment in which one may come too late.
+    let _ = listener.listen(0);
+    let mut queue = Vec::new();
+    // A bound, for systems that hold nobody off.
+    for _ in 0..u64::from(backlog.max(1)) * 2 {
+        match listener.accept().and_then(|(socket, addr)| Ok((adopt(socket)?, addr))) {
+            Ok(accepted) => queue.push(accepted),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if failure(&error) == Failure::Passing => {}
+            Err(error) => {
+                // What has been accepted is the caller's all the same.
+                report::report(
+                    "net",
+                    format_args!("a listener that closes turns away who is left in its queue: {error}"),
+                );
+                break;
+            }
+        }
+    }
+    Ok(queue)
 }
 
 /// Says whether descriptors or memory have run out.

@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 pub mod halves;
+pub mod streams;
 pub mod tcp;
 #[cfg(unix)]
 pub mod unix;
@@ -41,6 +42,7 @@ mod datagram;
 mod names;
 #[cfg(unix)]
 mod readiness;
+mod server;
 mod udp;
 
 #[doc(inline)]
@@ -51,6 +53,14 @@ pub use connect::{ConnectFailed, ConnectOptions};
 pub use names::lookup_host;
 #[cfg(unix)]
 pub use readiness::Readiness;
+pub use server::{Server, ServerOptions};
+#[doc(inline)]
+pub use streams::{
+    ReadError, StreamReader, StreamWriter, open_connection, start_server, start_server_on_workers,
+};
+#[cfg(unix)]
+#[doc(inline)]
+pub use streams::{open_unix_connection, start_unix_server};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 #[cfg(unix)]

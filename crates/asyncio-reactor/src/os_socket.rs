@@ -264,6 +264,10 @@ impl Socket for OsSocket {
         self.socket().shutdown(how)
     }
 
+    fn reset(&self) -> io::Result<()> {
+        sys::reset(self.socket())
+    }
+
     fn local_addr(&self) -> io::Result<SockAddr> {
         self.socket().local_addr()
     }

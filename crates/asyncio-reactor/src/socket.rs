@@ -158,6 +158,20 @@ pub trait Socket: Debug + Send + Sync {
     /// Fails with what the system says, as in "not connected".
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
+    /// Ends the connection at once, in both directions: bytes on their way are dropped, whoever waits for the socket is woken, and a TCP peer sees a reset; where
+    /// the system can do that only to a descriptor that is closed (elsewhere than on Linux), it sees it then.
+    ///
+    /// The default has the end wait for no bytes, and shuts both directions down.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, as in "not connected".
+    fn reset(&self) -> io::Result<()> {
+        // A Unix socket does not know it.
+        let _ = self.set_option(SocketOption::Linger(Some(Duration::ZERO)));
+        self.shutdown(Shutdown::Both)
+    }
+
     /// Returns the socket's own address.
     ///
     /// # Errors

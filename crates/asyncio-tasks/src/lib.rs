@@ -70,7 +70,7 @@ pub use asyncio_executor::{Runnable, Spawn, SpawnLocalError, SpawnPinnedError, T
 
 pub use cancel_scope::{CancelHandle, CancelScope, Timeout, cancel_scope, timeout_scope};
 pub use checked::spawn_checked;
-pub use cleanup::{Belonging, Cleanup, CleanupGuard, DEFAULT_GRACE};
+pub use cleanup::{Belonging, Cleanup, CleanupGuard, DEFAULT_GRACE, spawn_background};
 pub use completion::{Completion, CompletionError, Setter, completion};
 pub use context::{Context, ContextGuard, ContextKeeper, TaskLocal, WithLocal};
 pub use error::{Cancelled, TaskError};

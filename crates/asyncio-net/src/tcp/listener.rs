@@ -6,13 +6,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use asyncio_base::report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, Socket, SocketOption, Type, adopt, socket};
 use futures_core::Stream;
 
 use crate::about::about;
-use crate::accept::{Accepting, is_passing};
+use crate::accept::{Accepting, take_queue};
 use crate::addr::ToSocketAddrs;
 use crate::tcp::stream::TcpStream;
 use crate::tcp::to_ip;
@@ -154,29 +153,8 @@ impl TcpListener {
     ///
     /// Fails where the listener's socket is still shared, and with `Unsupported` where it is not the operating system's.
     pub fn close(self) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
-        // Not by what is known of its readiness, which may be older than the connections.
-        let listener = self.into_std()?;
-        // Where it fails there is a moment in which one may come too late.
-        let _ = socket2::SockRef::from(&listener).listen(0);
-        let mut accepted = Vec::new();
-        // A bound, for systems that hold nobody off.
-        for _ in 0..2 * BACKLOG {
-            let next = listener.accept().and_then(|(stream, addr)| Ok((TcpStream::from_std(stream)?, addr)));
-            match next {
-                Ok(connection) => accepted.push(connection),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if is_passing(&error) => {}
-                Err(error) => {
-                    // What has been accepted is the caller's all the same.
-                    report::report(
-                        "net",
-                        format_args!("a listener that closes turns away who is left in its queue: {error}"),
-                    );
-                    break;
-                }
-            }
-        }
-        Ok(accepted)
+        let queue = take_queue(self.socket, BACKLOG)?;
+        queue.into_iter().map(|(socket, addr)| Ok((TcpStream::from_socket(socket), to_ip(&addr)?))).collect()
     }
 
     /// Takes over a listener of std's.

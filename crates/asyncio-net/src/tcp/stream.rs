@@ -12,6 +12,7 @@ use asyncio_reactor::{OptionName, Socket, SocketOption, adopt};
 use crate::addr::ToSocketAddrs;
 use crate::connect::ConnectOptions;
 use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
+use crate::streams::{self, StreamReader, StreamWriter};
 use crate::tcp::{OwnedReadHalf, OwnedWriteHalf, to_ip};
 
 /// A TCP connection, with [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`].
@@ -122,6 +123,12 @@ impl TcpStream {
     /// Gives the two directions to two owners.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         (OwnedReadHalf::new(self.read), OwnedWriteHalf::new(self.write))
+    }
+
+    /// Gives the two directions as asyncio has them: a reader that knows lines and separators, and a writer that never waits to write.
+    pub fn into_streams(self) -> (StreamReader, StreamWriter) {
+        let Self { read, .. } = self;
+        streams::of_socket(read.socket)
     }
 
     /// Shuts one direction down, or both.

@@ -47,7 +47,7 @@ impl OwnedReadHalf {
 }
 
 /// Turns a path into a system's address.
-fn path_address(path: &Path) -> io::Result<SockAddr> {
+pub(crate) fn path_address(path: &Path) -> io::Result<SockAddr> {
     if path.as_os_str().is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path of a Unix socket is empty"));
     }
@@ -86,6 +86,6 @@ fn std_address(addr: &SockAddr) -> io::Result<SocketAddr> {
 }
 
 /// An error that says which path it is about.
-fn at(path: &Path, what: &str, error: io::Error) -> io::Error {
+pub(crate) fn at(path: &Path, what: &str, error: io::Error) -> io::Error {
     about(format_args!("{what} {}", path.display()), error)
 }

@@ -11,6 +11,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Socket, Type, adopt};
 
 use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
+use crate::streams::{self, StreamReader, StreamWriter};
 use crate::unix::busy::connected;
 use crate::unix::{OwnedReadHalf, OwnedWriteHalf, at, path_address, std_address, system_address};
 
@@ -138,6 +139,12 @@ impl UnixStream {
     /// Gives the two directions to two owners.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         (OwnedReadHalf::new(self.read), OwnedWriteHalf::new(self.write))
+    }
+
+    /// Gives the two directions as asyncio has them: a reader that knows lines and separators, and a writer that never waits to write.
+    pub fn into_streams(self) -> (StreamReader, StreamWriter) {
+        let Self { read, .. } = self;
+        streams::of_socket(read.socket)
     }
 
     /// Shuts one direction down, or both.

@@ -6,7 +6,9 @@ mod cancel;
 mod foreign;
 mod listener;
 mod names;
+mod server;
 mod stream;
+mod streams;
 mod udp;
 mod workers;
 mod worlds;
@@ -18,3 +20,5 @@ mod connect;
 mod readiness;
 #[cfg(unix)]
 mod unix;
+#[cfg(unix)]
+mod unix_server;

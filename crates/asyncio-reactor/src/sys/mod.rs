@@ -3,6 +3,7 @@
 //! - `BorrowedDescriptor`, `OwnedDescriptor`, `borrow`: what is watched.
 //! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `is_tcp_stream`: sockets, non-blocking and closed on exec.
 //! - `recv`, `send`: one system call each, never a signal.
+//! - `reset`: the end of a connection, at once.
 //! - `DefaultSelector`: the best selector of the platform.
 //!
 //! Options and the portable selector are the same everywhere.
@@ -23,6 +24,13 @@ mod platform;
 mod platform;
 
 #[cfg(target_os = "linux")]
+#[path = "reset/linux.rs"]
+mod reset;
+#[cfg(not(target_os = "linux"))]
+#[path = "reset/elsewhere.rs"]
+mod reset;
+
+#[cfg(target_os = "linux")]
 pub use epoll::EpollSelector;
 #[cfg(target_os = "linux")]
 pub use epoll::EpollSelector as DefaultSelector;
@@ -38,3 +46,4 @@ pub(crate) use options::{option, set_option};
 pub(crate) use platform::{
     accept, borrow, connect, is_connect_pending, is_tcp_stream, new_socket, prepare, recv, send,
 };
+pub(crate) use reset::reset;

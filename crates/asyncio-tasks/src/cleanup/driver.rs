@@ -1,4 +1,4 @@
-//! The thread that does the clean-up of threads without a loop, started when it is first needed.
+//! The thread that does the clean-up of threads without a loop, and their work in the background; started when it is first needed.
 
 use std::future::poll_fn;
 use std::sync::OnceLock;
@@ -17,10 +17,15 @@ impl Kind for OfThread {
     const IS_ROOT: bool = true;
 }
 
-pub(super) fn adopt(batches: Vec<Batch>) {
+/// The executor of the thread; `None` if the system has no more threads.
+pub(super) fn spawner() -> Option<&'static Spawner> {
     static DRIVER: OnceLock<Option<Spawner>> = OnceLock::new();
+    DRIVER.get_or_init(start).as_ref()
+}
+
+pub(super) fn adopt(batches: Vec<Batch>) {
     let why = "was cut off: the thread for it could not be started";
-    match DRIVER.get_or_init(start) {
+    match spawner() {
         Some(driver) => {
             // The executor is never closed. Nobody awaits what it does.
             if let Ok(job) = driver.spawn(TaskOptions::here(), Scope::of_batches(batches, OfThread)) {
@@ -31,7 +36,7 @@ pub(super) fn adopt(batches: Vec<Batch>) {
     }
 }
 
-/// Starts the thread; `None` if the system has no more threads.
+/// Starts the thread.
 fn start() -> Option<Spawner> {
     let (made, was_made) = std::sync::mpsc::channel();
     let body = move || {

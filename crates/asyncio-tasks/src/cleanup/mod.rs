@@ -12,16 +12,17 @@ mod local;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
-use asyncio_executor::TaskOptions;
+use asyncio_executor::{Spawner, TaskOptions};
 use std::task::Waker;
 
-use crate::scope::{Batch, Kind, Scope};
+use crate::scope::{Batch, Kind, Root, Scope};
 
 pub(crate) use self::local::{defer_local, start_local};
 
@@ -237,6 +238,29 @@ impl Drop for Job {
             }
         }
     }
+}
+
+/// Starts a task that nobody awaits: on this thread's loop, or, where there is none, on the thread for clean-up.
+///
+/// For libraries on these layers whose work must go on where no loop of ours runs, such as a stream that has bytes left to send. It belongs to no
+/// scope and inherits no context; with its loop it is cancelled, as every task is. Where it cannot be started, since the loop is closed or the system
+/// has no more threads, the future is dropped here: what must happen all the same is in a [`guard`](crate::guard()) within it.
+///
+/// # Examples
+///
+/// ```
+/// let (sender, receiver) = std::sync::mpsc::channel();
+/// asyncio_tasks::spawn_background(async move { sender.send(1).unwrap() });
+/// assert_eq!(receiver.recv().unwrap(), 1, "on a thread of its own");
+/// ```
+#[track_caller]
+pub fn spawn_background(future: impl Future<Output = ()> + Send + 'static) {
+    let (options, task) = (TaskOptions::here(), Root::new(future));
+    let spawned = match Spawner::current() {
+        Some(_) => asyncio_executor::spawn_local(options, task).ok(),
+        None => driver::spawner().and_then(|driver| driver.spawn(options, task).ok()),
+    };
+    spawned.into_iter().for_each(asyncio_executor::Handle::detach);
 }
 
 /// Runs clean-up that no scope waits for any more.

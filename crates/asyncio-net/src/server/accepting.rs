@@ -1,0 +1,122 @@
+//! [`Acceptor`]: one listener of a server, and the task that accepts from it.
+
+use std::fmt::{self, Debug};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use asyncio_base::report;
+use asyncio_base::shim::Arc;
+use asyncio_reactor::Socket;
+use asyncio_sync::{OwnedPermit, Semaphore};
+
+use crate::accept::{Accepting, take_queue};
+use crate::server::clients::{Client, Presence, Seat};
+
+/// One listener of a server.
+pub(crate) struct Acceptor {
+    listener: Arc<dyn Socket>,
+    backlog: u32,
+    /// As many as may be served, if there is such a number.
+    places: Option<Arc<Semaphore>>,
+    presence: Presence,
+    /// What is done when the listening ends.
+    end: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// What a client that is accepted gets of the server.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    presence: Presence,
+    permit: Option<OwnedPermit>,
+}
+
+impl Ticket {
+    /// Gives the client its place; the presence is for its handler.
+    pub(crate) fn sit<C: Client + 'static>(self, client: &Arc<C>) -> (Seat, Presence) {
+        (self.presence.seat(client, self.permit), self.presence)
+    }
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        listener: Arc<dyn Socket>,
+        backlog: u32,
+        places: Option<Arc<Semaphore>>,
+        presence: Presence,
+    ) -> Self {
+        Self { listener, backlog, places, presence, end: None }
+    }
+
+    /// Does `end` when the listening ends, before the queue is taken.
+    #[cfg(unix)]
+    pub(super) fn with_end(self, end: impl FnOnce() + Send + 'static) -> Self {
+        Self { end: Some(Box::new(end)), ..self }
+    }
+
+    /// Accepts until the server is closed; then also those who wait in the queue (V1).
+    pub(crate) async fn run(self, on_client: impl Fn(Arc<dyn Socket>, Ticket)) {
+        let Self { listener, backlog, places, presence, end } = self;
+        let clients = presence.clients().clone();
+        {
+            let mut closing = pin!(clients.closing().wait());
+            let mut accepting = Accepting::default();
+            loop {
+                let Some(permit) = before(closing.as_mut(), permit(places.as_ref())).await else { break };
+                let accepted = poll_fn(|cx| accepting.poll(cx, &listener));
+                match before(closing.as_mut(), accepted).await {
+                    None => break,
+                    Some(Ok((socket, _))) => on_client(socket, Ticket { presence: presence.clone(), permit }),
+                    Some(Err(error)) => {
+                        report::report(
+                            "net",
+                            format_args!("a server closes, since accepting failed: {error}"),
+                        );
+                        return clients.fail(error);
+                    }
+                }
+            }
+        }
+        end.into_iter().for_each(|end| end());
+        match take_queue(listener, backlog) {
+            Ok(queue) => {
+                for (socket, _) in queue {
+                    let permit = permit(places.as_ref()).await;
+                    on_client(socket, Ticket { presence: presence.clone(), permit });
+                }
+            }
+            // This reactor's listeners cannot be emptied; it is closed.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(error) => clients.fail(error),
+        }
+    }
+}
+
+impl Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+/// Waits for a place, where they are counted.
+async fn permit(places: Option<&Arc<Semaphore>>) -> Option<OwnedPermit> {
+    match places {
+        // OK because nobody closes it.
+        Some(places) => places.clone().acquire_owned().await.ok(),
+        None => None,
+    }
+}
+
+/// Waits for `future`, unless `end` comes first.
+async fn before<T>(
+    mut end: Pin<&mut impl Future<Output = ()>>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match end.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => future.as_mut().poll(cx).map(Some),
+    })
+    .await
+}

@@ -1,0 +1,127 @@
+//! Who is served: the list of a server's clients, and the one place that knows when the last is gone.
+
+use std::fmt::{self, Debug};
+use std::io;
+use std::sync::Weak;
+
+use asyncio_base::shim::{Arc, Mutex};
+use asyncio_sync::{Event, OwnedPermit};
+use slab::Slab;
+
+/// A connection that a server has accepted, as the server sees it.
+pub(crate) trait Client: Debug + Send + Sync {
+    /// Closes it after what is unsent.
+    fn close(self: Arc<Self>);
+    /// Closes it at once.
+    fn abort(self: Arc<Self>);
+}
+
+/// The clients of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    list: Mutex<List>,
+    closing: Event,
+    ended: Event,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    clients: Slab<Weak<dyn Client>>,
+    /// Why the server has closed itself.
+    failure: Option<io::Error>,
+}
+
+impl Clients {
+    /// Stops the listening.
+    pub(crate) fn close(&self) {
+        self.closing.set();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_set()
+    }
+
+    /// Set when the server stops listening.
+    pub(super) fn closing(&self) -> &Event {
+        &self.closing
+    }
+
+    /// Set when the last [`Presence`] is gone.
+    pub(super) fn ended(&self) -> &Event {
+        &self.ended
+    }
+
+    /// Stops the listening, since a listener is broken.
+    pub(super) fn fail(&self, error: io::Error) {
+        self.list.lock().failure.get_or_insert(error);
+        self.close();
+    }
+
+    pub(super) fn take_failure(&self) -> Option<io::Error> {
+        self.list.lock().failure.take()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.list.lock().clients.len()
+    }
+
+    pub(super) fn each(&self) -> Vec<Arc<dyn Client>> {
+        self.list.lock().clients.iter().filter_map(|(_, client)| client.upgrade()).collect()
+    }
+}
+
+/// Keeps a server from having ended (V2). Listeners, connections and handlers each have one.
+#[derive(Clone)]
+pub(crate) struct Presence {
+    /// The last one to go says so.
+    inner: Arc<Last>,
+}
+
+struct Last(Arc<Clients>);
+
+impl Presence {
+    pub(crate) fn new(clients: Arc<Clients>) -> Self {
+        Self { inner: Arc::new(Last(clients)) }
+    }
+
+    pub(crate) fn clients(&self) -> &Arc<Clients> {
+        &self.inner.0
+    }
+
+    /// Gives a client a place in the list.
+    pub(crate) fn seat<C: Client + 'static>(&self, client: &Arc<C>, permit: Option<OwnedPermit>) -> Seat {
+        let weak = Arc::downgrade(client);
+        let key = self.clients().list.lock().clients.insert(weak);
+        Seat { key, presence: self.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        // A listener whose loop has ended did not see it.
+        self.0.closing.set();
+        self.0.ended.set();
+    }
+}
+
+impl Debug for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presence").finish_non_exhaustive()
+    }
+}
+
+/// A client's place in the list, left when dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    key: usize,
+    presence: Presence,
+    /// Its part of `clients_max`.
+    _permit: Option<OwnedPermit>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let weak = self.presence.clients().list.lock().clients.try_remove(self.key);
+        drop(weak);
+    }
+}

@@ -1,0 +1,72 @@
+//! [`ServerOptions`]: how a server listens.
+
+use asyncio_base::shim::Arc;
+use asyncio_sync::Semaphore;
+
+/// How a server listens, where the defaults of [`start_server`](crate::start_server) will not do.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_net::ServerOptions;
+///
+/// # fn main() -> std::io::Result<()> {
+/// asyncio_runtime::run(async {
+///     let options = ServerOptions::new().backlog(1000).clients_max(100);
+///     let server = options.start_server(|_reader, mut writer| async move { writer.close().await }, "127.0.0.1:0").await?;
+///     assert!(server.is_serving());
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a server is started with them"]
+pub struct ServerOptions {
+    pub(super) backlog: u32,
+    pub(super) reuse_port: bool,
+    clients_max: Option<usize>,
+}
+
+/// asyncio's.
+const BACKLOG: u32 = 100;
+
+impl ServerOptions {
+    /// The defaults: 100 may wait to be accepted, any number is served, and the address is the server's alone.
+    pub fn new() -> Self {
+        Self { backlog: BACKLOG, reuse_port: false, clients_max: None }
+    }
+
+    /// Sets how many connections may wait to be accepted. The default is 100, asyncio's; the system has a bound of its own (`somaxconn`).
+    pub fn backlog(mut self, backlog: u32) -> Self {
+        self.backlog = backlog;
+        self
+    }
+
+    /// Lets other servers that say so too, of this process or others, listen at the same address (`SO_REUSEPORT`); the system gives each its part of the
+    /// connections. Without it an address is one server's.
+    pub fn reuse_port(mut self, is_shared: bool) -> Self {
+        self.reuse_port = is_shared;
+        self
+    }
+
+    /// Sets how many clients are served at the same time; others wait to be accepted. The default is any number.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is 0.
+    pub fn clients_max(mut self, count: usize) -> Self {
+        assert!(count > 0, "a server for no client at all");
+        self.clients_max = Some(count);
+        self
+    }
+
+    pub(super) fn places(&self) -> Option<Arc<Semaphore>> {
+        self.clients_max.map(|count| Arc::new(Semaphore::new(count)))
+    }
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

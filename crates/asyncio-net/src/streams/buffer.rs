@@ -1,0 +1,219 @@
+//! [`ReadBuffer`]: the bytes that have been received and not been read; and the large buffers that a thread lends.
+//!
+//! - B1: a stream without bytes has no buffer. It receives into one that its thread lends, keeps that while bytes are in it, and gives it back with
+//!   the last one.
+//! - B2: one that has to wait with a part of something copies that part out, and holds no more than it.
+//! - B3: bytes come out in the order in which they came in, each once.
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::Range;
+use std::task::{Poll, ready};
+
+/// How many bytes one receive may bring: what Linux gives in one call from a socket's buffer of the default size, and what asyncio asks for four
+/// times of (256 KiB, of which most stay unused).
+const LENT: usize = 64 * 1024;
+/// So many a thread keeps: a megabyte. More are in use at the same time only where streams are left with bytes unread.
+const KEPT_MAX: usize = 16;
+/// What a stream keeps for itself when it is empty: enough for lines. A larger one is given back.
+const OWN_MAX: usize = 4 * 1024;
+
+thread_local! {
+    static LENDING: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn borrow() -> Box<[u8]> {
+    // At the end of the thread nothing is kept any more.
+    let kept = LENDING.try_with(|kept| kept.borrow_mut().pop()).ok().flatten();
+    kept.unwrap_or_else(|| vec![0; LENT].into_boxed_slice())
+}
+
+fn give_back(buffer: Box<[u8]>) {
+    let _ = LENDING.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            kept.push(buffer);
+        }
+    });
+}
+
+/// The bytes that have been received and not been read.
+#[derive(Debug, Default)]
+pub(super) struct ReadBuffer {
+    /// Those of the last receive, in a buffer of the thread's. Read before `own` is written again, so they are the only ones.
+    lent: Option<(Box<[u8]>, Range<usize>)>,
+    /// The stream's own, from `start` on; empty while there is a lent one.
+    own: Vec<u8>,
+    start: usize,
+}
+
+impl ReadBuffer {
+    /// What is there.
+    #[inline]
+    pub(super) fn data(&self) -> &[u8] {
+        match &self.lent {
+            Some((buffer, range)) => &buffer[range.clone()],
+            None => &self.own[self.start..],
+        }
+    }
+
+    /// Receives some more; says how many. Where it has to wait, it holds no buffer but for what is in it.
+    #[inline]
+    pub(super) fn poll_fill(
+        &mut self,
+        receive: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        // B2, B3: what is there comes before what will be.
+        self.keep();
+        let mut buffer = borrow();
+        let received = receive(&mut buffer);
+        match received {
+            Poll::Ready(Ok(n)) if n > 0 && self.own.is_empty() => self.lent = Some((buffer, 0..n)),
+            Poll::Ready(Ok(n)) => {
+                self.own.extend_from_slice(&buffer[..n]);
+                give_back(buffer);
+            }
+            _ => give_back(buffer),
+        }
+        Poll::Ready(Ok(ready!(received)?))
+    }
+
+    /// Moves what is there into the stream's own buffer.
+    fn keep(&mut self) {
+        if let Some((buffer, range)) = self.lent.take() {
+            self.own.extend_from_slice(&buffer[range]);
+            give_back(buffer);
+        } else if self.start > 0 {
+            self.own.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    /// Passes over the first `n` bytes.
+    #[inline]
+    pub(super) fn consume(&mut self, n: usize) {
+        match &mut self.lent {
+            Some((_, range)) => {
+                range.start += n;
+                if range.start == range.end {
+                    self.lent.take().into_iter().for_each(|(buffer, _)| give_back(buffer));
+                }
+            }
+            None => {
+                self.start += n;
+                if self.start == self.own.len() {
+                    self.start = 0;
+                    self.own.clear();
+                    self.own.shrink_to(OWN_MAX);
+                }
+            }
+        }
+    }
+
+    /// Takes the first `n` bytes out.
+    #[inline]
+    pub(super) fn take(&mut self, n: usize) -> Vec<u8> {
+        if self.start == 0 && n == self.own.len() && n > OWN_MAX {
+            return std::mem::take(&mut self.own);
+        }
+        let bytes = self.data()[..n].to_vec();
+        self.consume(n);
+        bytes
+    }
+
+    /// Takes all out.
+    pub(super) fn take_all(&mut self) -> Vec<u8> {
+        self.take(self.data().len())
+    }
+}
+
+impl Drop for ReadBuffer {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((buffer, _)) = self.lent.take() {
+            give_back(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// B3, beside a queue of bytes, by random steps.
+    #[test]
+    fn it_is_a_queue_of_bytes() {
+        for seed in 0..40_u64 {
+            let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+            let mut below = |bound: usize| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                (random % bound as u64) as usize
+            };
+            let (mut buffer, mut model, mut next) = (ReadBuffer::default(), VecDeque::new(), 0_u8);
+            for _ in 0..300 {
+                let there = model.len();
+                match below(5) {
+                    0 => {
+                        let n = if below(10) == 0 { LENT } else { below(5000) };
+                        let filled = buffer.poll_fill(|room| {
+                            for byte in &mut room[..n] {
+                                *byte = next;
+                                model.push_back(next);
+                                next = next.wrapping_add(1);
+                            }
+                            Poll::Ready(Ok(n))
+                        });
+                        assert!(matches!(filled, Poll::Ready(Ok(filled)) if filled == n));
+                    }
+                    1 => {
+                        assert!(buffer.poll_fill(|_| Poll::Pending).is_pending());
+                        assert!(buffer.lent.is_none(), "B2");
+                    }
+                    2 => {
+                        let error = buffer.poll_fill(|_| Poll::Ready(Err(io::ErrorKind::Other.into())));
+                        assert!(matches!(error, Poll::Ready(Err(_))));
+                    }
+                    3 => {
+                        let n = below(there + 1);
+                        buffer.consume(n);
+                        model.drain(..n);
+                    }
+                    _ => {
+                        let n = below(there + 1);
+                        assert!(buffer.take(n).into_iter().eq(model.drain(..n)));
+                    }
+                }
+                assert!(buffer.data().iter().eq(&model));
+                assert!(
+                    !model.is_empty() || (buffer.lent.is_none() && buffer.own.capacity() <= OWN_MAX),
+                    "B1"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_lends_again_what_came_back() {
+        let mut one = ReadBuffer::default();
+        let mut address = 0;
+        let mut fill = |buffer: &mut ReadBuffer| {
+            let filled = buffer.poll_fill(|room| {
+                address = room.as_ptr().addr();
+                Poll::Ready(Ok(1))
+            });
+            assert!(filled.is_ready());
+            address
+        };
+        let first = fill(&mut one);
+        let mut two = ReadBuffer::default();
+        assert_ne!(fill(&mut two), first, "that one is in use");
+        one.consume(1);
+        let mut three = ReadBuffer::default();
+        assert_eq!(fill(&mut three), first);
+        drop(three);
+        assert_eq!(fill(&mut one), first, "one that is dropped gives it back, too");
+    }
+}

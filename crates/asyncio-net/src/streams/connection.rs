@@ -1,0 +1,451 @@
+//! [`Connection`]: one socket under a reader and a writer, and what is still to be sent.
+//!
+//! - O1: a write tries the socket first. Only what it does not take is kept; then one task, the *flusher*, sends it, and no one else sends until it is
+//!   through. So bytes leave in the order in which they were written, and a connection that keeps up has no task.
+//! - O2: more than the high-water mark of unsent bytes pauses the writer, whose `drain` waits until they are down to the low one.
+//! - O3: what was written before the end (`write_eof`, `close`, a dropped writer) is sent before it. The end of the loop waits for that as for
+//!   clean-up: within the grace period.
+//! - O4: the first error of sending ends it: what is unsent is dropped, and every later `drain` says why.
+//!
+//! The lock is held while the socket is tried, by the flusher's own waker or by none, never by a waker of a user's.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker, ready};
+
+use asyncio_base::shim::{Arc, Mutex, MutexGuard};
+use asyncio_base::{budget, report, wait_point};
+use asyncio_reactor::{SendMsg, Socket, Waiter};
+use asyncio_tasks::{guard, spawn_background};
+
+use crate::server::{Client, Seat};
+use crate::streams::lost::Lost;
+
+/// asyncio's, 64 KiB and a quarter of it.
+const HIGH: usize = 64 * 1024;
+const LOW: usize = HIGH / 4;
+
+/// One socket, and what is still to be sent.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: Arc<dyn Socket>,
+    sending: Mutex<Sending>,
+    /// Its place in the server that accepted it.
+    seat: OnceLock<Seat>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    /// What was written and not sent, from `sent` on.
+    queue: Vec<u8>,
+    sent: usize,
+    high: usize,
+    low: usize,
+    /// O2.
+    is_paused: bool,
+    /// O1.
+    has_flusher: bool,
+    /// Bytes were written after the end, and dropped.
+    is_late: bool,
+    is_aborted: bool,
+    phase: Phase,
+    error: Option<Lost>,
+    /// Whoever waits in the writer: there is one, since that takes it by `&mut`.
+    waits: Option<Waker>,
+}
+
+/// How far the sending side has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Open,
+    /// Nothing more is written; the peer is to see the end after what is unsent.
+    Ending,
+    /// The peer sees the end.
+    Ended,
+    /// The connection is closed after what is unsent.
+    Closing,
+    Closed,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Arc<dyn Socket>) -> Arc<Self> {
+        let sending = Sending {
+            queue: Vec::new(),
+            sent: 0,
+            high: HIGH,
+            low: LOW,
+            is_paused: false,
+            has_flusher: false,
+            is_late: false,
+            is_aborted: false,
+            phase: Phase::Open,
+            error: None,
+            waits: None,
+        };
+        Arc::new(Self { socket, sending: Mutex::new(sending), seat: OnceLock::new() })
+    }
+
+    /// Gives it its place in a server. Once.
+    pub(crate) fn sit(&self, seat: Seat) {
+        let taken = self.seat.set(seat);
+        debug_assert!(taken.is_ok(), "a client of two servers");
+    }
+
+    #[inline]
+    pub(super) fn socket(&self) -> &Arc<dyn Socket> {
+        &self.socket
+    }
+
+    /// Sends, and keeps what is not sent at once.
+    pub(super) fn write(self: &Arc<Self>, bufs: &[IoSlice<'_>]) {
+        let mut sending = self.sending.lock();
+        if sending.phase != Phase::Open {
+            sending.is_late |= bufs.iter().any(|buf| !buf.is_empty());
+            return;
+        }
+        if sending.error.is_some() {
+            return;
+        }
+        let sent = if sending.has_flusher { 0 } else { self.send_now(&mut sending, bufs) };
+        let mut rest = sent;
+        for buf in bufs {
+            let passed = rest.min(buf.len());
+            rest -= passed;
+            if sending.error.is_none() {
+                sending.queue.extend_from_slice(&buf[passed..]);
+            }
+        }
+        sending.look_at_marks();
+        self.flush(sending);
+    }
+
+    /// Sends what the socket takes at once; says how much.
+    fn send_now(&self, sending: &mut Sending, bufs: &[IoSlice<'_>]) -> usize {
+        let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if whole == 0 {
+            return 0;
+        }
+        let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+        // A task that may do no more in this poll hears of it in its `drain`.
+        let sent = budget::unlimited(|| self.socket.poll_send(&mut cx, &mut waiter, &SendMsg::new(bufs)));
+        match sent {
+            Poll::Ready(Ok(n)) => n,
+            Poll::Ready(Err(error)) => {
+                sending.fail(error);
+                0
+            }
+            Poll::Pending => 0,
+        }
+    }
+
+    /// Has a flusher send what is left, if something is.
+    fn flush(self: &Arc<Self>, mut sending: MutexGuard<'_, Sending>) {
+        if sending.has_flusher || !sending.has_work() {
+            return;
+        }
+        sending.has_flusher = true;
+        drop(sending);
+        // O3: where the task is cancelled, or cannot begin, the clean-up goes on with it.
+        let mut flusher = guard(Flusher::new(self.clone()), Flusher::finish);
+        spawn_background(async move {
+            flusher.step().await;
+            drop(flusher.into_inner());
+        });
+    }
+
+    /// Nothing more is written; the peer sees the end after what is unsent.
+    pub(super) fn write_eof(self: &Arc<Self>) {
+        self.enter(Phase::Ending);
+    }
+
+    /// Closes the connection after what is unsent.
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.enter(Phase::Closing);
+    }
+
+    fn enter(self: &Arc<Self>, phase: Phase) {
+        let mut sending = self.sending.lock();
+        if sending.phase >= phase {
+            return;
+        }
+        sending.phase = phase;
+        if sending.has_flusher {
+            return;
+        }
+        // Nothing is unsent, or a flusher would be there. A reactor may keep bytes of its own.
+        let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+        match budget::unlimited(|| self.poll_end(&mut sending, &mut cx, &mut waiter)) {
+            Poll::Ready(()) => {
+                let waits = sending.waits.take();
+                drop(sending);
+                waits.into_iter().for_each(Waker::wake);
+            }
+            Poll::Pending => self.flush(sending),
+        }
+    }
+
+    /// Closes the connection at once: what is unsent is dropped, and the peer sees a reset.
+    pub(crate) fn abort(&self) {
+        let mut sending = self.sending.lock();
+        if sending.phase == Phase::Closed {
+            return;
+        }
+        sending.fail(io::Error::new(io::ErrorKind::ConnectionAborted, "it was aborted from this side"));
+        sending.is_aborted = true;
+        sending.phase = Phase::Closed;
+        // The connection may be gone already; then there is nobody to tell.
+        let _ = self.socket.reset();
+        let waits = sending.waits.take();
+        drop(sending);
+        waits.into_iter().for_each(Waker::wake);
+    }
+
+    /// Everything is sent: brings the phase to its end.
+    fn poll_end(&self, sending: &mut Sending, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<()> {
+        let (how, then) = match sending.phase {
+            Phase::Ending => (Shutdown::Write, Phase::Ended),
+            Phase::Closing => (Shutdown::Both, Phase::Closed),
+            Phase::Open | Phase::Ended | Phase::Closed => return Poll::Ready(()),
+        };
+        if sending.error.is_none() {
+            if let Err(error) = ready!(self.socket.poll_flush(cx, waiter)) {
+                sending.fail(error);
+            }
+        }
+        sending.phase = then;
+        // One that is not connected any more is closed already.
+        let _ = self.socket.shutdown(how);
+        Poll::Ready(())
+    }
+
+    /// Sends until everything is sent and the phase is at its end.
+    fn poll_flush(&self, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<()> {
+        let mut sending = self.sending.lock();
+        let poll = self.poll_flush_locked(&mut sending, cx, waiter);
+        // Above, nothing but the flusher's own waker is touched under the lock; this is another's.
+        let waits = if sending.is_worth_a_wake() { sending.waits.take() } else { None };
+        drop(sending);
+        waits.into_iter().for_each(Waker::wake);
+        poll
+    }
+
+    fn poll_flush_locked(
+        &self,
+        sending: &mut Sending,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+    ) -> Poll<()> {
+        while sending.unsent() > 0 {
+            let bufs = [IoSlice::new(&sending.queue[sending.sent..])];
+            match ready!(self.socket.poll_send(cx, waiter, &SendMsg::new(&bufs))) {
+                Ok(n) => sending.advance(n),
+                Err(error) => sending.fail(error),
+            }
+            sending.look_at_marks();
+        }
+        ready!(self.poll_end(sending, cx, waiter));
+        sending.has_flusher = false;
+        Poll::Ready(())
+    }
+
+    /// Waits until the writer may go on.
+    pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_until(cx, |sending| match sending.error() {
+            None if sending.is_late => {
+                Some(Err(io::Error::new(io::ErrorKind::BrokenPipe, "bytes were written after the end")))
+            }
+            None => (!sending.is_paused).then_some(Ok(())),
+            Some(error) => Some(Err(error)),
+        })
+    }
+
+    /// Waits until everything is with the system.
+    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_until(cx, |sending| match sending.error() {
+            None => (!sending.has_flusher).then_some(Ok(())),
+            Some(error) => Some(Err(error)),
+        })
+    }
+
+    /// Waits until the connection is closed. One that was aborted is.
+    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_until(cx, |sending| match sending.error() {
+            _ if sending.phase != Phase::Closed || sending.has_flusher => None,
+            Some(error) if !sending.is_aborted => Some(Err(error)),
+            _ => Some(Ok(())),
+        })
+    }
+
+    fn poll_until<T>(&self, cx: &mut Context<'_>, look: impl Fn(&Sending) -> Option<T>) -> Poll<T> {
+        if let Some(seen) = look(&self.sending.lock()) {
+            return Poll::Ready(seen);
+        }
+        let waker = cx.waker().clone();
+        let mut sending = self.sending.lock();
+        let seen = look(&sending);
+        let left = if seen.is_some() { Some(waker) } else { sending.waits.replace(waker) };
+        drop(sending);
+        drop(left);
+        match seen {
+            Some(seen) => Poll::Ready(seen),
+            None => {
+                wait_point::here("writer");
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The reader has seen that the connection has failed: so has the writer.
+    pub(super) fn fail(&self, error: Lost) {
+        let mut sending = self.sending.lock();
+        sending.fail(error);
+        let waits = sending.waits.take();
+        drop(sending);
+        waits.into_iter().for_each(Waker::wake);
+    }
+
+    /// Why what looks like the peer's end is none: the system tells an error of the connection once, and it was the writer that was told.
+    pub(super) fn failure(&self) -> Option<Lost> {
+        // A broken pipe comes behind the end of the peer, or of our own: the end was one.
+        self.sending.lock().error.clone().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.sending.lock().is_aborted
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.sending.lock().phase >= Phase::Closing
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        self.sending.lock().unsent()
+    }
+
+    pub(super) fn limits(&self) -> (usize, usize) {
+        let sending = self.sending.lock();
+        (sending.high, sending.low)
+    }
+
+    pub(super) fn set_limits(&self, high: usize, low: usize) {
+        let mut sending = self.sending.lock();
+        (sending.high, sending.low) = (high, low);
+        sending.look_at_marks();
+        let waits = if sending.is_paused { None } else { sending.waits.take() };
+        drop(sending);
+        waits.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Client for Connection {
+    fn close(self: Arc<Self>) {
+        Self::close(&self);
+    }
+
+    fn abort(self: Arc<Self>) {
+        Self::abort(&self);
+    }
+}
+
+impl Sending {
+    fn unsent(&self) -> usize {
+        self.queue.len() - self.sent
+    }
+
+    /// Whether a flusher has something to do.
+    fn has_work(&self) -> bool {
+        self.unsent() > 0 || matches!(self.phase, Phase::Ending | Phase::Closing)
+    }
+
+    /// `n` more bytes are sent.
+    fn advance(&mut self, n: usize) {
+        self.sent += n;
+        if self.sent == self.queue.len() {
+            self.sent = 0;
+            // An idle connection has no buffer.
+            self.queue = Vec::new();
+        } else if self.sent > self.queue.len() / 2 {
+            // Moved less often than sent, so each byte is moved once at most.
+            self.queue.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// O2.
+    fn look_at_marks(&mut self) {
+        let unsent = self.unsent();
+        if unsent > self.high {
+            self.is_paused = true;
+        } else if unsent <= self.low {
+            self.is_paused = false;
+        }
+    }
+
+    fn error(&self) -> Option<io::Error> {
+        self.error.as_ref().map(Lost::to_io)
+    }
+
+    /// O4.
+    fn fail(&mut self, error: impl Into<Lost>) {
+        self.error.get_or_insert_with(|| error.into());
+        self.queue = Vec::new();
+        self.sent = 0;
+        self.is_paused = false;
+    }
+
+    /// Whether what somebody waits for may have come.
+    fn is_worth_a_wake(&self) -> bool {
+        self.error.is_some() || !self.is_paused || !self.has_flusher
+    }
+}
+
+/// Sends what is unsent, and brings the phase to its end. It belongs to the task that does so, or to the clean-up after it.
+struct Flusher {
+    connection: Arc<Connection>,
+    waiter: Waiter,
+    is_through: bool,
+}
+
+impl Flusher {
+    fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, waiter: Waiter::new(), is_through: false }
+    }
+
+    async fn step(&mut self) {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_step(cx)).await;
+    }
+
+    fn poll_step(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        ready!(this.connection.poll_flush(cx, &mut this.waiter));
+        this.is_through = true;
+        Poll::Ready(())
+    }
+
+    async fn finish(mut self) {
+        if !self.is_through {
+            self.step().await;
+        }
+    }
+}
+
+impl Drop for Flusher {
+    /// The time for clean-up is over, or its loop is closed.
+    fn drop(&mut self) {
+        if self.is_through {
+            return;
+        }
+        let mut sending = self.connection.sending.lock();
+        let unsent = sending.unsent();
+        sending.has_flusher = false;
+        sending.fail(io::Error::new(io::ErrorKind::ConnectionAborted, "the loop ended before all was sent"));
+        let waits = sending.waits.take();
+        drop(sending);
+        waits.into_iter().for_each(Waker::wake);
+        if unsent > 0 {
+            report::report("net", format_args!("a connection is given up with {unsent} bytes unsent"));
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Servers on streams: a handler for each client.
+
+use std::fmt::Display;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::report::Report;
+use asyncio_base::shim::Arc;
+use asyncio_reactor::Socket;
+use asyncio_tasks::{current_task, spawn_local};
+
+use crate::addr::ToSocketAddrs;
+use crate::server::{Server, ServerOptions, Ticket};
+use crate::streams::{Connection, StreamReader, StreamWriter, of_connection};
+
+/// Serves TCP clients on this loop, with the defaults of [`ServerOptions`]: asyncio's `start_server`.
+///
+/// For each client the handler is called in a task of its own, with a reader and a writer; it need not be `Send`. What it returns is `()`, or a
+/// `Result` whose error is reported; where it fails, or panics, its connection is closed and no other client notices. The server listens at all addresses
+/// that a name has, and runs until it is [closed](Server::close).
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_net::{open_connection, start_server};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// # fn main() -> std::io::Result<()> {
+/// asyncio_runtime::run(async {
+///     let visits = Rc::new(Cell::new(0));
+///     let counter = visits.clone();
+///     let server = start_server(
+///         move |_reader, mut writer| {
+///             counter.set(counter.get() + 1);
+///             let greeting = format!("you are visitor {}\n", counter.get());
+///             async move {
+///                 writer.write(greeting.as_bytes());
+///                 writer.close().await
+///             }
+///         },
+///         "127.0.0.1:0",
+///     )
+///     .await?;
+///     let (mut reader, _writer) = open_connection(server.local_addrs()[0]).await?;
+///     assert_eq!(reader.read_to_end().await?, b"you are visitor 1\n");
+///     assert_eq!(visits.get(), 1);
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Fails where the name cannot be resolved, and where one of its addresses cannot be listened at, but for such as this machine does not have if there are
+/// others. The error names the address.
+///
+/// # Panics
+///
+/// Panics where no loop runs on this thread.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping it: it listens nowhere then.
+pub async fn start_server<F: Future<Output: HandlerOutput> + 'static>(
+    handler: impl Fn(StreamReader, StreamWriter) -> F + 'static,
+    addrs: impl ToSocketAddrs,
+) -> io::Result<Server> {
+    ServerOptions::new().start_server(handler, addrs).await
+}
+
+/// Serves TCP clients on every worker of this runtime, with the defaults of [`ServerOptions`].
+///
+/// Each worker has a listener of its own at the same address, and the system gives each its part of the connections (`SO_REUSEPORT`); so no worker accepts
+/// for another, and a client's handler stays where it was accepted. Every worker has a clone of the handler. Otherwise as [`start_server`].
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_net::{open_connection, start_server_on_workers};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut runner = asyncio_runtime::Runner::builder().workers(2).build()?;
+/// runner.run(async {
+///     let handler = |_reader, mut writer: asyncio_net::StreamWriter| async move {
+///         writer.write(b"hello");
+///         writer.close().await
+///     };
+///     let server = start_server_on_workers(handler, "127.0.0.1:0").await?;
+///     for _ in 0..4 {
+///         let (mut reader, _writer) = open_connection(server.local_addrs()[0]).await?;
+///         assert_eq!(reader.read_to_end().await?, b"hello");
+///     }
+///     server.close();
+///     server.wait_closed().await;
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`start_server`]; and with `Unsupported` where an address cannot be shared (Windows), if there is more than one worker.
+///
+/// # Panics
+///
+/// Panics where no loop runs on this thread.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping it: it listens nowhere then.
+pub async fn start_server_on_workers<F: Future<Output: HandlerOutput> + 'static>(
+    handler: impl Fn(StreamReader, StreamWriter) -> F + Clone + Send + 'static,
+    addrs: impl ToSocketAddrs,
+) -> io::Result<Server> {
+    ServerOptions::new().start_server_on_workers(handler, addrs).await
+}
+
+/// Serves clients of a Unix socket on this loop, with the defaults of [`ServerOptions`]: asyncio's `start_unix_server`.
+///
+/// The file of a server that is dead is replaced, and the file is removed when the server closes. Otherwise as [`start_server`].
+///
+/// # Errors
+///
+/// Fails where the path cannot be listened at, as where another server does. The error names the path.
+///
+/// # Panics
+///
+/// Panics where no loop runs on this thread.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping it: it listens nowhere then.
+#[cfg(unix)]
+pub async fn start_unix_server<F: Future<Output: HandlerOutput> + 'static>(
+    handler: impl Fn(StreamReader, StreamWriter) -> F + 'static,
+    path: impl AsRef<std::path::Path>,
+) -> io::Result<Server> {
+    ServerOptions::new().start_unix_server(handler, path).await
+}
+
+impl ServerOptions {
+    /// Serves TCP clients on this loop, as [`start_server`] does.
+    ///
+    /// # Errors
+    ///
+    /// As `start_server`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it: it listens nowhere then.
+    pub async fn start_server<F: Future<Output: HandlerOutput> + 'static>(
+        &self,
+        handler: impl Fn(StreamReader, StreamWriter) -> F + 'static,
+        addrs: impl ToSocketAddrs,
+    ) -> io::Result<Server> {
+        self.start(addrs, serving(handler)).await
+    }
+
+    /// Serves TCP clients on every worker, as [`start_server_on_workers`] does.
+    ///
+    /// # Errors
+    ///
+    /// As `start_server_on_workers`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it: it listens nowhere then.
+    pub async fn start_server_on_workers<F: Future<Output: HandlerOutput> + 'static>(
+        &self,
+        handler: impl Fn(StreamReader, StreamWriter) -> F + Clone + Send + 'static,
+        addrs: impl ToSocketAddrs,
+    ) -> io::Result<Server> {
+        self.start_on_workers(addrs, move || serving(handler.clone())).await
+    }
+
+    /// Serves clients of a Unix socket on this loop, as [`start_unix_server`] does.
+    ///
+    /// # Errors
+    ///
+    /// As `start_unix_server`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it: it listens nowhere then.
+    #[cfg(unix)]
+    pub async fn start_unix_server<F: Future<Output: HandlerOutput> + 'static>(
+        &self,
+        handler: impl Fn(StreamReader, StreamWriter) -> F + 'static,
+        path: impl AsRef<std::path::Path>,
+    ) -> io::Result<Server> {
+        self.start_unix(path.as_ref(), serving(handler)).await
+    }
+}
+
+/// What the handler of a client may return: nothing, or a `Result` whose error is reported.
+pub trait HandlerOutput {
+    /// The text of the error, if it is one.
+    fn into_error(self) -> Option<String>;
+}
+
+impl HandlerOutput for () {
+    fn into_error(self) -> Option<String> {
+        None
+    }
+}
+
+impl<E: Display> HandlerOutput for Result<(), E> {
+    fn into_error(self) -> Option<String> {
+        self.err().map(|error| error.to_string())
+    }
+}
+
+/// What a server does with a client: it gives it a task, and the handler to that.
+fn serving<F: Future<Output: HandlerOutput> + 'static>(
+    handler: impl Fn(StreamReader, StreamWriter) -> F + 'static,
+) -> impl Fn(Arc<dyn Socket>, Ticket) + Clone + 'static {
+    let handler = Rc::new(handler);
+    move |socket, ticket| {
+        let connection = Connection::new(socket);
+        let (seat, presence) = ticket.sit(&connection);
+        connection.sit(seat);
+        let handler = handler.clone();
+        let serve = async move {
+            // V2 of a server: its end waits for this, whoever has the connection by then.
+            let _presence = presence;
+            let weak = Arc::downgrade(&connection);
+            let (reader, writer) = of_connection(connection);
+            let failure = watched(async move { handler(reader, writer).await.into_error() }).await;
+            let Some(failure) = failure else { return };
+            let connection = weak.upgrade();
+            // What a handler says of a client that was aborted is known.
+            if connection.as_ref().is_none_or(|connection| !connection.is_aborted()) {
+                failure.report();
+            }
+            connection.into_iter().for_each(|connection| connection.close());
+        };
+        spawn_local(serve).detach();
+    }
+}
+
+/// How a handler has failed.
+enum Failure {
+    Error(String),
+    Panic(String),
+}
+
+impl Failure {
+    /// V3.
+    fn report(&self) {
+        let place = current_task().map(|task| (task.id().get(), task.spawned_at()));
+        let send = |report: Report<'_>| match place {
+            Some((id, spawned_at)) => report.about(id, spawned_at).send(),
+            None => report.send(),
+        };
+        match self {
+            Self::Error(error) => {
+                send(Report::new("net", format_args!("the handler of a client failed: {error}")))
+            }
+            Self::Panic(text) => {
+                send(Report::new("net", format_args!("the handler of a client panicked: {text}")).panicked());
+            }
+        }
+    }
+}
+
+/// Runs a handler, and knows how it failed.
+async fn watched(handler: impl Future<Output = Option<String>>) -> Option<Failure> {
+    let mut handler = pin!(handler);
+    poll_fn(|cx| {
+        let mut panic = None;
+        match catch_and_store(&mut panic, || handler.as_mut().poll(cx)) {
+            Some(poll) => poll.map(|error| error.map(Failure::Error)),
+            None => {
+                let text = panic.as_ref().map(|panic| message(&**panic).to_owned()).unwrap_or_default();
+                panic.into_iter().for_each(discard);
+                Poll::Ready(Some(Failure::Panic(text)))
+            }
+        }
+    })
+    .await
+}
