@@ -1,6 +1,6 @@
 //! Streams as asyncio has them: a [`StreamReader`] that knows lines, separators and counts, and a [`StreamWriter`] that never waits to write.
 //!
-//! [`open_connection`] makes a pair, [`start_server`](crate::start_server) hands one to each client, and a [`TcpStream`] or a Unix stream can be made one.
+//! [`open_connection`] makes a pair, [`start_server`] hands one to each client, and a [`TcpStream`] or a Unix stream can be made one.
 
 mod buffer;
 mod connection;
