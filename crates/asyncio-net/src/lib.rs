@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 pub mod halves;
+pub mod protocol;
 pub mod streams;
 pub mod tcp;
 #[cfg(unix)]
@@ -40,6 +41,7 @@ mod addr;
 mod connect;
 mod datagram;
 mod names;
+mod outgoing;
 #[cfg(unix)]
 mod readiness;
 mod server;

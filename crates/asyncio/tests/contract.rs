@@ -334,3 +334,61 @@ async fn sync() -> Result<(), BoxError> {
     let now: u32 = *rx.borrow();
     Ok(())
 }
+
+// ------------------------------------------------------------------ network
+
+struct Echo {
+    transport: Option<asyncio::net::protocol::Transport>,
+}
+
+impl asyncio::net::protocol::Protocol for Echo {
+    fn connection_made(&mut self, transport: asyncio::net::protocol::Transport) {
+        self.transport = Some(transport);
+    }
+    fn data_received(&mut self, data: &[u8]) {
+        self.transport.as_ref().map(|t| t.write(data));
+    }
+    fn eof_received(&mut self) -> asyncio::net::protocol::OnEof {
+        asyncio::net::protocol::OnEof::Close
+    }
+    fn connection_lost(&mut self, error: Option<io::Error>) {}
+    fn pause_writing(&mut self) {}
+    fn resume_writing(&mut self) {}
+}
+
+async fn network() -> Result<(), BoxError> {
+    use asyncio::net::protocol::{create_connection, create_server};
+    let server: asyncio::net::Server = create_server(|| Echo { transport: None }, "127.0.0.1:0").await?;
+    let addrs: Vec<SocketAddr> = server.local_addrs();
+    let (transport, protocol) = create_connection(|| Echo { transport: None }, addrs[0]).await?;
+    transport.set_write_buffer_limits(64 * 1024, 16 * 1024);
+    transport.write(b"hello");
+    transport.close();
+    server.close();
+    server.wait_closed().await;
+
+    let greeting = Rc::new(String::from("state is captured and shared"));
+    let server = asyncio::net::start_server(
+        move |mut reader: asyncio::net::StreamReader, mut writer: asyncio::net::StreamWriter| {
+            let greeting = greeting.clone();
+            async move {
+                writer.write(greeting.as_bytes());
+                while let Some(line) = reader.read_line().await? {
+                    writer.write(&line);
+                    writer.drain().await?;
+                }
+                writer.close().await
+            }
+        },
+        "127.0.0.1:0",
+    )
+    .await?;
+    let (mut reader, mut writer) = asyncio::net::open_connection(server.local_addrs()[0]).await?;
+    writer.write(b"a line\n");
+    writer.drain().await?;
+    let line: Vec<u8> = reader.read_until(b"\n").await?; // ReadError::{Incomplete { partial }, LimitOverrun { .. }, Io}
+    let four: Vec<u8> = reader.read_exact(4).await?;
+    writer.close().await?;
+    server.serve_forever().await?;
+    Ok(())
+}

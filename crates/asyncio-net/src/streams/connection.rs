@@ -20,12 +20,9 @@ use asyncio_base::{budget, report, wait_point};
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 use asyncio_tasks::{guard, spawn_background};
 
+use crate::outgoing::Outgoing;
 use crate::server::{Client, Seat};
 use crate::streams::lost::Lost;
-
-/// asyncio's, 64 KiB and a quarter of it.
-const HIGH: usize = 64 * 1024;
-const LOW: usize = HIGH / 4;
 
 /// One socket, and what is still to be sent.
 #[derive(Debug)]
@@ -38,13 +35,8 @@ pub(crate) struct Connection {
 
 #[derive(Debug)]
 struct Sending {
-    /// What was written and not sent, from `sent` on.
-    queue: Vec<u8>,
-    sent: usize,
-    high: usize,
-    low: usize,
-    /// O2.
-    is_paused: bool,
+    /// What was written and not sent; O2.
+    outgoing: Outgoing,
     /// O1.
     has_flusher: bool,
     /// Bytes were written after the end, and dropped.
@@ -72,11 +64,7 @@ enum Phase {
 impl Connection {
     pub(crate) fn new(socket: Arc<dyn Socket>) -> Arc<Self> {
         let sending = Sending {
-            queue: Vec::new(),
-            sent: 0,
-            high: HIGH,
-            low: LOW,
-            is_paused: false,
+            outgoing: Outgoing::new(),
             has_flusher: false,
             is_late: false,
             is_aborted: false,
@@ -114,10 +102,9 @@ impl Connection {
             let passed = rest.min(buf.len());
             rest -= passed;
             if sending.error.is_none() {
-                sending.queue.extend_from_slice(&buf[passed..]);
+                sending.outgoing.push(&buf[passed..]);
             }
         }
-        sending.look_at_marks();
         self.flush(sending);
     }
 
@@ -237,13 +224,12 @@ impl Connection {
         cx: &mut Context<'_>,
         waiter: &mut Waiter,
     ) -> Poll<()> {
-        while sending.unsent() > 0 {
-            let bufs = [IoSlice::new(&sending.queue[sending.sent..])];
+        while sending.outgoing.len() > 0 {
+            let bufs = [IoSlice::new(sending.outgoing.unsent())];
             match ready!(self.socket.poll_send(cx, waiter, &SendMsg::new(&bufs))) {
-                Ok(n) => sending.advance(n),
+                Ok(n) => sending.outgoing.advance(n),
                 Err(error) => sending.fail(error),
             }
-            sending.look_at_marks();
         }
         ready!(self.poll_end(sending, cx, waiter));
         sending.has_flusher = false;
@@ -256,7 +242,7 @@ impl Connection {
             None if sending.is_late => {
                 Some(Err(io::Error::new(io::ErrorKind::BrokenPipe, "bytes were written after the end")))
             }
-            None => (!sending.is_paused).then_some(Ok(())),
+            None => (!sending.outgoing.is_paused()).then_some(Ok(())),
             Some(error) => Some(Err(error)),
         })
     }
@@ -321,19 +307,17 @@ impl Connection {
     }
 
     pub(super) fn unsent(&self) -> usize {
-        self.sending.lock().unsent()
+        self.sending.lock().outgoing.len()
     }
 
     pub(super) fn limits(&self) -> (usize, usize) {
-        let sending = self.sending.lock();
-        (sending.high, sending.low)
+        self.sending.lock().outgoing.limits()
     }
 
     pub(super) fn set_limits(&self, high: usize, low: usize) {
         let mut sending = self.sending.lock();
-        (sending.high, sending.low) = (high, low);
-        sending.look_at_marks();
-        let waits = if sending.is_paused { None } else { sending.waits.take() };
+        sending.outgoing.set_limits(high, low);
+        let waits = if sending.outgoing.is_paused() { None } else { sending.waits.take() };
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
     }
@@ -350,37 +334,9 @@ impl Client for Connection {
 }
 
 impl Sending {
-    fn unsent(&self) -> usize {
-        self.queue.len() - self.sent
-    }
-
     /// Whether a flusher has something to do.
     fn has_work(&self) -> bool {
-        self.unsent() > 0 || matches!(self.phase, Phase::Ending | Phase::Closing)
-    }
-
-    /// `n` more bytes are sent.
-    fn advance(&mut self, n: usize) {
-        self.sent += n;
-        if self.sent == self.queue.len() {
-            self.sent = 0;
-            // An idle connection has no buffer.
-            self.queue = Vec::new();
-        } else if self.sent > self.queue.len() / 2 {
-            // Moved less often than sent, so each byte is moved once at most.
-            self.queue.drain(..self.sent);
-            self.sent = 0;
-        }
-    }
-
-    /// O2.
-    fn look_at_marks(&mut self) {
-        let unsent = self.unsent();
-        if unsent > self.high {
-            self.is_paused = true;
-        } else if unsent <= self.low {
-            self.is_paused = false;
-        }
+        self.outgoing.len() > 0 || matches!(self.phase, Phase::Ending | Phase::Closing)
     }
 
     fn error(&self) -> Option<io::Error> {
@@ -390,14 +346,12 @@ impl Sending {
     /// O4.
     fn fail(&mut self, error: impl Into<Lost>) {
         self.error.get_or_insert_with(|| error.into());
-        self.queue = Vec::new();
-        self.sent = 0;
-        self.is_paused = false;
+        self.outgoing.clear();
     }
 
     /// Whether what somebody waits for may have come.
     fn is_worth_a_wake(&self) -> bool {
-        self.error.is_some() || !self.is_paused || !self.has_flusher
+        self.error.is_some() || !self.outgoing.is_paused() || !self.has_flusher
     }
 }
 
@@ -438,7 +392,7 @@ impl Drop for Flusher {
             return;
         }
         let mut sending = self.connection.sending.lock();
-        let unsent = sending.unsent();
+        let unsent = sending.outgoing.len();
         sending.has_flusher = false;
         sending.fail(io::Error::new(io::ErrorKind::ConnectionAborted, "the loop ended before all was sent"));
         let waits = sending.waits.take();

@@ -204,6 +204,12 @@ impl TcpStream {
     }
 }
 
+impl From<TcpStream> for Arc<dyn Socket> {
+    fn from(stream: TcpStream) -> Self {
+        stream.read.socket
+    }
+}
+
 impl_async_read!(TcpStream, read);
 impl_async_write!(TcpStream, write);
 

@@ -184,6 +184,12 @@ impl UnixStream {
     }
 }
 
+impl From<UnixStream> for Arc<dyn Socket> {
+    fn from(stream: UnixStream) -> Self {
+        stream.read.socket
+    }
+}
+
 impl_async_read!(UnixStream, read);
 impl_async_write!(UnixStream, write);
 

@@ -6,6 +6,7 @@ mod cancel;
 mod foreign;
 mod listener;
 mod names;
+mod protocol;
 mod server;
 mod stream;
 mod streams;

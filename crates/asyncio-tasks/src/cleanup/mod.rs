@@ -184,6 +184,15 @@ impl Cleanup {
     }
 }
 
+/// Two are the same if they are of one runtime.
+impl PartialEq for Cleanup {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for Cleanup {}
+
 impl fmt::Debug for Cleanup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cleanup")

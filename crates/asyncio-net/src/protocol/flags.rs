@@ -1,0 +1,49 @@
+//! [`Flags`]: what is known of a connection, in a word.
+
+/// Some of the flags of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    pub(super) const NONE: Self = Self(0);
+    /// `connection_made` has been called.
+    pub(super) const MADE: Self = Self(1);
+    /// A callback runs.
+    pub(super) const IN_CALLBACK: Self = Self(1 << 1);
+    /// Nothing is to be received for a while.
+    pub(super) const READING_PAUSED: Self = Self(1 << 2);
+    /// The peer has ended.
+    pub(super) const EOF: Self = Self(1 << 3);
+    /// This side is to end after what is unsent.
+    pub(super) const ENDS: Self = Self(1 << 4);
+    /// This side has ended.
+    pub(super) const ENDED: Self = Self(1 << 5);
+    /// The protocol knows that it may not write.
+    pub(super) const TOLD_PAUSED: Self = Self(1 << 6);
+    /// The connection is to be closed after what is unsent.
+    pub(super) const CLOSING: Self = Self(1 << 7);
+    /// It is to be closed at once.
+    pub(super) const ABORTED: Self = Self(1 << 8);
+    /// `connection_lost` has been called, or is being called.
+    pub(super) const LOST: Self = Self(1 << 9);
+    /// Nothing is received while one of these is set.
+    pub(super) const NO_READING: Self = Self(Self::READING_PAUSED.0 | Self::EOF.0 | Self::CLOSING.0);
+
+    /// Whether all of those are set.
+    pub(super) const fn has(self, flags: Self) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+
+    /// Whether one of those is set.
+    pub(super) const fn has_any(self, flags: Self) -> bool {
+        self.0 & flags.0 != 0
+    }
+
+    pub(super) const fn with(self, flags: Self) -> Self {
+        Self(self.0 | flags.0)
+    }
+
+    pub(super) const fn without(self, flags: Self) -> Self {
+        Self(self.0 & !flags.0)
+    }
+}

@@ -1,0 +1,436 @@
+//! [`Link`]: one connection of a protocol, and what happens to it, step by step.
+//!
+//! - K1: callbacks run in [`step`](Link::step) alone, one after the other. What they do to the transport shows in the flags and in the socket; the step looks
+//!   at it when they return. So nothing of the link is borrowed while a callback runs, but the protocol itself.
+//! - K2: `connection_made` comes first, `connection_lost` last, each once; the socket is closed behind it.
+//! - K3: the protocol is told that it may not write right after the callback that wrote too much, and that it may again, in turns.
+//! - K4: a panic in a callback is an error of the connection, which ends at once. `connection_lost` is told of it.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::report::Report;
+use asyncio_base::shim::Arc;
+use asyncio_reactor::{RecvMsg, SendMsg, Socket, Waiter};
+
+use crate::outgoing::Outgoing;
+use crate::protocol::callbacks::OnEof;
+use crate::protocol::driven::Driven;
+use crate::protocol::driver::{Key, Wishes};
+use crate::protocol::{Flags, Transport};
+use crate::server::{Seat, Ticket};
+
+/// So many receives, or bytes, and a connection goes to the end of the queue: as much as asyncio takes at once.
+const RECEIVES_MAX: usize = 16;
+const BYTES_MAX: usize = 256 * 1024;
+
+/// One connection of a protocol.
+pub(super) struct Link<P: ?Sized> {
+    io: RefCell<Io>,
+    /// Notes the connection with the driver.
+    waker: Waker,
+    flags: Cell<Flags>,
+    /// Its place in the server that accepted it.
+    seat: Cell<Option<Seat>>,
+    rare: Cell<Option<Box<Rare>>>,
+    protocol: RefCell<P>,
+}
+
+struct Io {
+    /// `None` once it is lost.
+    socket: Option<Arc<dyn Socket>>,
+    receiving: Waiter,
+    sending: Waiter,
+    /// Only while it is not as at the beginning: most connections never need it.
+    outgoing: Option<Box<Outgoing>>,
+}
+
+/// What hardly any connection has at a time.
+#[derive(Default)]
+struct Rare {
+    error: Option<io::Error>,
+    /// Whoever waits for `connection_made`.
+    made: Option<Waker>,
+}
+
+impl<P: Driven> Link<P> {
+    pub(super) fn new(key: Arc<Key>, socket: Arc<dyn Socket>, protocol: P, ticket: Option<Ticket>) -> Self {
+        let seat = ticket.map(|ticket| ticket.sit(&key).0);
+        let (receiving, sending) = (Waiter::new(), Waiter::new());
+        Self {
+            io: RefCell::new(Io { socket: Some(socket), receiving, sending, outgoing: None }),
+            waker: Waker::from(key),
+            flags: Cell::new(Flags::NONE),
+            seat: Cell::new(seat),
+            rare: Cell::new(None),
+            protocol: RefCell::new(protocol),
+        }
+    }
+
+    /// Looks at the protocol, between two callbacks.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut P) -> R) -> Option<R> {
+        Some(f(&mut *self.protocol.try_borrow_mut().ok()?))
+    }
+}
+
+impl<P: Driven + ?Sized> Link<P> {
+    /// Has the driver look at it soon.
+    pub(super) fn schedule(&self) {
+        self.waker.wake_by_ref();
+    }
+
+    pub(super) fn has(&self, flags: Flags) -> bool {
+        self.flags.get().has(flags)
+    }
+
+    fn set(&self, flags: Flags) {
+        self.flags.set(self.flags.get().with(flags));
+    }
+
+    fn unset(&self, flags: Flags) {
+        self.flags.set(self.flags.get().without(flags));
+    }
+
+    fn with_rare<R>(&self, f: impl FnOnce(&mut Rare) -> R) -> R {
+        let mut rare = self.rare.take().unwrap_or_default();
+        let result = f(&mut rare);
+        if rare.error.is_some() || rare.made.is_some() {
+            self.rare.set(Some(rare));
+        }
+        result
+    }
+
+    /// Returns the socket, until the connection is lost.
+    pub(super) fn socket(&self) -> Option<Arc<dyn Socket>> {
+        self.io.borrow().socket.clone()
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        self.io.borrow().outgoing.as_ref().map_or(0, |outgoing| outgoing.len())
+    }
+
+    pub(super) fn limits(&self) -> (usize, usize) {
+        self.io
+            .borrow()
+            .outgoing
+            .as_ref()
+            .map_or_else(|| Outgoing::new().limits(), |outgoing| outgoing.limits())
+    }
+
+    pub(super) fn set_limits(&self, high: usize, low: usize) {
+        self.io.borrow_mut().outgoing().set_limits(high, low);
+        self.schedule_if_marks_are_news();
+    }
+
+    /// Sends, and keeps what the system does not take.
+    pub(super) fn write(&self, bufs: &[IoSlice<'_>]) {
+        if self.has(Flags::CLOSING) {
+            return;
+        }
+        assert!(!self.has(Flags::ENDS), "a protocol wrote after `write_eof`");
+        let mut cx = Context::from_waker(&self.waker);
+        let mut io = self.io.borrow_mut();
+        match asyncio_base::budget::unlimited(|| io.send_or_keep(&mut cx, bufs)) {
+            Ok(()) => {
+                drop(io);
+                self.schedule_if_marks_are_news();
+            }
+            Err(error) => {
+                drop(io);
+                self.fail(error);
+                self.schedule();
+            }
+        }
+    }
+
+    /// The peer sees the end after what is unsent.
+    pub(super) fn write_eof(&self) {
+        if !self.has(Flags::ENDS) && !self.has(Flags::CLOSING) {
+            self.set(Flags::ENDS);
+            self.schedule();
+        }
+    }
+
+    pub(super) fn close(&self) {
+        if !self.has(Flags::CLOSING) {
+            self.set(Flags::CLOSING);
+            self.io.borrow_mut().receiving.leave();
+            self.schedule();
+        }
+    }
+
+    pub(super) fn abort(&self) {
+        if !self.has(Flags::ABORTED) && !self.has(Flags::LOST) {
+            self.set(Flags::CLOSING.with(Flags::ABORTED));
+            self.io.borrow_mut().drop_unsent();
+            self.schedule();
+        }
+    }
+
+    pub(super) fn pause_reading(&self) {
+        self.set(Flags::READING_PAUSED);
+        self.io.borrow_mut().receiving.leave();
+    }
+
+    pub(super) fn resume_reading(&self) {
+        if self.has(Flags::READING_PAUSED) {
+            self.unset(Flags::READING_PAUSED);
+            self.schedule();
+        }
+    }
+
+    /// Waits for `connection_made`.
+    pub(super) fn poll_made(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.has(Flags::MADE) {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        let former = self.with_rare(|rare| rare.made.replace(waker));
+        drop(former);
+        Poll::Pending
+    }
+
+    /// The connection has an error, and ends at once.
+    fn fail(&self, error: io::Error) {
+        self.with_rare(|rare| {
+            rare.error.get_or_insert(error);
+        });
+        self.set(Flags::CLOSING.with(Flags::ABORTED));
+        self.io.borrow_mut().drop_unsent();
+    }
+
+    /// Outside of a callback somebody has to look whether the protocol is to be told (K3).
+    fn schedule_if_marks_are_news(&self) {
+        if !self.has(Flags::IN_CALLBACK) && self.is_paused() != self.has(Flags::TOLD_PAUSED) {
+            self.schedule();
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.io.borrow().outgoing.as_ref().is_some_and(|outgoing| outgoing.is_paused())
+    }
+
+    /// Calls back, then tells of the water marks (K3).
+    fn call<R>(&self, name: &str, f: impl FnOnce(&mut P) -> R) -> Option<R> {
+        let result = self.call_once(name, f);
+        // A protocol that writes whenever it is told anything is told the rest by the next step.
+        for _ in 0..2 {
+            match (self.is_paused(), self.has(Flags::TOLD_PAUSED)) {
+                (true, false) => {
+                    self.set(Flags::TOLD_PAUSED);
+                    self.call_once("pause_writing", P::pause_writing);
+                }
+                (false, true) if !self.has(Flags::ABORTED) => {
+                    self.unset(Flags::TOLD_PAUSED);
+                    self.call_once("resume_writing", P::resume_writing);
+                }
+                _ => return result,
+            }
+        }
+        self.schedule_if_marks_are_news();
+        result
+    }
+
+    fn call_once<R>(&self, name: &str, f: impl FnOnce(&mut P) -> R) -> Option<R> {
+        let mut panic = None;
+        self.set(Flags::IN_CALLBACK);
+        let result = catch_and_store(&mut panic, || f(&mut *self.protocol.borrow_mut()));
+        self.unset(Flags::IN_CALLBACK);
+        if let Some(payload) = panic {
+            // K4.
+            let text = message(&*payload).to_owned();
+            discard(payload);
+            let what = format_args!("`{name}` of a protocol panicked, and its connection is closed: {text}");
+            Report::new("net", what).panicked().send();
+            self.fail(io::Error::other(format!("`{name}` panicked: {text}")));
+        }
+        result
+    }
+}
+
+impl Link<dyn Driven> {
+    /// Does what is to be done; says whether the connection is over.
+    pub(super) fn step(&self, this: &Rc<Self>, wishes: Wishes, buffer: &mut [u8]) -> bool {
+        if self.has(Flags::LOST) {
+            return true;
+        }
+        if !self.has(Flags::MADE) {
+            self.call("connection_made", |protocol| protocol.connection_made(Transport::of(this)));
+            self.set(Flags::MADE);
+            let waits = self.with_rare(|rare| rare.made.take());
+            waits.into_iter().for_each(Waker::wake);
+        }
+        if wishes.close {
+            self.close();
+        }
+        if wishes.abort {
+            self.abort();
+        }
+        let mut cx = Context::from_waker(&self.waker);
+        self.send_rest(&mut cx);
+        self.receive(&mut cx, buffer);
+        // Where nothing has come, the marks may be news all the same.
+        self.call_if_marks_are_news();
+        self.has(Flags::CLOSING) && self.poll_lost(&mut cx).is_ready()
+    }
+
+    fn call_if_marks_are_news(&self) {
+        if self.is_paused() != self.has(Flags::TOLD_PAUSED) && !self.has(Flags::ABORTED) {
+            self.call("", |_| ());
+        }
+    }
+
+    /// Sends what is unsent, and then the end, if there is to be one.
+    fn send_rest(&self, cx: &mut Context<'_>) {
+        if self.unsent() == 0 && !self.has(Flags::ENDS) {
+            return;
+        }
+        let ends = self.has(Flags::ENDS) && !self.has(Flags::ENDED);
+        let mut io = self.io.borrow_mut();
+        let sent = io.poll_send_rest(cx, ends);
+        drop(io);
+        match sent {
+            Poll::Ready(Ok(())) if ends => self.set(Flags::ENDED),
+            Poll::Ready(Err(error)) => self.fail(error),
+            _ => {}
+        }
+    }
+
+    /// Receives what there is, within limits.
+    fn receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) {
+        let mut bytes = 0;
+        for _ in 0..RECEIVES_MAX {
+            if self.flags.get().has_any(Flags::NO_READING) {
+                return;
+            }
+            let received = self.call("data_received", |protocol| {
+                let mut receive = |buf: &mut [u8]| self.io.borrow_mut().poll_receive(cx, buf);
+                protocol.receive(&mut receive, buffer)
+            });
+            match received {
+                Some(Poll::Ready(Ok(0))) => {
+                    self.set(Flags::EOF);
+                    self.io.borrow_mut().receiving.leave();
+                    if self.call("eof_received", |protocol| protocol.eof_received()) == Some(OnEof::Close) {
+                        self.close();
+                    }
+                    return;
+                }
+                Some(Poll::Ready(Ok(n))) => bytes += n,
+                Some(Poll::Ready(Err(error))) => return self.fail(error),
+                Some(Poll::Pending) | None => return,
+            }
+            if bytes >= BYTES_MAX {
+                break;
+            }
+        }
+        self.schedule();
+    }
+
+    /// Ends the connection, once everything is sent (K2).
+    fn poll_lost(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.has(Flags::ABORTED) {
+            if self.unsent() > 0 {
+                return Poll::Pending;
+            }
+            let flushed = self.io.borrow_mut().poll_flush(cx);
+            if let Err(error) = ready!(flushed) {
+                self.fail(error);
+            }
+        }
+        self.set(Flags::LOST);
+        let error = self.with_rare(|rare| rare.error.take());
+        self.call_once("connection_lost", |protocol| protocol.connection_lost(error));
+        let mut io = self.io.borrow_mut();
+        io.receiving.leave();
+        io.sending.leave();
+        io.drop_unsent();
+        let socket = io.socket.take();
+        drop(io);
+        if let Some(socket) = socket {
+            if self.has(Flags::ABORTED) {
+                // The peer may be gone.
+                let _ = socket.reset();
+            }
+        }
+        self.seat.take();
+        Poll::Ready(())
+    }
+}
+
+impl Io {
+    fn outgoing(&mut self) -> &mut Outgoing {
+        self.outgoing.get_or_insert_with(|| Box::new(Outgoing::new()))
+    }
+
+    fn drop_unsent(&mut self) {
+        self.outgoing.iter_mut().for_each(|outgoing| outgoing.clear());
+    }
+
+    #[inline]
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Some(socket) = &self.socket else { return Poll::Pending };
+        let mut bufs = [IoSliceMut::new(buf)];
+        let message = &mut RecvMsg::new(&mut bufs);
+        socket.poll_recv(cx, &mut self.receiving, message).map_ok(|received| received.n)
+    }
+
+    /// Sends until all is sent or the socket is full, which then wakes `cx`; keeps the rest.
+    fn send_or_keep(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> io::Result<()> {
+        let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let is_first = self.outgoing.as_ref().is_none_or(|outgoing| outgoing.len() == 0);
+        let mut sent = 0;
+        if let (true, true, Some(socket)) = (is_first, whole > 0, &self.socket) {
+            match socket.poll_send(cx, &mut self.sending, &SendMsg::new(bufs)) {
+                Poll::Ready(n) => sent = n?,
+                Poll::Pending => {}
+            }
+        }
+        if sent == whole {
+            return Ok(());
+        }
+        for buf in bufs {
+            let passed = sent.min(buf.len());
+            sent -= passed;
+            self.outgoing().push(&buf[passed..]);
+        }
+        if is_first {
+            // So that the socket knows who waits.
+            if let Poll::Ready(result) = self.poll_send_rest(cx, false) {
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_send_rest(&mut self, cx: &mut Context<'_>, ends: bool) -> Poll<io::Result<()>> {
+        let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
+        if let Some(outgoing) = &mut self.outgoing {
+            while outgoing.len() > 0 {
+                let bufs = [IoSlice::new(outgoing.unsent())];
+                let n = ready!(socket.poll_send(cx, &mut self.sending, &SendMsg::new(&bufs)))?;
+                outgoing.advance(n);
+            }
+            if outgoing.limits() == Outgoing::new().limits() {
+                self.outgoing = None;
+            }
+        }
+        if ends {
+            ready!(socket.poll_flush(cx, &mut self.sending))?;
+            // One that is not connected any more has ended.
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.socket {
+            Some(socket) => socket.poll_flush(cx, &mut self.sending),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}

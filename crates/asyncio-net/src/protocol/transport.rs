@@ -1,0 +1,185 @@
+//! [`Transport`] and [`ProtocolHandle`]: what one holds of a connection of a protocol.
+
+use std::fmt::{self, Debug};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+
+use asyncio_base::shim::Arc;
+use asyncio_reactor::Socket;
+
+use crate::protocol::Flags;
+use crate::protocol::driven::{AnyProtocol, Driven};
+use crate::protocol::link::Link;
+use crate::tcp::to_ip;
+
+/// The connection of a protocol, to write to: asyncio's `Transport`.
+///
+/// It is given to [`connection_made`](super::Protocol::connection_made), may be cloned and kept, and stays on the loop's thread. Once the connection is lost, what is
+/// called on it does nothing. Dropping it closes nothing: the connection is the loop's.
+#[derive(Clone)]
+pub struct Transport {
+    link: Weak<Link<dyn Driven>>,
+}
+
+impl Transport {
+    pub(super) fn of(link: &Rc<Link<dyn Driven>>) -> Self {
+        Self { link: Rc::downgrade(link) }
+    }
+
+    /// Does something with the connection, unless it is lost.
+    fn with<R>(&self, f: impl FnOnce(&Link<dyn Driven>) -> R) -> Option<R> {
+        self.link.upgrade().filter(|link| !link.has(Flags::LOST)).map(|link| f(&link))
+    }
+
+    /// Writes all of `bytes`, without waiting: what the system does not take is kept, and sent as soon as it does.
+    ///
+    /// Where more than the high [limit](Self::set_write_buffer_limits) is kept, the protocol is told to [pause](super::Protocol::pause_writing). Bytes for a
+    /// connection that is closed or lost are dropped; if this write finds that it is lost, the protocol will be told.
+    ///
+    /// # Panics
+    ///
+    /// Panics after [`write_eof`](Self::write_eof).
+    #[inline]
+    pub fn write(&self, bytes: &[u8]) {
+        self.with(|link| link.write(&[IoSlice::new(bytes)]));
+    }
+
+    /// Writes the bytes of several buffers, one after the other, in one call of the system: asyncio's `writelines`.
+    ///
+    /// # Panics
+    ///
+    /// As [`write`](Self::write).
+    pub fn writev(&self, bufs: &[IoSlice<'_>]) {
+        self.with(|link| link.write(bufs));
+    }
+
+    /// Ends this direction after what is unsent: the peer sees the end, and may still send.
+    pub fn write_eof(&self) {
+        self.with(Link::write_eof);
+    }
+
+    /// Closes the connection after what is unsent. Nothing is received any more; the protocol is told soon that the connection is lost, without an error.
+    ///
+    /// Where the peer has sent what was not received, the system makes a reset of it (RFC 2525, section 2.17), by which the peer may lose what it has not read
+    /// itself. A protocol that cannot have that waits for the peer's end first.
+    pub fn close(&self) {
+        self.with(Link::close);
+    }
+
+    /// Closes the connection at once: what is unsent is dropped, and the peer sees a reset (on a Unix socket, the end). The protocol is told soon that the
+    /// connection is lost, without an error.
+    pub fn abort(&self) {
+        self.with(Link::abort);
+    }
+
+    /// Says whether the connection is being closed, or is lost.
+    pub fn is_closing(&self) -> bool {
+        self.with(|link| link.has(Flags::CLOSING)).unwrap_or(true)
+    }
+
+    /// Stops receiving: the system keeps what comes, until it is full and the peer has to wait. A second call does nothing.
+    pub fn pause_reading(&self) {
+        self.with(Link::pause_reading);
+    }
+
+    /// Receives again. A second call does nothing.
+    pub fn resume_reading(&self) {
+        self.with(Link::resume_reading);
+    }
+
+    /// Says whether it receives: not while that is paused, and not once the connection is being closed.
+    pub fn is_reading(&self) -> bool {
+        let is_paused = |link: &Link<dyn Driven>| link.has(Flags::READING_PAUSED) || link.has(Flags::CLOSING);
+        self.with(is_paused).is_some_and(|is_paused| !is_paused)
+    }
+
+    /// Sets above how many unsent bytes the protocol is told to pause, and down to how many it is told to go on. The defaults are 64 KiB and 16 KiB, asyncio's.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `low` is more than `high`.
+    pub fn set_write_buffer_limits(&self, high: usize, low: usize) {
+        assert!(low <= high, "the low limit of a write buffer, {low}, is above the high one, {high}");
+        self.with(|link| link.set_limits(high, low));
+    }
+
+    /// Returns the high and the low limit.
+    pub fn write_buffer_limits(&self) -> (usize, usize) {
+        self.with(Link::limits).unwrap_or_default()
+    }
+
+    /// Returns how many bytes are unsent.
+    pub fn write_buffer_size(&self) -> usize {
+        self.with(Link::unsent).unwrap_or_default()
+    }
+
+    /// Returns this side's address.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, where it is not an IP address, and where the connection is lost.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        to_ip(&self.connected()?.local_addr()?)
+    }
+
+    /// Returns the peer's address.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, where it is not an IP address, and where the connection is lost.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        to_ip(&self.connected()?.peer_addr()?)
+    }
+
+    /// Returns the socket below, for its options, until the connection is lost.
+    pub fn socket(&self) -> Option<Arc<dyn Socket>> {
+        self.link.upgrade().and_then(|link| link.socket())
+    }
+
+    fn connected(&self) -> io::Result<Arc<dyn Socket>> {
+        self.socket().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the connection is lost"))
+    }
+}
+
+impl Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.with(|link| if link.has(Flags::CLOSING) { "closing" } else { "open" });
+        f.debug_struct("Transport").field("state", &state.unwrap_or("lost")).finish_non_exhaustive()
+    }
+}
+
+/// A protocol that the loop has, to look at from outside, also after its connection is lost. Clones are of the same one.
+pub struct ProtocolHandle<P: AnyProtocol<Kind>, Kind> {
+    link: Rc<Link<P::Driven>>,
+}
+
+impl<P: AnyProtocol<Kind>, Kind> ProtocolHandle<P, Kind> {
+    pub(super) fn new(link: Rc<Link<P::Driven>>) -> Self {
+        Self { link }
+    }
+
+    /// Does something with the protocol, between two of its callbacks.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside of a callback of this protocol, and inside of another call of this.
+    pub fn with<R>(&self, f: impl FnOnce(&mut P) -> R) -> R {
+        let result = self.link.with(|driven| f(driven.as_mut()));
+        result.expect(
+            "`ProtocolHandle::with` was called inside of a callback of its own protocol, or of itself",
+        )
+    }
+}
+
+impl<P: AnyProtocol<Kind>, Kind> Clone for ProtocolHandle<P, Kind> {
+    fn clone(&self) -> Self {
+        Self { link: self.link.clone() }
+    }
+}
+
+impl<P: AnyProtocol<Kind>, Kind> Debug for ProtocolHandle<P, Kind> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProtocolHandle").finish_non_exhaustive()
+    }
+}
