@@ -8,7 +8,7 @@ use crate::memory;
 use crate::process::{self, Server, Sharing};
 use crate::structure;
 use crate::sync;
-use crate::subjects::{BARE, FURTHER, ONE_LOOP, TWO_WORKERS, python};
+use crate::subjects::{BARE, FURTHER, ONE_LOOP, TWO_WORKERS, asyncio_net, python};
 
 /// One row of the report for each subject, before it is measured.
 #[derive(Clone, Debug)]
@@ -71,7 +71,8 @@ impl Case {
                     subjects.extend(FURTHER.iter().filter(|_| !is_quick));
                 }
             }
-            Kind::MemConnection | Kind::Allocations => {}
+            Kind::MemConnection => subjects.extend([asyncio_net::PROTOCOL, asyncio_net::STREAMS]),
+            Kind::Allocations => {}
         }
         subjects
     }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::process;
 use crate::subject::Subject;
-use crate::subjects::{self, Visit, raw_epoll, raw_futures};
+use crate::subjects::{self, Visit, asyncio_net, raw_epoll, raw_futures};
 
 /// Serves until it is killed; prints its port first. The buffers are `size` bytes, on processor `cpu`.
 pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
@@ -24,6 +24,7 @@ pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
     }
     match subject {
         raw_epoll::NAME => raw_epoll::serve(&listener, size)?,
+        asyncio_net::PROTOCOL | asyncio_net::STREAMS => asyncio_net::serve(subject, listener)?,
         raw_futures::NAME => raw_futures::serve(&listener, size)?,
         _ => subjects::with(subject, Serve(listener, size))??,
     }

@@ -1,6 +1,7 @@
 //! The subjects, one file each, and the one list of them.
 
 pub mod asyncio;
+pub mod asyncio_net;
 pub mod compio;
 pub mod glommio;
 pub mod monoio;
@@ -48,7 +49,7 @@ pub const ONE_LOOP: [&str; 3] = [AsyncioLocal::NAME, TokioCt::NAME, SmolLocal::N
 /// What runs on two threads.
 pub const TWO_WORKERS: [&str; 3] = [AsyncioWorkers2::NAME, TokioMt2::NAME, SmolMt2::NAME];
 /// What is no runtime, and only echoes.
-pub const BARE: [&str; 2] = [raw_epoll::NAME, raw_futures::NAME];
+pub const BARE: [&str; 4] = [asyncio_net::PROTOCOL, asyncio_net::STREAMS, raw_epoll::NAME, raw_futures::NAME];
 /// Other ways to do it: compared where they can be, and not under `--quick`.
 pub const FURTHER: [&str; 4] = [MonoioEpoll::NAME, MonoioUring::NAME, Compio::NAME, Glommio::NAME];
 

@@ -1,10 +1,11 @@
-//! `asyncio-python` and `uvloop`: the original, with its own loop and with the one on libuv. They echo, by a protocol.
+//! `asyncio-python` and `uvloop`: the original, with its own loop and with the one on libuv. They echo, by a protocol; `uvloop-streams` by streams.
 
 use std::process::Command;
 
 pub const ASYNCIO: &str = "asyncio-python";
 pub const UVLOOP: &str = "uvloop";
-pub const NAMES: [&str; 2] = [ASYNCIO, UVLOOP];
+pub const UVLOOP_STREAMS: &str = "uvloop-streams";
+pub const NAMES: [&str; 3] = [ASYNCIO, UVLOOP, UVLOOP_STREAMS];
 
 /// Serves until it is killed; prints its port first. Arguments: the loop, the processor.
 const PROGRAM: &str = r#"
@@ -16,11 +17,20 @@ class Echo(asyncio.Protocol):
         self.transport = transport
     def data_received(self, data):
         self.transport.write(data)
+async def echo(reader, writer):
+    while data := await reader.read(66048):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
 async def main():
+    if sys.argv[1] == "uvloop-streams":
+        server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=1024)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        return await server.serve_forever()
     server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
-if sys.argv[1] == "uvloop":
+if sys.argv[1].startswith("uvloop"):
     import uvloop
     loop = uvloop.new_event_loop()
 else:
@@ -34,7 +44,7 @@ pub fn server(name: &str, cpu: usize) -> Vec<String> {
 }
 
 pub fn absence(name: &str) -> Option<String> {
-    let import = if name == UVLOOP { "import uvloop" } else { "import asyncio" };
+    let import = if name != ASYNCIO { "import uvloop" } else { "import asyncio" };
     match Command::new("python3").args(["-c", import]).output() {
         Ok(output) if output.status.success() => None,
         Ok(_) => Some(format!("`python3 -c '{import}'` fails")),

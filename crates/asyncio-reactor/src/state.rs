@@ -248,7 +248,22 @@ impl List {
         std::mem::take(self.slot(index)).waker
     }
 
+    #[inline]
     fn take_wakers(&mut self, list: &mut WakeList) -> bool {
+        if self.more.is_some() {
+            return self.take_all_wakers(list);
+        }
+        if self.first.waker.is_some() && list.is_full() {
+            return false;
+        }
+        if let Some(waker) = self.first.waker.take() {
+            list.push(waker);
+        }
+        true
+    }
+
+    #[cold]
+    fn take_all_wakers(&mut self, list: &mut WakeList) -> bool {
         for slot in self.slots() {
             if slot.waker.is_some() && list.is_full() {
                 return false;

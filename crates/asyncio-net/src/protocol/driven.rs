@@ -1,7 +1,6 @@
 //! The one face that protocols of both kinds have for the driver. Public for the bounds of functions, not for users.
 
 use std::io;
-use std::task::{Poll, ready};
 
 use crate::protocol::callbacks::{BufferedProtocol, OnEof, Protocol};
 use crate::protocol::transport::Transport;
@@ -43,15 +42,16 @@ impl<P: BufferedProtocol> AnyProtocol<Buffered> for P {
     }
 }
 
-/// Receives into a buffer.
-pub type Receive<'a> = dyn FnMut(&mut [u8]) -> Poll<io::Result<usize>> + 'a;
-
 /// What the driver asks of a protocol of either kind.
 pub trait Driven {
     /// As the protocol's.
     fn connection_made(&mut self, transport: Transport);
-    /// Receives once, into its own buffer or into `shared`, and tells of it. 0 is the end.
-    fn receive(&mut self, receive: &mut Receive<'_>, shared: &mut [u8]) -> Poll<io::Result<usize>>;
+    /// Says whether it has buffers of its own.
+    fn is_buffered(&self) -> bool;
+    /// Gives its own buffer, if it has one.
+    fn buffer(&mut self, size_hint: usize) -> &mut [u8];
+    /// Bytes have come, into its own buffer, or else into that one.
+    fn received(&mut self, n: usize, shared: &[u8]);
     /// As the protocol's.
     fn eof_received(&mut self) -> OnEof;
     /// As the protocol's.
@@ -72,9 +72,9 @@ pub struct DrivenBuffered<P>(P);
 
 /// Five callbacks are the same for both.
 macro_rules! impl_driven {
-    ($driven:ident, $protocol:ident, $receive:item) => {
+    ($driven:ident, $protocol:ident { $($receiving:tt)* }) => {
         impl<P: $protocol> Driven for $driven<P> {
-            $receive
+            $($receiving)*
 
             fn connection_made(&mut self, transport: Transport) {
                 self.0.connection_made(transport);
@@ -105,32 +105,31 @@ macro_rules! impl_driven {
     };
 }
 
-impl_driven!(
-    DrivenPlain,
-    Protocol,
-    #[inline]
-    fn receive(&mut self, receive: &mut Receive<'_>, shared: &mut [u8]) -> Poll<io::Result<usize>> {
-        let n = ready!(receive(shared))?;
-        if n > 0 {
-            self.0.data_received(&shared[..n]);
-        }
-        Poll::Ready(Ok(n))
+impl_driven!(DrivenPlain, Protocol {
+    fn is_buffered(&self) -> bool {
+        false
     }
-);
 
-impl_driven!(
-    DrivenBuffered,
-    BufferedProtocol,
-    fn receive(&mut self, receive: &mut Receive<'_>, shared: &mut [u8]) -> Poll<io::Result<usize>> {
-        let buffer = self.0.get_buffer(shared.len());
-        if buffer.is_empty() {
-            let why = "`get_buffer` of a protocol gave an empty buffer";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, why)));
-        }
-        let n = ready!(receive(buffer))?;
-        if n > 0 {
-            self.0.buffer_updated(n);
-        }
-        Poll::Ready(Ok(n))
+    fn buffer(&mut self, _: usize) -> &mut [u8] {
+        &mut []
     }
-);
+
+    #[inline]
+    fn received(&mut self, n: usize, shared: &[u8]) {
+        self.0.data_received(&shared[..n]);
+    }
+});
+
+impl_driven!(DrivenBuffered, BufferedProtocol {
+    fn is_buffered(&self) -> bool {
+        true
+    }
+
+    fn buffer(&mut self, size_hint: usize) -> &mut [u8] {
+        self.0.get_buffer(size_hint)
+    }
+
+    fn received(&mut self, n: usize, _: &[u8]) {
+        self.0.buffer_updated(n);
+    }
+});

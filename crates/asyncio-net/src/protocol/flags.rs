@@ -26,6 +26,10 @@ impl Flags {
     pub(super) const ABORTED: Self = Self(1 << 8);
     /// `connection_lost` has been called, or is being called.
     pub(super) const LOST: Self = Self(1 << 9);
+    /// The protocol has buffers of its own.
+    pub(super) const BUFFERED: Self = Self(1 << 10);
+    /// More is unsent than there should be; the protocol knows it if [`TOLD_PAUSED`](Self::TOLD_PAUSED).
+    pub(super) const PAUSED: Self = Self(1 << 11);
     /// Nothing is received while one of these is set.
     pub(super) const NO_READING: Self = Self(Self::READING_PAUSED.0 | Self::EOF.0 | Self::CLOSING.0);
 
@@ -37,6 +41,11 @@ impl Flags {
     /// Whether one of those is set.
     pub(super) const fn has_any(self, flags: Self) -> bool {
         self.0 & flags.0 != 0
+    }
+
+    /// Whether the protocol is to be told to pause, or to go on.
+    pub(super) const fn has_news_of_marks(self) -> bool {
+        self.has(Self::PAUSED) != self.has(Self::TOLD_PAUSED)
     }
 
     pub(super) const fn with(self, flags: Self) -> Self {

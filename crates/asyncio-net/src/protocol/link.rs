@@ -12,7 +12,8 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::budget;
+use asyncio_base::panic::{Payload, catch_and_store, discard, message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{RecvMsg, SendMsg, Socket, Waiter};
@@ -49,6 +50,13 @@ struct Io {
     outgoing: Option<Box<Outgoing>>,
 }
 
+/// What a write has left.
+enum Kept {
+    Nothing,
+    /// Or it has gone out in the end; the marks are to be looked at.
+    Some,
+}
+
 /// What hardly any connection has at a time.
 #[derive(Default)]
 struct Rare {
@@ -61,10 +69,11 @@ impl<P: Driven> Link<P> {
     pub(super) fn new(key: Arc<Key>, socket: Arc<dyn Socket>, protocol: P, ticket: Option<Ticket>) -> Self {
         let seat = ticket.map(|ticket| ticket.sit(&key).0);
         let (receiving, sending) = (Waiter::new(), Waiter::new());
+        let flags = if protocol.is_buffered() { Flags::BUFFERED } else { Flags::NONE };
         Self {
             io: RefCell::new(Io { socket: Some(socket), receiving, sending, outgoing: None }),
             waker: Waker::from(key),
-            flags: Cell::new(Flags::NONE),
+            flags: Cell::new(flags),
             seat: Cell::new(seat),
             rare: Cell::new(None),
             protocol: RefCell::new(protocol),
@@ -123,24 +132,24 @@ impl<P: Driven + ?Sized> Link<P> {
 
     pub(super) fn set_limits(&self, high: usize, low: usize) {
         self.io.borrow_mut().outgoing().set_limits(high, low);
-        self.schedule_if_marks_are_news();
+        self.look_at_marks();
     }
 
     /// Sends, and keeps what the system does not take.
+    #[inline]
     pub(super) fn write(&self, bufs: &[IoSlice<'_>]) {
-        if self.has(Flags::CLOSING) {
+        if self.flags.get().has_any(Flags::CLOSING.with(Flags::ENDS)) {
+            assert!(self.has(Flags::CLOSING), "a protocol wrote after `write_eof`");
             return;
         }
-        assert!(!self.has(Flags::ENDS), "a protocol wrote after `write_eof`");
         let mut cx = Context::from_waker(&self.waker);
-        let mut io = self.io.borrow_mut();
-        match asyncio_base::budget::unlimited(|| io.send_or_keep(&mut cx, bufs)) {
-            Ok(()) => {
-                drop(io);
-                self.schedule_if_marks_are_news();
-            }
+        let mut write = || self.io.borrow_mut().send_or_keep(&mut cx, bufs);
+        // The driver has no budget; a task that writes hears of it where it waits.
+        let written = if self.has(Flags::IN_CALLBACK) { write() } else { budget::unlimited(write) };
+        match written {
+            Ok(Kept::Nothing) => {}
+            Ok(Kept::Some) => self.look_at_marks(),
             Err(error) => {
-                drop(io);
                 self.fail(error);
                 self.schedule();
             }
@@ -166,7 +175,7 @@ impl<P: Driven + ?Sized> Link<P> {
     pub(super) fn abort(&self) {
         if !self.has(Flags::ABORTED) && !self.has(Flags::LOST) {
             self.set(Flags::CLOSING.with(Flags::ABORTED));
-            self.io.borrow_mut().drop_unsent();
+            self.drop_unsent();
             self.schedule();
         }
     }
@@ -200,39 +209,57 @@ impl<P: Driven + ?Sized> Link<P> {
             rare.error.get_or_insert(error);
         });
         self.set(Flags::CLOSING.with(Flags::ABORTED));
-        self.io.borrow_mut().drop_unsent();
+        self.drop_unsent();
     }
 
-    /// Outside of a callback somebody has to look whether the protocol is to be told (K3).
-    fn schedule_if_marks_are_news(&self) {
-        if !self.has(Flags::IN_CALLBACK) && self.is_paused() != self.has(Flags::TOLD_PAUSED) {
+    fn drop_unsent(&self) {
+        self.io.borrow_mut().outgoing.iter_mut().for_each(|outgoing| outgoing.clear());
+        self.unset(Flags::PAUSED);
+    }
+
+    /// Notes whether what is unsent is too much.
+    fn note_marks(&self) {
+        if self.io.borrow().outgoing.as_ref().is_some_and(|outgoing| outgoing.is_paused()) {
+            self.set(Flags::PAUSED);
+        } else {
+            self.unset(Flags::PAUSED);
+        }
+    }
+
+    /// The same, where somebody calls the transport: outside of a callback somebody has to look whether the protocol is to be told (K3).
+    fn look_at_marks(&self) {
+        self.note_marks();
+        if !self.has(Flags::IN_CALLBACK) && self.flags.get().has_news_of_marks() {
             self.schedule();
         }
     }
 
-    fn is_paused(&self) -> bool {
-        self.io.borrow().outgoing.as_ref().is_some_and(|outgoing| outgoing.is_paused())
-    }
-
     /// Calls back, then tells of the water marks (K3).
+    #[inline]
     fn call<R>(&self, name: &str, f: impl FnOnce(&mut P) -> R) -> Option<R> {
         let result = self.call_once(name, f);
+        if self.flags.get().has_news_of_marks() {
+            self.tell_marks();
+        }
+        result
+    }
+
+    /// Tells of the water marks, as long as there is news.
+    fn tell_marks(&self) {
         // A protocol that writes whenever it is told anything is told the rest by the next step.
-        for _ in 0..2 {
-            match (self.is_paused(), self.has(Flags::TOLD_PAUSED)) {
-                (true, false) => {
-                    self.set(Flags::TOLD_PAUSED);
-                    self.call_once("pause_writing", P::pause_writing);
-                }
-                (false, true) if !self.has(Flags::ABORTED) => {
-                    self.unset(Flags::TOLD_PAUSED);
-                    self.call_once("resume_writing", P::resume_writing);
-                }
-                _ => return result,
+        for _ in 0..3 {
+            if !self.flags.get().has_news_of_marks() || self.has(Flags::ABORTED) {
+                return;
+            }
+            if self.has(Flags::PAUSED) {
+                self.set(Flags::TOLD_PAUSED);
+                self.call_once("pause_writing", P::pause_writing);
+            } else {
+                self.unset(Flags::TOLD_PAUSED);
+                self.call_once("resume_writing", P::resume_writing);
             }
         }
-        self.schedule_if_marks_are_news();
-        result
+        self.schedule();
     }
 
     fn call_once<R>(&self, name: &str, f: impl FnOnce(&mut P) -> R) -> Option<R> {
@@ -241,14 +268,19 @@ impl<P: Driven + ?Sized> Link<P> {
         let result = catch_and_store(&mut panic, || f(&mut *self.protocol.borrow_mut()));
         self.unset(Flags::IN_CALLBACK);
         if let Some(payload) = panic {
-            // K4.
-            let text = message(&*payload).to_owned();
-            discard(payload);
-            let what = format_args!("`{name}` of a protocol panicked, and its connection is closed: {text}");
-            Report::new("net", what).panicked().send();
-            self.fail(io::Error::other(format!("`{name}` panicked: {text}")));
+            self.panicked(name, payload);
         }
         result
+    }
+
+    /// K4.
+    #[cold]
+    fn panicked(&self, name: &str, payload: Payload) {
+        let text = message(&*payload).to_owned();
+        discard(payload);
+        let what = format_args!("`{name}` of a protocol panicked, and its connection is closed: {text}");
+        Report::new("net", what).panicked().send();
+        self.fail(io::Error::other(format!("`{name}` panicked: {text}")));
     }
 }
 
@@ -274,23 +306,19 @@ impl Link<dyn Driven> {
         self.send_rest(&mut cx);
         self.receive(&mut cx, buffer);
         // Where nothing has come, the marks may be news all the same.
-        self.call_if_marks_are_news();
-        self.has(Flags::CLOSING) && self.poll_lost(&mut cx).is_ready()
-    }
-
-    fn call_if_marks_are_news(&self) {
-        if self.is_paused() != self.has(Flags::TOLD_PAUSED) && !self.has(Flags::ABORTED) {
-            self.call("", |_| ());
+        if self.flags.get().has_news_of_marks() {
+            self.tell_marks();
         }
+        self.has(Flags::CLOSING) && self.poll_lost(&mut cx).is_ready()
     }
 
     /// Sends what is unsent, and then the end, if there is to be one.
     fn send_rest(&self, cx: &mut Context<'_>) {
-        if self.unsent() == 0 && !self.has(Flags::ENDS) {
-            return;
-        }
         let ends = self.has(Flags::ENDS) && !self.has(Flags::ENDED);
         let mut io = self.io.borrow_mut();
+        if io.outgoing.is_none() && !ends {
+            return;
+        }
         let sent = io.poll_send_rest(cx, ends);
         drop(io);
         match sent {
@@ -298,6 +326,8 @@ impl Link<dyn Driven> {
             Poll::Ready(Err(error)) => self.fail(error),
             _ => {}
         }
+        // The protocol is told after what has come.
+        self.note_marks();
     }
 
     /// Receives what there is, within limits.
@@ -307,28 +337,46 @@ impl Link<dyn Driven> {
             if self.flags.get().has_any(Flags::NO_READING) {
                 return;
             }
-            let received = self.call("data_received", |protocol| {
-                let mut receive = |buf: &mut [u8]| self.io.borrow_mut().poll_receive(cx, buf);
-                protocol.receive(&mut receive, buffer)
-            });
+            let received = if self.has(Flags::BUFFERED) {
+                self.receive_into_its_own(cx, buffer.len())
+            } else {
+                self.io.borrow_mut().poll_receive(cx, buffer)
+            };
             match received {
-                Some(Poll::Ready(Ok(0))) => {
-                    self.set(Flags::EOF);
-                    self.io.borrow_mut().receiving.leave();
-                    if self.call("eof_received", |protocol| protocol.eof_received()) == Some(OnEof::Close) {
-                        self.close();
-                    }
-                    return;
+                Poll::Ready(Ok(0)) => return self.end_of_peer(),
+                Poll::Ready(Ok(n)) => {
+                    self.call("data_received", |protocol| protocol.received(n, buffer));
+                    bytes += n;
                 }
-                Some(Poll::Ready(Ok(n))) => bytes += n,
-                Some(Poll::Ready(Err(error))) => return self.fail(error),
-                Some(Poll::Pending) | None => return,
+                Poll::Ready(Err(error)) => return self.fail(error),
+                Poll::Pending => return,
             }
             if bytes >= BYTES_MAX {
                 break;
             }
         }
         self.schedule();
+    }
+
+    fn receive_into_its_own(&self, cx: &mut Context<'_>, size_hint: usize) -> Poll<io::Result<usize>> {
+        let received = self.call("get_buffer", |protocol| {
+            let buffer = protocol.buffer(size_hint);
+            if buffer.is_empty() {
+                let why = "`get_buffer` of a protocol gave an empty buffer";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, why)));
+            }
+            self.io.borrow_mut().poll_receive(cx, buffer)
+        });
+        // It has panicked.
+        received.unwrap_or(Poll::Pending)
+    }
+
+    fn end_of_peer(&self) {
+        self.set(Flags::EOF);
+        self.io.borrow_mut().receiving.leave();
+        if self.call("eof_received", |protocol| protocol.eof_received()) == Some(OnEof::Close) {
+            self.close();
+        }
     }
 
     /// Ends the connection, once everything is sent (K2).
@@ -348,7 +396,7 @@ impl Link<dyn Driven> {
         let mut io = self.io.borrow_mut();
         io.receiving.leave();
         io.sending.leave();
-        io.drop_unsent();
+        io.outgoing = None;
         let socket = io.socket.take();
         drop(io);
         if let Some(socket) = socket {
@@ -367,10 +415,6 @@ impl Io {
         self.outgoing.get_or_insert_with(|| Box::new(Outgoing::new()))
     }
 
-    fn drop_unsent(&mut self) {
-        self.outgoing.iter_mut().for_each(|outgoing| outgoing.clear());
-    }
-
     #[inline]
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let Some(socket) = &self.socket else { return Poll::Pending };
@@ -380,7 +424,8 @@ impl Io {
     }
 
     /// Sends until all is sent or the socket is full, which then wakes `cx`; keeps the rest.
-    fn send_or_keep(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> io::Result<()> {
+    #[inline]
+    fn send_or_keep(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Kept> {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
         let is_first = self.outgoing.as_ref().is_none_or(|outgoing| outgoing.len() == 0);
         let mut sent = 0;
@@ -391,8 +436,19 @@ impl Io {
             }
         }
         if sent == whole {
-            return Ok(());
+            return Ok(Kept::Nothing);
         }
+        self.keep(cx, bufs, sent, is_first)
+    }
+
+    #[cold]
+    fn keep(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+        mut sent: usize,
+        is_first: bool,
+    ) -> io::Result<Kept> {
         for buf in bufs {
             let passed = sent.min(buf.len());
             sent -= passed;
@@ -401,10 +457,10 @@ impl Io {
         if is_first {
             // So that the socket knows who waits.
             if let Poll::Ready(result) = self.poll_send_rest(cx, false) {
-                return result;
+                result?;
             }
         }
-        Ok(())
+        Ok(Kept::Some)
     }
 
     fn poll_send_rest(&mut self, cx: &mut Context<'_>, ends: bool) -> Poll<io::Result<()>> {

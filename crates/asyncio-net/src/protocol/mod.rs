@@ -245,6 +245,19 @@ impl ServerOptions {
         self.start_on_workers(addrs, move || serving(factory.clone())).await
     }
 
+    /// Serves on this loop, by protocols, whoever comes to a listener that exists already: asyncio's `create_server(sock=…)`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    pub fn create_server_with<Kind: 'static, P: AnyProtocol<Kind>>(
+        &self,
+        factory: impl Fn() -> P + 'static,
+        listener: impl Into<Arc<dyn Socket>>,
+    ) -> Server {
+        self.start_with(listener.into(), serving(factory))
+    }
+
     /// Serves clients of a Unix socket on this loop by protocols, as [`create_unix_server`] does.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use asyncio_base::shim::Arc;
-use asyncio_reactor::Socket;
+use asyncio_reactor::{Socket, SocketOption};
 use asyncio_sync::oneshot::{Receiver, Sender, oneshot};
 use asyncio_tasks::{spawn_local, spawn_pinned};
 
@@ -14,6 +14,7 @@ use crate::addr::ToSocketAddrs;
 use crate::server::accepting::{Acceptor, Ticket};
 use crate::server::clients::{Clients, Presence};
 use crate::server::{Server, ServerOptions};
+use crate::tcp::to_ip;
 
 impl ServerOptions {
     /// Serves on this loop.
@@ -32,6 +33,22 @@ impl ServerOptions {
             spawn_local(acceptor.run(on_client.clone())).detach();
         }
         Ok(Server::new(clients, local_addrs))
+    }
+
+    /// Serves on this loop whoever comes to a socket that listens already.
+    pub(crate) fn start_with(
+        &self,
+        listener: Arc<dyn Socket>,
+        on_client: impl Fn(Arc<dyn Socket>, Ticket) + Clone + 'static,
+    ) -> Server {
+        // Not one of TCP's, where it fails.
+        let _ = listener.set_option(SocketOption::NoDelay(true));
+        let local_addrs = listener.local_addr().ok().and_then(|addr| to_ip(&addr).ok()).into_iter().collect();
+        let clients = Arc::new(Clients::default());
+        let presence = Presence::new(clients.clone());
+        let acceptor = Acceptor::new(listener, self.backlog, self.places(), presence);
+        spawn_local(acceptor.run(on_client)).detach();
+        Server::new(clients, local_addrs)
     }
 
     /// Serves at a Unix socket on this loop.

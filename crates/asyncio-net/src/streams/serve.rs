@@ -185,6 +185,35 @@ impl ServerOptions {
         self.start_on_workers(addrs, move || serving(handler.clone())).await
     }
 
+    /// Serves on this loop whoever comes to a listener that exists already, such as one that was inherited: asyncio's `start_server(sock=…)`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where no loop runs on this thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_net::{ServerOptions, TcpListener, open_connection};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// asyncio_runtime::run(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let server = ServerOptions::new().start_server_with(|_reader, mut writer| async move { writer.write(b"hello") }, listener);
+    ///     let (mut reader, _writer) = open_connection(server.local_addrs()[0]).await?;
+    ///     assert_eq!(reader.read_to_end().await?, b"hello");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub fn start_server_with<F: Future<Output: HandlerOutput> + 'static>(
+        &self,
+        handler: impl Fn(StreamReader, StreamWriter) -> F + 'static,
+        listener: impl Into<Arc<dyn Socket>>,
+    ) -> Server {
+        self.start_with(listener.into(), serving(handler))
+    }
+
     /// Serves clients of a Unix socket on this loop, as [`start_unix_server`] does.
     ///
     /// # Errors

@@ -234,6 +234,12 @@ impl std::os::fd::AsFd for TcpListener {
     }
 }
 
+impl From<TcpListener> for Arc<dyn Socket> {
+    fn from(listener: TcpListener) -> Self {
+        listener.socket
+    }
+}
+
 /// The connections of a listener, as a stream. Made by [`TcpListener::incoming`].
 #[derive(Debug)]
 #[must_use = "a stream does nothing unless it is polled"]

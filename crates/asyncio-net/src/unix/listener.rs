@@ -147,6 +147,12 @@ impl std::os::fd::AsFd for UnixListener {
     }
 }
 
+impl From<UnixListener> for Arc<dyn Socket> {
+    fn from(listener: UnixListener) -> Self {
+        listener.socket
+    }
+}
+
 /// The connections of a listener, as a stream. Made by [`UnixListener::incoming`].
 #[derive(Debug)]
 #[must_use = "a stream does nothing unless it is polled"]
