@@ -52,7 +52,10 @@ pub use asyncio_reactor::Socket;
 
 pub use addr::ToSocketAddrs;
 pub use connect::{ConnectFailed, ConnectOptions};
-pub use names::lookup_host;
+pub use names::{
+    AddrInfo, AddrInfoHints, NameInfoOptions, Resolve, Resolving, StaticResolver, SystemResolver,
+    getaddrinfo, getnameinfo, lookup_host, set_resolver, with_resolver,
+};
 #[cfg(unix)]
 pub use readiness::Readiness;
 pub use server::{Server, ServerOptions};

@@ -1,23 +1,41 @@
-//! Names → addresses, by the system's `getaddrinfo`, on threads of their own.
+//! Names → addresses, by the system's `getaddrinfo` on threads of their own, or by whatever else [`Resolve`]s them.
 //!
 //! `getaddrinfo` blocks for as long as a name server is silent, so it never runs on a loop's thread, and not in a pool that other
 //! blocking work shares. What cannot be a name is refused before anybody is asked (CVE-2024-24806 was a name cut short).
 
+mod host;
 mod pool;
 
+mod info;
+mod resolve;
+mod table;
+
+#[cfg(unix)]
+#[path = "flags/unix.rs"]
+mod flags;
+#[cfg(windows)]
+#[path = "flags/windows.rs"]
+mod flags;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::addr::ToSocketAddrs;
 
-/// Looks a host up: asyncio's `getaddrinfo`, for `"host:port"` or a pair of both.
+pub(crate) use resolve::resolve;
+
+pub use info::{AddrInfo, AddrInfoHints, NameInfoOptions, getaddrinfo, getnameinfo};
+pub use resolve::{Resolve, Resolving, SystemResolver, set_resolver, with_resolver};
+pub use table::StaticResolver;
+
+/// Looks a host up, `"host:port"` or a pair of both, by the [resolver](set_resolver) of this task.
 ///
-/// The order of the addresses is the system's (RFC 6724).
+/// The order of the addresses is the resolver's; the system's follows RFC 6724.
 ///
 /// # Errors
 ///
-/// Fails where the name cannot be a name (empty, longer than 253 octets, with a label longer than 63, with a NUL), with kind
-/// `InvalidInput`; and where it cannot be resolved, with what the system says. Both name the host.
+/// Fails where the name cannot be a name (empty, longer than 253 octets, with a label longer than 63, with a NUL, not in ASCII, or a number
+/// that is no address), with kind `InvalidInput`; and where it cannot be resolved, with what the resolver says. Both name the host.
 ///
 /// # Cancel safety
 ///
@@ -36,42 +54,4 @@ use crate::addr::ToSocketAddrs;
 /// ```
 pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     host.to_socket_addrs().await
-}
-
-pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    validate(host)?;
-    let question = (host.to_owned(), port);
-    let answer =
-        pool::run(move || std::net::ToSocketAddrs::to_socket_addrs(&question).map(Vec::from_iter)).await;
-    let addrs = answer.map_err(|error| failed(host, &error))?;
-    if addrs.is_empty() {
-        return Err(failed(host, &io::Error::new(io::ErrorKind::NotFound, "it has no address")));
-    }
-    Ok(addrs)
-}
-
-fn failed(host: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("looking up {host:?}: {error}"))
-}
-
-/// The limits of RFC 1035, section 2.3.4, and what `getaddrinfo` would cut short.
-fn validate(host: &str) -> io::Result<()> {
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let why = if name.is_empty() {
-        "is empty"
-    } else if name.contains('\0') {
-        "contains a NUL"
-    } else if name.len() > 253 {
-        "is longer than 253 octets"
-    } else if name.split('.').any(|label| label.is_empty() || label.len() > 63) {
-        "has a label that is empty or longer than 63 octets"
-    } else if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        "contains white space"
-    } else {
-        return Ok(());
-    };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the host name {host:?} {why}")))
 }

@@ -3,12 +3,12 @@
 //! - P1: at most [`THREADS_MAX`] threads, and [`QUEUE_MAX`] questions that wait; one more is an error at once.
 //! - P2: a question is never lost: it is put into the queue and a thread is counted for it under one lock, so a thread that is about
 //!   to leave either sees it or has left already (tokio #8056 was that race).
-//! - P3: where no thread can be started and none is there, the question comes back as an error.
+//! - P3: one whose asker is gone is passed over; a look-up that has begun goes on, and its answer is forgotten.
+//! - P4: where no thread can be started and none is there, the question comes back as an error.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -16,7 +16,6 @@ use std::time::Duration;
 use asyncio_base::shim::{Arc, Mutex, thread};
 use asyncio_base::wait_point;
 
-type Answer = io::Result<Vec<SocketAddr>>;
 type Question = Box<dyn FnOnce() + Send>;
 
 /// Look-ups wait for the network, not for the processor; four is what glibc's own `getaddrinfo_a` starts with.
@@ -44,10 +43,16 @@ static POOL: Pool = Pool {
 };
 
 /// Runs `ask` on a thread of the pool and returns its answer.
-pub(super) async fn run(ask: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+pub(super) async fn run<T: Send + 'static>(
+    ask: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     let slot = Arc::new(Mutex::new(Slot { answer: None, waker: None }));
     let theirs = slot.clone();
     POOL.push(Box::new(move || {
+        // P3.
+        if Arc::strong_count(&theirs) == 1 {
+            return;
+        }
         // A panic inside of `getaddrinfo`'s wrapper must not leave the asker waiting for ever.
         let mut panic = None;
         let answer = asyncio_base::panic::catch_and_store(&mut panic, ask);
@@ -75,8 +80,8 @@ pub(super) async fn run(ask: impl FnOnce() -> Answer + Send + 'static) -> Answer
     .await
 }
 
-struct Slot {
-    answer: Option<Answer>,
+struct Slot<T> {
+    answer: Option<io::Result<T>>,
     waker: Option<Waker>,
 }
 
@@ -138,6 +143,59 @@ impl Pool {
                 state.threads -= 1;
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::Context;
+
+    /// Rows DN 8 and I20 of `reference/reliability.md`: look-ups that hang take the threads, and nothing else; those whose askers are gone are not begun.
+    #[test]
+    fn a_question_whose_asker_is_gone_is_not_asked() {
+        let (release, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        let (told, asked) = mpsc::channel();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut hung: Vec<_> = (0..THREADS_MAX)
+            .map(|_| {
+                let (wait, told) = (wait.clone(), told.clone());
+                let ask = move || {
+                    told.send("hangs").unwrap();
+                    let _ = wait.lock().recv();
+                    Ok(())
+                };
+                Box::pin(run(ask))
+            })
+            .collect();
+        for question in &mut hung {
+            assert!(question.as_mut().poll(&mut cx).is_pending());
+        }
+        for _ in 0..THREADS_MAX {
+            assert_eq!(asked.recv(), Ok("hangs"));
+        }
+        {
+            let told = told.clone();
+            let mut forgotten = pin!(run(move || {
+                told.send("nobody wants to know").unwrap();
+                Ok(())
+            }));
+            assert!(forgotten.as_mut().poll(&mut cx).is_pending());
+        }
+        let last = run(move || {
+            told.send("the last").unwrap();
+            Ok(7)
+        });
+        drop(release);
+        assert_eq!(futures_lite::future::block_on(last).unwrap(), 7);
+        assert_eq!(asked.iter().collect::<Vec<_>>(), ["the last"]);
+        for question in hung {
+            futures_lite::future::block_on(question).unwrap();
         }
     }
 }
