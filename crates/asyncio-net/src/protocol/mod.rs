@@ -7,9 +7,11 @@
 //! Callbacks are a loop's: these functions have to be called where one runs.
 
 mod callbacks;
+mod datagram;
 #[doc(hidden)]
 pub mod driven;
 mod driver;
+mod endpoint;
 mod flags;
 mod link;
 mod transport;
@@ -31,6 +33,9 @@ use flags::Flags;
 use link::Link;
 
 pub use callbacks::{BufferedProtocol, OnEof, Protocol};
+pub use datagram::{
+    DatagramHandle, DatagramProtocol, DatagramTransport, EndpointOptions, create_datagram_endpoint,
+};
 pub use driven::{AnyProtocol, Buffered, Plain};
 pub use transport::{ProtocolHandle, Transport};
 

@@ -1,5 +1,6 @@
 //! Protocols and transports: on each selector, over TCP and over Unix sockets.
 
+mod datagrams;
 mod ending;
 mod failing;
 mod order;
