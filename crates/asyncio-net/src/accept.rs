@@ -10,9 +10,10 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use asyncio_base::budget;
 use asyncio_base::report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{SockAddr, Socket, Waiter, adopt};
@@ -25,6 +26,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// After so many passing errors in a row it pauses: some systems give them for ever (a seccomp filter's `EPERM`).
 const PASSED_OVER_MAX: u32 = 100;
+
+/// What a queue holds at most where somebody else has said how long it may be: `somaxconn` is 4,096 since Linux 5.4.
+const QUEUE_MAX: u32 = 4096;
 
 /// One party's place at a listener, with the pause it makes.
 #[derive(Debug, Default)]
@@ -84,13 +88,23 @@ pub(crate) fn take_queue(
     listener: Arc<dyn Socket>,
     backlog: u32,
 ) -> io::Result<Vec<(Arc<dyn Socket>, SockAddr)>> {
+    let queue_max = u64::from(backlog.max(QUEUE_MAX)) * 2;
+    if Arc::strong_count(&listener) > 1 {
+        // Whoever has it too may go on to listen.
+        let (mut cx, mut accepting) = (Context::from_waker(Waker::noop()), Accepting::default());
+        let mut accept = || match budget::unlimited(|| accepting.poll(&mut cx, &listener)) {
+            Poll::Ready(accepted) => accepted.ok(),
+            Poll::Pending => None,
+        };
+        return Ok((0..queue_max).map_while(|_| accept()).collect());
+    }
     // Not by what is known of its readiness, which may be older than the connections.
     let listener = socket2::Socket::from(listener.into_descriptor()?);
     // Where it fails there is a moment in which one may come too late.
     let _ = listener.listen(0);
     let mut queue = Vec::new();
     // A bound, for systems that hold nobody off.
-    for _ in 0..u64::from(backlog.max(1)) * 2 {
+    for _ in 0..queue_max {
         match listener.accept().and_then(|(socket, addr)| Ok((adopt(socket)?, addr))) {
             Ok(accepted) => queue.push(accepted),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

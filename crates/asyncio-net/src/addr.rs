@@ -80,5 +80,10 @@ fn split_host_and_port(text: &str) -> io::Result<(&str, u16)> {
         return Err(wrong("is ambiguous: write an IPv6 address in brackets, as in \"[::1]:80\""));
     }
     let port = port.parse().map_err(|_| wrong("has a port that is not a number from 0 to 65535"))?;
-    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
+    let within = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    match within {
+        // Brackets are for what has colons; others are no part of a name, and are refused as such.
+        Some(ip) if ip.contains(':') => Ok((ip, port)),
+        _ => Ok((host, port)),
+    }
 }

@@ -1,11 +1,12 @@
 //! [`Outgoing`]: what was written and not sent, and whether that is too much.
 
+use std::fmt;
+
 /// asyncio's, 64 KiB and a quarter of it.
 const HIGH: usize = 64 * 1024;
 const LOW: usize = HIGH / 4;
 
 /// Bytes that were written and not sent, and the water marks: more than the high one pauses whoever writes, until it is down to the low one.
-#[derive(Debug)]
 pub(crate) struct Outgoing {
     /// From `sent` on. Without memory while nothing is unsent.
     queue: Vec<u8>,
@@ -32,9 +33,12 @@ impl Outgoing {
             self.sent = 0;
             self.queue = Vec::new();
         } else if self.sent > self.queue.len() / 2 {
-            // Moved less often than sent, so each byte is moved once at most.
+            // No more bytes are moved than have been sent.
             self.queue.drain(..self.sent);
             self.sent = 0;
+            if self.queue.len() < self.queue.capacity() / 4 {
+                self.queue.shrink_to(LOW);
+            }
         }
         self.look_at_marks();
     }
@@ -74,6 +78,13 @@ impl Outgoing {
         } else if self.len() <= self.low {
             self.is_paused = false;
         }
+    }
+}
+
+/// Without the bytes, which are nobody's who looks at a program.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

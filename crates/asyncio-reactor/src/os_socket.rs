@@ -240,7 +240,8 @@ impl Socket for OsSocket {
         self.poll_io(cx, waiter, Direction::Read, |seen| {
             let received = sys::recv(self.socket(), message)?;
             if !message.peek {
-                let room = message.bufs.iter().map(|buf| buf.len()).sum();
+                // Of those that one call fills.
+                let room = message.bufs.iter().take(sys::SLICES_MAX).map(|buf| buf.len()).sum();
                 self.after_read(received.n, room, seen);
             }
             Ok(received)

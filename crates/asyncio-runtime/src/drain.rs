@@ -24,7 +24,15 @@ pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
     if crew.failure().is_some() {
         return;
     }
+    struct Ending<'a>(&'a Core);
+    impl Drop for Ending<'_> {
+        fn drop(&mut self) {
+            self.0.cleanup.set_draining(false);
+        }
+    }
     let _entered = core.enter();
+    core.cleanup.set_draining(true);
+    let _ending = Ending(core);
     let cancel_all = || {
         core.executor.request_cancel_all();
         if let Some(executor) = executor {

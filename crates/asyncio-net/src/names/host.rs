@@ -12,6 +12,15 @@ pub(super) fn validate(host: &str) -> io::Result<()> {
     }
 }
 
+/// Says whether it is an address of IPv6 with the interface that it is of, as in `fe80::1%eth0` (RFC 4007): the system knows the number of that.
+pub(super) fn is_zoned(host: &str) -> bool {
+    let Some((ip, zone)) = host.split_once('%') else { return false };
+    // As long as interfaces' names are, on the systems that we know.
+    let is_zone =
+        (1..=32).contains(&zone.len()) && zone.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%');
+    ip.parse::<std::net::Ipv6Addr>().is_ok() && is_zone
+}
+
 fn fault(host: &str) -> Option<&'static str> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let mut labels = name.split('.');
@@ -27,6 +36,8 @@ fn fault(host: &str) -> Option<&'static str> {
         "has a label that is empty or longer than 63 octets"
     } else if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
         "contains white space"
+    } else if name.contains([':', '%', '[', ']', '/', '@']) {
+        "contains a character that no name has"
     } else if ends_in_number(name) {
         "is a number, and no address: write an IPv4 address as four decimal numbers"
     } else {
@@ -90,6 +101,9 @@ mod tests {
             ("bücher.example", "IDNA"),
             ("a b", "white space"),
             ("a\n", "white space"),
+            ("::1%", "no name has"),
+            ("[::1]", "no name has"),
+            ("user@host", "no name has"),
             ("127.1", "number"),
             ("0x7f.1", "number"),
             ("0x7f000001", "number"),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use asyncio_reactor::{Domain, Protocol, Type};
 
-use crate::names::host::validate;
+use crate::names::host::{is_zoned, validate};
 use crate::names::resolve::failed;
 use crate::names::{flags, pool};
 
@@ -93,7 +93,7 @@ pub struct AddrInfo {
 ///
 /// # Errors
 ///
-/// Fails where the host cannot be a name, with kind `InvalidInput`; and with what the system says. Both name the host.
+/// Fails where the host cannot be a name, with kind `InvalidInput`; and with what the system says. Both name the host, if there is one.
 ///
 /// # Cancel safety
 ///
@@ -127,9 +127,7 @@ pub async fn getaddrinfo(
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a service contains a NUL"));
     }
     if let Some(host) = host {
-        // An address of IPv6 may name its interface.
-        let is_address = host.split('%').next().is_some_and(|ip| ip.parse::<IpAddr>().is_ok());
-        if !is_address {
+        if host.parse::<IpAddr>().is_err() && !is_zoned(host) {
             validate(host)?;
         }
     }

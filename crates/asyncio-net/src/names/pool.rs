@@ -16,7 +16,11 @@ use std::time::Duration;
 use asyncio_base::shim::{Arc, Mutex, thread};
 use asyncio_base::wait_point;
 
-type Question = Box<dyn FnOnce() + Send>;
+struct Question {
+    ask: Box<dyn FnOnce() + Send>,
+    /// P3.
+    is_wanted: Box<dyn Fn() -> bool + Send>,
+}
 
 /// Look-ups wait for the network, not for the processor; four is what glibc's own `getaddrinfo_a` starts with.
 const THREADS_MAX: usize = 4;
@@ -47,12 +51,9 @@ pub(super) async fn run<T: Send + 'static>(
     ask: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let slot = Arc::new(Mutex::new(Slot { answer: None, waker: None }));
-    let theirs = slot.clone();
-    POOL.push(Box::new(move || {
-        // P3.
-        if Arc::strong_count(&theirs) == 1 {
-            return;
-        }
+    let (theirs, seen) = (slot.clone(), Arc::downgrade(&slot));
+    let is_wanted = Box::new(move || seen.strong_count() > 1);
+    let ask = Box::new(move || {
         // A panic inside of `getaddrinfo`'s wrapper must not leave the asker waiting for ever.
         let mut panic = None;
         let answer = asyncio_base::panic::catch_and_store(&mut panic, ask);
@@ -64,7 +65,8 @@ pub(super) async fn run<T: Send + 'static>(
         if let Some(waker) = waker {
             waker.wake();
         }
-    }))?;
+    });
+    POOL.push(Question { ask, is_wanted })?;
     poll_fn(|cx| {
         let waker = cx.waker().clone();
         let mut slot = slot.lock();
@@ -92,6 +94,16 @@ impl Pool {
 
     fn push(&'static self, question: Question) -> io::Result<()> {
         let mut state = self.lock();
+        if state.questions.len() >= QUEUE_MAX {
+            // P3: time-outs and retries while name servers are silent.
+            let (wanted, forgotten) =
+                std::mem::take(&mut state.questions).into_iter().partition(|question| (question.is_wanted)());
+            state.questions = wanted;
+            drop(state);
+            // They may have wakers of users'.
+            drop::<VecDeque<Question>>(forgotten);
+            state = self.lock();
+        }
         if state.questions.len() >= QUEUE_MAX {
             return Err(io::Error::new(
                 io::ErrorKind::WouldBlock,
@@ -124,11 +136,17 @@ impl Pool {
         loop {
             if let Some(question) = state.questions.pop_front() {
                 drop(state);
+                if !(question.is_wanted)() {
+                    drop(question);
+                    state = self.lock();
+                    continue;
+                }
                 // It wakes a waker of somebody else's, which may panic; the thread is counted on.
                 let mut panic = None;
-                asyncio_base::panic::catch_and_store(&mut panic, question);
+                asyncio_base::panic::catch_and_store(&mut panic, question.ask);
                 if let Some(panic) = panic {
-                    let message = asyncio_base::panic::message(&*panic);
+                    let message = asyncio_base::panic::message(&*panic).to_owned();
+                    asyncio_base::panic::discard(panic);
                     asyncio_base::report::report("net", format_args!("a waker panicked: {message}"));
                 }
                 state = self.lock();

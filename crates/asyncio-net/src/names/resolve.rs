@@ -9,7 +9,7 @@ use std::pin::Pin;
 use asyncio_base::shim::Arc;
 use asyncio_tasks::TaskLocal;
 
-use crate::names::host::validate;
+use crate::names::host::{is_zoned, validate};
 use crate::names::pool;
 
 /// The answer of a resolver, as it comes.
@@ -106,10 +106,14 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    validate(host)?;
-    let answer = match RESOLVER.try_get().flatten() {
-        Some(resolver) => resolver.resolve(host, port).await,
-        None => SystemResolver.resolve(host, port).await,
+    let answer = if is_zoned(host) {
+        SystemResolver.resolve(host, port).await
+    } else {
+        validate(host)?;
+        match RESOLVER.try_get().flatten() {
+            Some(resolver) => resolver.resolve(host, port).await,
+            None => SystemResolver.resolve(host, port).await,
+        }
     };
     match answer {
         Ok(addrs) if addrs.is_empty() => {

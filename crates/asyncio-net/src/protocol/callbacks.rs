@@ -13,6 +13,9 @@ use crate::protocol::Transport;
 /// They are called by the loop, on its thread, one at a time: never from inside of a call of the [`Transport`], and never inside of each other. Nothing
 /// else happens on the loop meanwhile, so they are to be short. A callback that panics is reported, and its connection is closed.
 ///
+/// All protocols of a loop run in one task: what is [deferred](asyncio_tasks::defer()) in a callback comes when the loop ends, and a task local that one sets the others
+/// see. A task that is spawned in a callback is like any other.
+///
 /// # Examples
 ///
 /// A server that sends back what it gets, and one who asks it:

@@ -3,19 +3,23 @@
 //! - D1: whatever happens to a connection wakes its key, from any thread. That notes the connection in a list, once, and wakes the driver; callbacks run
 //!   in the driver alone, never in a wake.
 //! - D2: a connection is the driver's from its making to its `connection_lost`. Transports only borrow it; so a protocol may keep its transport.
-//! - D3: a key is of one connection. One that comes late, when another has its number, is told apart by a count.
+//! - D3: a key is of one connection. One that comes late, when another has its number, is told apart by a count; and what is noted for a number is forgotten
+//!   when that is given again, but that it is to have a turn.
 //! - D4: when the loop ends, all connections are closed after what is unsent; the end waits for that as for clean-up.
 //!
 //! No more than [`STEPS_MAX`] connections have their turn before the loop's other tasks have theirs.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt::{self, Debug};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use asyncio_base::budget;
+use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::report::{self, Report};
 use asyncio_base::shim::{Arc, Mutex};
-use asyncio_base::{budget, report};
 use asyncio_tasks::{Builder, Cleanup, LocalGuard, guard_local};
 use slab::Slab;
 
@@ -26,7 +30,7 @@ use crate::server::Client;
 /// What asyncio receives at once, at most: 256 KiB. Pages that are not used are not there.
 const BUFFER_SIZE: usize = 256 * 1024;
 
-/// A turn of so many connections takes about as long as 128 operations of a task, the budget of one.
+/// Of connections that each have a message to answer, so many use 128 operations, which is what a task may do in one poll.
 const STEPS_MAX: usize = 64;
 
 thread_local! {
@@ -40,6 +44,8 @@ pub(super) struct Driver {
     runtime: Option<Cleanup>,
     links: RefCell<Slab<Rc<Link<dyn Driven>>>>,
     noted: Arc<Noted>,
+    /// D4: the loop ends, and whoever comes is closed.
+    is_ending: Cell<bool>,
 }
 
 impl Driver {
@@ -56,10 +62,12 @@ impl Driver {
     }
 
     fn start(runtime: Option<Cleanup>) -> Rc<Self> {
+        let is_ending = runtime.as_ref().is_some_and(Cleanup::is_draining);
         let driver = Rc::new(Self {
             runtime,
             links: RefCell::default(),
             noted: Arc::new(Noted { state: Mutex::default() }),
+            is_ending: Cell::new(is_ending),
         });
         // Filled once there is a task to hold it.
         let place = Rc::new(Cell::new(None));
@@ -67,10 +75,13 @@ impl Driver {
         let task = async move {
             let Some(running) = taken.take() else { return };
             let running: LocalGuard<Running> = running;
+            if running.0.is_ending.get() {
+                // D4: as a part of the clean-up.
+                return;
+            }
             let mut buffer = vec![0; BUFFER_SIZE].into_boxed_slice();
-            let mut turn = Vec::new();
             poll_fn(|cx| {
-                running.0.poll(cx, &mut turn, &mut buffer);
+                running.0.poll(cx, &mut buffer);
                 Poll::<()>::Pending
             })
             .await;
@@ -90,29 +101,54 @@ impl Driver {
         let link = Rc::new(make(Noted::key(&self.noted, entry.key())));
         entry.insert(link.clone());
         drop(links);
+        if self.is_ending.get() {
+            link.close();
+        }
         link.schedule();
         link
     }
 
-    /// Gives some connections their turn; `turn` are those that it is the turn of.
-    fn poll(&self, cx: &mut Context<'_>, turn: &mut Vec<Note>, buffer: &mut [u8]) {
-        self.noted.take(cx.waker(), turn);
-        let now = turn.len().min(STEPS_MAX);
+    /// Gives some connections their turn.
+    fn poll(&self, cx: &mut Context<'_>, buffer: &mut [u8]) {
+        // Those that are there now: what comes meanwhile has woken this task, and comes after the others' turn.
+        let count = self.noted.count(cx.waker());
         // What one connection may do is limited where it does it.
         budget::unlimited(|| {
-            for note in turn.drain(..now) {
-                let link = self.links.borrow().get(note.index).cloned();
-                let is_over = link.is_some_and(|link| link.step(&link, note.wishes, buffer));
-                if is_over {
-                    let link = self.links.borrow_mut().try_remove(note.index);
-                    drop(link);
+            for _ in 0..count.min(STEPS_MAX) {
+                let Some((index, wishes)) = self.noted.pop() else { break };
+                let link = self.links.borrow().get(index).cloned();
+                let Some(link) = link else { continue };
+                // Callbacks are watched where they are called. This is for what else is a user's: wakers, and what is dropped.
+                if watched(|| link.step(&link, wishes, buffer)).unwrap_or(true) {
+                    let ended = self.links.borrow_mut().try_remove(index);
+                    watched(|| {
+                        link.give_up();
+                        drop((ended, link));
+                    });
                 }
             }
         });
-        if !turn.is_empty() {
+        if count > STEPS_MAX {
             cx.waker().wake_by_ref();
         }
     }
+}
+
+/// Does what may panic in a user's code, which is reported; `None` if it has.
+fn watched<R>(f: impl FnOnce() -> R) -> Option<R> {
+    let mut panic = None;
+    let result = catch_and_store(&mut panic, f);
+    if let Some(payload) = panic {
+        let text = message(&*payload).to_owned();
+        discard(payload);
+        Report::new(
+            "net",
+            format_args!("a protocol, or what it has, panicked where it was dropped or woken: {text}"),
+        )
+        .panicked()
+        .send();
+    }
+    result
 }
 
 impl Debug for Driver {
@@ -127,13 +163,15 @@ struct Running(Rc<Driver>);
 impl Running {
     /// D4.
     async fn finish(self) {
+        self.0.is_ending.set(true);
         for (_, link) in &*self.0.links.borrow() {
             link.close();
+            // Also one that is closing already: it may have been its turn.
+            link.schedule();
         }
         let mut buffer = vec![0; BUFFER_SIZE].into_boxed_slice();
-        let mut turn = Vec::new();
         poll_fn(|cx| {
-            self.0.poll(cx, &mut turn, &mut buffer);
+            self.0.poll(cx, &mut buffer);
             if self.0.links.borrow().is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -146,13 +184,20 @@ impl Drop for Running {
         // At the end of the thread it is gone already.
         let _ = DRIVERS.try_with(|drivers| drivers.borrow_mut().retain(|other| !Rc::ptr_eq(other, driver)));
         let left = std::mem::take(&mut *driver.links.borrow_mut());
+        if left.is_empty() {
+            return;
+        }
         let unsent: usize = left.iter().map(|(_, link)| link.unsent()).sum();
-        if unsent > 0 {
-            let count = left.len();
-            report::report(
-                "net",
-                format_args!("{count} connections of protocols are given up with {unsent} bytes unsent"),
-            );
+        let count = left.len();
+        report::report(
+            "net",
+            format_args!("{count} connections of protocols are given up with {unsent} bytes unsent"),
+        );
+        for (_, link) in left {
+            watched(|| {
+                link.give_up();
+                drop(link);
+            });
         }
     }
 }
@@ -164,7 +209,8 @@ struct Noted {
 
 #[derive(Default)]
 struct State {
-    list: Vec<Note>,
+    /// The numbers of the connections, in the order in which they were noted.
+    list: VecDeque<u32>,
     /// By the number of the connection.
     marks: Vec<Mark>,
     /// The driver's, unless it has been woken.
@@ -175,15 +221,9 @@ struct State {
 struct Mark {
     /// D3: how many connections have had this number.
     count: u32,
-    /// Where it is in the list, and one more; 0 if it is not.
-    place: u32,
-}
-
-/// A connection is to have a turn.
-#[derive(Clone, Copy)]
-pub(super) struct Note {
-    index: usize,
-    pub(super) wishes: Wishes,
+    /// It is in the list.
+    is_noted: bool,
+    wishes: Wishes,
 }
 
 /// What a server wants of a connection.
@@ -200,43 +240,49 @@ impl Noted {
         if state.marks.len() <= index {
             state.marks.resize_with(index + 1, Mark::default);
         }
-        let count = state.marks[index].count.wrapping_add(1);
-        state.marks[index].count = count;
+        let mark = &mut state.marks[index];
+        mark.count = mark.count.wrapping_add(1);
+        mark.wishes = Wishes::default();
+        let count = mark.count;
         drop(state);
         let index = u32::try_from(index).expect("fewer than 2^32 connections fit into memory");
         Arc::new(Key { noted: noted.clone(), index, count })
     }
 
-    /// Moves the list behind `turn`; the next note wakes `driver`.
-    fn take(&self, driver: &Waker, turn: &mut Vec<Note>) {
+    /// Says how many are in the list; the next note wakes `driver`.
+    fn count(&self, driver: &Waker) -> usize {
+        // Outside of the lock: it is a user's, on a foreign executor.
         let driver = driver.clone();
         let mut state = self.state.lock();
-        let State { list, marks, .. } = &mut *state;
-        for note in list.drain(..) {
-            marks[note.index].place = 0;
-            turn.push(note);
-        }
         let former = state.driver.replace(driver);
+        let count = state.list.len();
         drop(state);
         drop(former);
+        count
+    }
+
+    /// Takes the first of the list.
+    fn pop(&self) -> Option<(usize, Wishes)> {
+        let mut state = self.state.lock();
+        let index = state.list.pop_front()? as usize;
+        let mark = &mut state.marks[index];
+        mark.is_noted = false;
+        Some((index, std::mem::take(&mut mark.wishes)))
     }
 
     fn note(&self, key: &Key, wishes: Wishes) {
-        let index = key.index as usize;
         let mut state = self.state.lock();
         let State { list, marks, driver } = &mut *state;
-        let mark = &mut marks[index];
+        let mark = &mut marks[key.index as usize];
         if mark.count != key.count {
             return;
         }
-        if mark.place == 0 {
-            list.push(Note { index, wishes });
-            mark.place = u32::try_from(list.len()).expect("each is noted once");
-        } else {
-            let noted = &mut list[mark.place as usize - 1].wishes;
-            noted.close |= wishes.close;
-            noted.abort |= wishes.abort;
+        mark.wishes.close |= wishes.close;
+        mark.wishes.abort |= wishes.abort;
+        if std::mem::replace(&mut mark.is_noted, true) {
+            return;
         }
+        list.push_back(key.index);
         let waker = driver.take();
         drop(state);
         waker.into_iter().for_each(Waker::wake);

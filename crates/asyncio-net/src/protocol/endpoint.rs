@@ -387,9 +387,12 @@ impl Io {
         let mut bufs = [IoSliceMut::new(buffer)];
         let message = &mut RecvMsg { addr: Some(&mut from), ..RecvMsg::new(&mut bufs) };
         let received = socket.poll_recv(cx, &mut self.receiving, message);
+        if !matches!(received, Poll::Ready(Err(_))) {
+            // They are in a row where nothing else comes between, not even a wait.
+            self.errors_in_a_row = 0;
+        }
         received.map(|received| {
             let received = received?;
-            self.errors_in_a_row = 0;
             let from =
                 from.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a datagram from nowhere"))?;
             Ok((received.n, to_ip(&from)?))

@@ -290,17 +290,22 @@ impl Link<dyn Driven> {
         if self.has(Flags::LOST) {
             return true;
         }
-        if !self.has(Flags::MADE) {
-            self.call("connection_made", |protocol| protocol.connection_made(Transport::of(this)));
-            self.set(Flags::MADE);
-            let waits = self.with_rare(|rare| rare.made.take());
-            waits.into_iter().for_each(Waker::wake);
-        }
         if wishes.close {
             self.close();
         }
         if wishes.abort {
             self.abort();
+        }
+        if !self.has(Flags::MADE) {
+            self.call("connection_made", |protocol| protocol.connection_made(Transport::of(this)));
+            self.set(Flags::MADE);
+            let waits = self.with_rare(|rare| rare.made.take());
+            if let Some(waits) = waits {
+                // Whoever made the connection has it before anything else happens to it.
+                waits.wake();
+                self.schedule();
+                return false;
+            }
         }
         let mut cx = Context::from_waker(&self.waker);
         self.send_rest(&mut cx);
@@ -359,8 +364,12 @@ impl Link<dyn Driven> {
     }
 
     fn receive_into_its_own(&self, cx: &mut Context<'_>, size_hint: usize) -> Poll<io::Result<usize>> {
-        let received = self.call("get_buffer", |protocol| {
+        // What else it is to be told comes after the bytes.
+        let received = self.call_once("get_buffer", |protocol| {
             let buffer = protocol.buffer(size_hint);
+            if self.flags.get().has_any(Flags::NO_READING) {
+                return Poll::Pending;
+            }
             if buffer.is_empty() {
                 let why = "`get_buffer` of a protocol gave an empty buffer";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, why)));
@@ -390,23 +399,32 @@ impl Link<dyn Driven> {
                 self.fail(error);
             }
         }
+        let is_aborted = self.has(Flags::ABORTED);
         self.set(Flags::LOST);
         let error = self.with_rare(|rare| rare.error.take());
         self.call_once("connection_lost", |protocol| protocol.connection_lost(error));
+        if let Some(socket) = self.io.borrow().socket.as_ref() {
+            if is_aborted {
+                // The peer may be gone.
+                let _ = socket.reset();
+            } else if Arc::strong_count(socket) > 1 {
+                // It is not closed by being dropped here.
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Leaves what a connection has that is lost; or that is to be now, though the protocol was not told.
+    pub(super) fn give_up(&self) {
+        self.set(Flags::LOST.with(Flags::CLOSING));
         let mut io = self.io.borrow_mut();
         io.receiving.leave();
         io.sending.leave();
         io.outgoing = None;
         let socket = io.socket.take();
         drop(io);
-        if let Some(socket) = socket {
-            if self.has(Flags::ABORTED) {
-                // The peer may be gone.
-                let _ = socket.reset();
-            }
-        }
-        self.seat.take();
-        Poll::Ready(())
+        drop((socket, self.seat.take(), self.rare.take()));
     }
 }
 

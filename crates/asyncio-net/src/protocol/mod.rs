@@ -86,7 +86,7 @@ pub async fn create_unix_connection<Kind, P: AnyProtocol<Kind>>(
     connect_accepted_socket(factory, crate::UnixStream::connect(path).await?).await
 }
 
-/// Gives a connection that stands to a protocol, such as one that was accepted elsewhere: asyncio's `connect_accepted_socket`.
+/// Gives a connection that stands to a protocol, such as one that was accepted elsewhere: asyncio's `connect_accepted_socket`. It is to be one of a stream.
 ///
 /// # Errors
 ///

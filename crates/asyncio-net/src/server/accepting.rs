@@ -59,36 +59,39 @@ impl Acceptor {
     pub(crate) async fn run(self, on_client: impl Fn(Arc<dyn Socket>, Ticket)) {
         let Self { listener, backlog, places, presence, end } = self;
         let clients = presence.clients().clone();
+        let mut waiting = Vec::new();
         {
             let mut closing = pin!(clients.closing().wait());
             let mut accepting = Accepting::default();
             loop {
-                let Some(permit) = before(closing.as_mut(), permit(places.as_ref())).await else { break };
                 let accepted = poll_fn(|cx| accepting.poll(cx, &listener));
-                match before(closing.as_mut(), accepted).await {
+                let socket = match before(closing.as_mut(), accepted).await {
                     None => break,
-                    Some(Ok((socket, _))) => on_client(socket, Ticket { presence: presence.clone(), permit }),
+                    Some(Ok((socket, _))) => socket,
                     Some(Err(error)) => {
-                        report::report(
-                            "net",
-                            format_args!("a server closes, since accepting failed: {error}"),
-                        );
+                        let what = format_args!("a server closes, since accepting failed: {error}");
+                        report::report("net", what);
                         return clients.fail(error);
                     }
-                }
+                };
+                // Now, and not before: a listener to which nobody comes must not have a place.
+                let Some(permit) = before(closing.as_mut(), permit(places.as_ref())).await else {
+                    waiting.push(socket);
+                    break;
+                };
+                on_client(socket, Ticket { presence: presence.clone(), permit });
             }
         }
         end.into_iter().for_each(|end| end());
         match take_queue(listener, backlog) {
-            Ok(queue) => {
-                for (socket, _) in queue {
-                    let permit = permit(places.as_ref()).await;
-                    on_client(socket, Ticket { presence: presence.clone(), permit });
-                }
-            }
+            Ok(queue) => waiting.extend(queue.into_iter().map(|(socket, _)| socket)),
             // This reactor's listeners cannot be emptied; it is closed.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(error) => clients.fail(error),
+        }
+        for socket in waiting {
+            let permit = permit(places.as_ref()).await;
+            on_client(socket, Ticket { presence: presence.clone(), permit });
         }
     }
 }

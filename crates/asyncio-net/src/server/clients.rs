@@ -27,8 +27,20 @@ pub(crate) struct Clients {
 #[derive(Debug, Default)]
 struct List {
     clients: Slab<Weak<dyn Client>>,
-    /// Why the server has closed itself.
-    failure: Option<io::Error>,
+    /// What becomes of those who are let in yet, once the server is closing.
+    late: Late,
+    /// How often all were thrown out.
+    aborts: u32,
+    /// Why the server has closed itself: what kind of error, and what it says.
+    failure: Option<(io::ErrorKind, String)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Late {
+    #[default]
+    Served,
+    Closed,
+    Aborted,
 }
 
 impl Clients {
@@ -53,20 +65,44 @@ impl Clients {
 
     /// Stops the listening, since a listener is broken.
     pub(super) fn fail(&self, error: io::Error) {
-        self.list.lock().failure.get_or_insert(error);
+        self.list.lock().failure.get_or_insert_with(|| (error.kind(), error.to_string()));
         self.close();
     }
 
-    pub(super) fn take_failure(&self) -> Option<io::Error> {
-        self.list.lock().failure.take()
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        let list = self.list.lock();
+        list.failure.as_ref().map(|(kind, text)| io::Error::new(*kind, text.clone()))
     }
 
     pub(super) fn count(&self) -> usize {
         self.list.lock().clients.len()
     }
 
-    pub(super) fn each(&self) -> Vec<Arc<dyn Client>> {
-        self.list.lock().clients.iter().filter_map(|(_, client)| client.upgrade()).collect()
+    /// Closes all connections, and where the server is closing those of who is let in yet.
+    pub(super) fn close_each(&self) {
+        self.each(Late::Closed).into_iter().for_each(Client::close);
+    }
+
+    /// The same at once.
+    pub(super) fn abort_each(&self) {
+        self.each(Late::Aborted).into_iter().for_each(Client::abort);
+    }
+
+    fn each(&self, late: Late) -> Vec<Arc<dyn Client>> {
+        let is_closing = self.is_closing();
+        let mut list = self.list.lock();
+        if late == Late::Aborted {
+            list.aborts = list.aborts.wrapping_add(1);
+        }
+        if is_closing {
+            list.late = late;
+        }
+        list.clients.iter().filter_map(|(_, client)| client.upgrade()).collect()
+    }
+
+    /// How often all were thrown out: whoever was there, and is not any more, was among them.
+    pub(crate) fn aborts(&self) -> u32 {
+        self.list.lock().aborts
     }
 }
 
@@ -91,7 +127,15 @@ impl Presence {
     /// Gives a client a place in the list.
     pub(crate) fn seat<C: Client + 'static>(&self, client: &Arc<C>, permit: Option<OwnedPermit>) -> Seat {
         let weak = Arc::downgrade(client);
-        let key = self.clients().list.lock().clients.insert(weak);
+        let mut list = self.clients().list.lock();
+        let key = list.clients.insert(weak);
+        let late = list.late;
+        drop(list);
+        match late {
+            Late::Served => {}
+            Late::Closed => client.clone().close(),
+            Late::Aborted => client.clone().abort(),
+        }
         Seat { key, presence: self.clone(), _permit: permit }
     }
 }

@@ -1,7 +1,7 @@
 //! Servers: [`Server`], which is what one holds of it, and [`ServerOptions`]. What serves a client is with the streams and the protocols.
 //!
 //! - V1: closing stops the listening first. Who had been accepted by the system by then is served; who comes later is refused, or reaches another server.
-//! - V2: a server has ended when its listeners are closed and its last client is gone: the connection closed, and its handler at its end.
+//! - V2: a server has ended when its listeners are closed and its last client is gone: nobody has a half of the connection, and its handler is at its end.
 //! - V3: what goes wrong with one client is reported, and no other is touched.
 
 mod accepting;
@@ -21,7 +21,7 @@ use crate::about::about;
 use clients::Clients;
 
 pub(crate) use accepting::Ticket;
-pub(crate) use clients::{Client, Seat};
+pub(crate) use clients::{Client, Presence, Seat};
 
 pub use options::ServerOptions;
 
@@ -89,14 +89,15 @@ impl Server {
     }
 
     /// Closes the connections of all clients, after what is unsent: their handlers see the end of what they read. The server goes on
-    /// listening, unless it is closed too.
+    /// listening, unless it was [closed](Self::close) before; then this holds for those who wait to be accepted, too.
     pub fn close_clients(&self) {
-        self.hold.clients.each().into_iter().for_each(Client::close);
+        self.hold.clients.close_each();
     }
 
-    /// Closes the connections of all clients at once: what is unsent is dropped, and they see a reset.
+    /// Closes the connections of all clients at once: what is unsent is dropped, and they see a reset. As with [`close_clients`](Self::close_clients), after
+    /// [`close`](Self::close) that is everybody.
     pub fn abort_clients(&self) {
-        self.hold.clients.each().into_iter().for_each(Client::abort);
+        self.hold.clients.abort_each();
     }
 
     /// Waits until the server has ended: it is [closed](Self::close), and its last client is gone.
@@ -127,7 +128,7 @@ impl Server {
         }
         let _close = Close(self);
         self.wait_closed().await;
-        match self.hold.clients.take_failure() {
+        match self.hold.clients.failure() {
             Some(error) => Err(about(format_args!("serving at {:?}", self.hold.local_addrs), error)),
             None => Ok(()),
         }

@@ -6,6 +6,7 @@
 //! - B3: bytes come out in the order in which they came in, each once.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::task::{Poll, ready};
@@ -38,7 +39,7 @@ fn give_back(buffer: Box<[u8]>) {
 }
 
 /// The bytes that have been received and not been read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct ReadBuffer {
     /// Those of the last receive, in a buffer of the thread's. Read before `own` is written again, so they are the only ones.
     lent: Option<(Box<[u8]>, Range<usize>)>,
@@ -86,6 +87,9 @@ impl ReadBuffer {
         } else if self.start > 0 {
             self.own.drain(..self.start);
             self.start = 0;
+            if self.own.len() < self.own.capacity() / 4 {
+                self.own.shrink_to(OWN_MAX);
+            }
         }
     }
 
@@ -124,6 +128,13 @@ impl ReadBuffer {
     /// Takes all out.
     pub(super) fn take_all(&mut self) -> Vec<u8> {
         self.take(self.data().len())
+    }
+}
+
+/// Without the bytes, which are nobody's who looks at a program; and a lent buffer has had others' in it.
+impl fmt::Debug for ReadBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadBuffer").field("len", &self.data().len()).finish_non_exhaustive()
     }
 }
 

@@ -3,11 +3,12 @@
 //! - O1: a write tries the socket first. Only what it does not take is kept; then one task, the *flusher*, sends it, and no one else sends until it is
 //!   through. So bytes leave in the order in which they were written, and a connection that keeps up has no task.
 //! - O2: more than the high-water mark of unsent bytes pauses the writer, whose `drain` waits until they are down to the low one.
-//! - O3: what was written before the end (`write_eof`, `close`, a dropped writer) is sent before it. The end of the loop waits for that as for
-//!   clean-up: within the grace period.
+//! - O3: what was written before the end (`write_eof`, `close`, a dropped writer) is sent before it. The end of the loop that sends it waits for that as
+//!   for clean-up: within the grace period. Where no loop runs a thread of ours sends it, which no end of anything waits for.
 //! - O4: the first error of sending ends it: what is unsent is dropped, and every later `drain` says why.
 //!
-//! The lock is held while the socket is tried, by the flusher's own waker or by none, never by a waker of a user's.
+//! The lock is held while the socket is tried, with the flusher's own waker or with none, never with a waker of a user's. A socket of a user's must not wake
+//! the other end of itself from inside of a call.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -16,7 +17,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker, ready};
 
 use asyncio_base::shim::{Arc, Mutex, MutexGuard};
-use asyncio_base::{budget, report, wait_point};
+use asyncio_base::{budget, is_loop_closed, report, wait_point};
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 use asyncio_tasks::{guard, spawn_background};
 
@@ -228,7 +229,15 @@ impl Connection {
             let bufs = [IoSlice::new(sending.outgoing.unsent())];
             match ready!(self.socket.poll_send(cx, waiter, &SendMsg::new(&bufs))) {
                 Ok(n) => sending.outgoing.advance(n),
-                Err(error) => sending.fail(error),
+                Err(error) => {
+                    let unsent = sending.outgoing.len();
+                    if is_loop_closed(&error) {
+                        let what =
+                            format_args!("a connection is given up with {unsent} bytes unsent: {error}");
+                        report::report("net", what);
+                    }
+                    sending.fail(error);
+                }
             }
         }
         ready!(self.poll_end(sending, cx, waiter));
@@ -239,9 +248,7 @@ impl Connection {
     /// Waits until the writer may go on.
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_until(cx, |sending| match sending.error() {
-            None if sending.is_late => {
-                Some(Err(io::Error::new(io::ErrorKind::BrokenPipe, "bytes were written after the end")))
-            }
+            None if sending.is_late => Some(Err(too_late())),
             None => (!sending.outgoing.is_paused()).then_some(Ok(())),
             Some(error) => Some(Err(error)),
         })
@@ -250,18 +257,27 @@ impl Connection {
     /// Waits until everything is with the system.
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_until(cx, |sending| match sending.error() {
-            None => (!sending.has_flusher).then_some(Ok(())),
+            None if sending.has_flusher => None,
+            None if sending.is_late => Some(Err(too_late())),
+            None => Some(Ok(())),
             Some(error) => Some(Err(error)),
         })
     }
 
-    /// Waits until the connection is closed. One that was aborted is.
+    /// Waits until the connection is closed, or has failed. One that was aborted is closed.
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_until(cx, |sending| match sending.error() {
-            _ if sending.phase != Phase::Closed || sending.has_flusher => None,
+            _ if sending.has_flusher => None,
             Some(error) if !sending.is_aborted => Some(Err(error)),
+            _ if sending.phase != Phase::Closed => None,
+            None if sending.is_late => Some(Err(too_late())),
             _ => Some(Ok(())),
         })
+    }
+
+    /// Says whether something may be written.
+    pub(super) fn check_open(&self) -> io::Result<()> {
+        if self.sending.lock().phase == Phase::Open { Ok(()) } else { Err(too_late()) }
     }
 
     fn poll_until<T>(&self, cx: &mut Context<'_>, look: impl Fn(&Sending) -> Option<T>) -> Poll<T> {
@@ -296,10 +312,6 @@ impl Connection {
     pub(super) fn failure(&self) -> Option<Lost> {
         // A broken pipe comes behind the end of the peer, or of our own: the end was one.
         self.sending.lock().error.clone().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
-    }
-
-    pub(crate) fn is_aborted(&self) -> bool {
-        self.sending.lock().is_aborted
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -355,6 +367,10 @@ impl Sending {
     }
 }
 
+fn too_late() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "bytes were written after the end")
+}
+
 /// Sends what is unsent, and brings the phase to its end. It belongs to the task that does so, or to the clean-up after it.
 struct Flusher {
     connection: Arc<Connection>,
@@ -394,6 +410,9 @@ impl Drop for Flusher {
         let mut sending = self.connection.sending.lock();
         let unsent = sending.outgoing.len();
         sending.has_flusher = false;
+        // The peer is not to take what has come for everything.
+        let _ = self.connection.socket.reset();
+        sending.phase = Phase::Closed;
         sending.fail(io::Error::new(io::ErrorKind::ConnectionAborted, "the loop ended before all was sent"));
         let waits = sending.waits.take();
         drop(sending);

@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use asyncio_base::budget::{self, Leave};
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{RecvMsg, Socket, Waiter};
 use futures_core::Stream;
@@ -90,7 +91,7 @@ impl StreamReader {
         if n_max == 0 {
             return Ok(Vec::new());
         }
-        if self.buffer.data().is_empty() {
+        if !self.has_bytes(1).await {
             self.fill().await?;
         }
         Ok(self.buffer.take(n_max.min(self.buffer.data().len())))
@@ -120,7 +121,7 @@ impl StreamReader {
     ///
     /// Nothing is lost by dropping it.
     pub async fn read_exact(&mut self, n: usize) -> Result<Vec<u8>, ReadError> {
-        while self.buffer.data().len() < n {
+        while !self.has_bytes(n).await {
             if !self.fill().await? {
                 return Err(ReadError::Incomplete { partial: self.buffer.take_all() });
             }
@@ -145,7 +146,7 @@ impl StreamReader {
         }
     }
 
-    /// Returns the lines up to the end, as a stream.
+    /// Returns the lines up to the end, as a stream, which ends after an error too.
     ///
     /// # Examples
     ///
@@ -166,7 +167,7 @@ impl StreamReader {
     /// # }
     /// ```
     pub fn read_lines(&mut self) -> Lines<'_> {
-        Lines { reader: self, passed: 0 }
+        Lines { reader: self, passed: 0, is_over: false }
     }
 
     /// Reads up to a separator, and gives it too.
@@ -217,6 +218,7 @@ impl StreamReader {
         loop {
             let data = self.buffer.data();
             if let Some(found) = separators.find(data, *passed) {
+                ready!(budget::poll_leave(cx)).spend_step();
                 if found.start > self.limit {
                     return Poll::Ready(Err(ReadError::LimitOverrun { consumed: found.start }));
                 }
@@ -255,6 +257,15 @@ impl StreamReader {
     /// Returns the socket below.
     pub fn socket(&self) -> &Arc<dyn Socket> {
         self.connection.socket()
+    }
+
+    /// Says whether so many bytes are there. They cost the budget a step: no call of the system may come between many reads.
+    async fn has_bytes(&mut self, n: usize) -> bool {
+        let has_bytes = self.buffer.data().len() >= n;
+        if has_bytes {
+            poll_fn(|cx| budget::poll_leave(cx).map(Leave::spend_step)).await;
+        }
+        has_bytes
     }
 
     /// Receives some more behind what is there; says whether there was more.
@@ -313,6 +324,7 @@ impl StreamReader {
 pub struct Lines<'a> {
     reader: &'a mut StreamReader,
     passed: usize,
+    is_over: bool,
 }
 
 impl Stream for Lines<'_> {
@@ -320,6 +332,9 @@ impl Stream for Lines<'_> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if this.is_over {
+            return Poll::Ready(None);
+        }
         let newline = [&b"\n"[..]];
         let separators = Separators::new(&newline).expect("it is there, and has a byte");
         let line = ready!(this.reader.poll_until(cx, &separators, &mut this.passed));
@@ -327,6 +342,10 @@ impl Stream for Lines<'_> {
         Poll::Ready(match line {
             Err(ReadError::Incomplete { partial }) if partial.is_empty() => None,
             Err(ReadError::Incomplete { partial }) => Some(Ok(partial)),
+            Err(error) => {
+                this.is_over = true;
+                Some(Err(error))
+            }
             line => Some(line),
         })
     }
@@ -347,6 +366,9 @@ impl futures_io::AsyncRead for StreamReader {
             // Not the end: nobody asked.
             return Poll::Ready(Ok(0));
         }
+        // A call of the system does not fill any number of buffers, and what begins with empty ones would look like the end.
+        let first = bufs.iter().take_while(|buf| buf.is_empty()).count();
+        let bufs = &mut bufs[first..];
         if this.buffer.data().is_empty() {
             // Without a detour.
             return this.poll_receive(|this| {
@@ -355,6 +377,7 @@ impl futures_io::AsyncRead for StreamReader {
                 socket.poll_recv(cx, &mut this.waiter, message).map_ok(|received| received.n)
             });
         }
+        ready!(budget::poll_leave(cx)).spend_step();
         let n = io::Read::read_vectored(&mut this.buffer.data(), bufs)?;
         this.buffer.consume(n);
         Poll::Ready(Ok(n))
@@ -366,6 +389,8 @@ impl futures_io::AsyncBufRead for StreamReader {
         let this = self.get_mut();
         if this.buffer.data().is_empty() {
             ready!(this.poll_fill(cx))?;
+        } else {
+            ready!(budget::poll_leave(cx)).spend_step();
         }
         Poll::Ready(Ok(this.buffer.data()))
     }

@@ -1,20 +1,21 @@
 //! Servers on streams: a handler for each client.
 
 use std::fmt::Display;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Weak;
+use std::task::{Context, Poll, ready};
 
-use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::panic::{Payload, catch_and_store, discard, message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::Socket;
 use asyncio_tasks::{current_task, spawn_local};
 
 use crate::addr::ToSocketAddrs;
-use crate::server::{Server, ServerOptions, Ticket};
+use crate::server::{Presence, Server, ServerOptions, Ticket};
 use crate::streams::{Connection, StreamReader, StreamWriter, of_connection};
 
 /// Serves TCP clients on this loop, with the defaults of [`ServerOptions`]: asyncio's `start_server`.
@@ -264,22 +265,59 @@ fn serving<F: Future<Output: HandlerOutput> + 'static>(
         let connection = Connection::new(socket);
         let (seat, presence) = ticket.sit(&connection);
         connection.sit(seat);
-        let handler = handler.clone();
-        let serve = async move {
-            // V2 of a server: its end waits for this, whoever has the connection by then.
-            let _presence = presence;
-            let weak = Arc::downgrade(&connection);
-            let (reader, writer) = of_connection(connection);
-            let failure = watched(async move { handler(reader, writer).await.into_error() }).await;
-            let Some(failure) = failure else { return };
-            let connection = weak.upgrade();
-            // What a handler says of a client that was aborted is known.
-            if connection.as_ref().is_none_or(|connection| !connection.is_aborted()) {
-                failure.report();
-            }
-            connection.into_iter().for_each(|connection| connection.close());
+        let served =
+            Served { connection: Arc::downgrade(&connection), aborts: presence.clients().aborts(), presence };
+        let (reader, writer) = of_connection(connection);
+        let mut panic = None;
+        match catch_and_store(&mut panic, || handler(reader, writer)) {
+            Some(future) => spawn_local(Serving { served, future }).detach(),
+            None => served.failed(&Failure::of_panic(panic)),
+        }
+    }
+}
+
+/// A client, as its handler's task knows it. V2 of a server: its end waits for this, whoever has the connection by then.
+struct Served {
+    connection: Weak<Connection>,
+    /// How often all clients had been thrown out before it came.
+    aborts: u32,
+    presence: Presence,
+}
+
+impl Served {
+    /// V3: what goes wrong is reported, and the connection closed, wherever its halves are.
+    #[cold]
+    fn failed(&self, failure: &Failure) {
+        // What a handler says of a client that was thrown out is known.
+        if self.presence.clients().aborts() == self.aborts {
+            failure.report();
+        }
+        let connection = self.connection.upgrade();
+        connection.into_iter().for_each(|connection| connection.close());
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The task of a handler: by hand, since the state of an `async` block has what it was given twice.
+    struct Serving<F> {
+        served: Served,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future<Output: HandlerOutput>> Future for Serving<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let mut panic = None;
+        let failure = match catch_and_store(&mut panic, || this.future.poll(cx)) {
+            Some(output) => ready!(output).into_error().map(Failure::Error),
+            None => Some(Failure::of_panic(panic)),
         };
-        spawn_local(serve).detach();
+        failure.iter().for_each(|failure| this.served.failed(failure));
+        Poll::Ready(())
     }
 }
 
@@ -290,7 +328,12 @@ enum Failure {
 }
 
 impl Failure {
-    /// V3.
+    fn of_panic(panic: Option<Payload>) -> Self {
+        let text = panic.as_ref().map(|panic| message(&**panic).to_owned()).unwrap_or_default();
+        panic.into_iter().for_each(discard);
+        Self::Panic(text)
+    }
+
     fn report(&self) {
         let place = current_task().map(|task| (task.id().get(), task.spawned_at()));
         let send = |report: Report<'_>| match place {
@@ -306,21 +349,4 @@ impl Failure {
             }
         }
     }
-}
-
-/// Runs a handler, and knows how it failed.
-async fn watched(handler: impl Future<Output = Option<String>>) -> Option<Failure> {
-    let mut handler = pin!(handler);
-    poll_fn(|cx| {
-        let mut panic = None;
-        match catch_and_store(&mut panic, || handler.as_mut().poll(cx)) {
-            Some(poll) => poll.map(|error| error.map(Failure::Error)),
-            None => {
-                let text = panic.as_ref().map(|panic| message(&**panic).to_owned()).unwrap_or_default();
-                panic.into_iter().for_each(discard);
-                Poll::Ready(Some(Failure::Panic(text)))
-            }
-        }
-    })
-    .await
 }

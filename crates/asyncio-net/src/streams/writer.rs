@@ -19,7 +19,8 @@ use crate::tcp::to_ip;
 /// [`drain`](Self::drain) waits while too much is kept, so a loop that writes drains. The bytes of a later write never pass those of an earlier one.
 ///
 /// Dropping it ends the direction, as [`write_eof`](Self::write_eof) does: what was written is sent, then the peer sees the end; once the reader is gone
-/// too, the connection is closed. The end of the loop waits for that as long as for clean-up.
+/// too, the connection is closed. The end of the loop waits for that as long as for clean-up; where no loop of ours runs, a thread in the background sends,
+/// and whoever ends the process waits for it first ([`close`](Self::close)).
 ///
 /// # Examples
 ///
@@ -106,7 +107,7 @@ impl StreamWriter {
     ///
     /// # Errors
     ///
-    /// The future fails where something could not be sent.
+    /// The future fails where something could not be sent, or was written after the end.
     ///
     /// # Cancel safety
     ///
@@ -116,11 +117,11 @@ impl StreamWriter {
         Closing { writer: self }
     }
 
-    /// Waits until the connection is closed, by [`close`](Self::close) or [`abort`](Self::abort).
+    /// Waits until the connection is closed, by [`close`](Self::close) or [`abort`](Self::abort), or has failed.
     ///
     /// # Errors
     ///
-    /// Fails where something could not be sent, but for an [`abort`](Self::abort).
+    /// Fails where the connection has failed, something could not be sent, or was written after the end; but not for an [`abort`](Self::abort).
     ///
     /// # Cancel safety
     ///
@@ -207,6 +208,7 @@ impl futures_io::AsyncWrite for StreamWriter {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_drain(cx))?;
+        this.connection.check_open()?;
         this.writev(bufs);
         Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
     }

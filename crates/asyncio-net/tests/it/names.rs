@@ -46,7 +46,16 @@ fn what_cannot_be_a_name_is_refused_before_anybody_is_asked() {
             let error = lookup_host((name, 80)).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name:?}: {error}");
         }
-        for text in ["host", "host:port", "host:65536", "::1:80", "a:b:c"] {
+        for text in [
+            "host",
+            "host:port",
+            "host:65536",
+            "::1:80",
+            "a:b:c",
+            "[localhost]:80",
+            "[[::1]]:80",
+            "127.0.0.1%1:80",
+        ] {
             let error = lookup_host(text).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text:?}: {error}");
         }
@@ -152,6 +161,19 @@ fn a_resolver_is_of_its_task_and_of_those_below() {
         assert_eq!((&*inherited, &*own, &*after), ("192.0.2.1", "192.0.2.2", "192.0.2.1"));
         assert!(lookup_host("x.test:1").await.is_err(), "nobody set it here");
     });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_address_may_name_its_interface() {
+    asyncio_executor::block_on(with_resolver(Nobody, async {
+        let addrs = lookup_host("[fe80::1%lo]:80").await.unwrap();
+        let SocketAddr::V6(addr) = addrs[0] else { panic!("{addrs:?}") };
+        assert_eq!((addr.ip().to_string(), addr.scope_id(), addr.port()), ("fe80::1".into(), 1, 80));
+        assert!(lookup_host("[fe80::1%no-such-interface]:80").await.is_err());
+        let infos = getaddrinfo(Some("fe80::1%lo"), Some("80"), AddrInfoHints::new()).await.unwrap();
+        assert_eq!(infos[0].addr, addrs[0]);
+    }));
 }
 
 #[test]

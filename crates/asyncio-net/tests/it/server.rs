@@ -332,6 +332,72 @@ fn more_than_so_many_wait() {
     });
 }
 
+/// A listener to which nobody comes must not have the place that another needs.
+#[test]
+fn places_are_not_kept_by_those_who_have_no_client() {
+    on_each_loop(async || {
+        let addrs: [SocketAddr; 3] =
+            ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0"].map(|addr| addr.parse().unwrap());
+        let options = ServerOptions::new().clients_max(1);
+        let server = options.start_server(echo, &addrs[..]).await.unwrap();
+        for addr in server.local_addrs() {
+            drop(asks(addr, "x\n").await);
+        }
+        server.close();
+        server.wait_closed().await;
+    });
+}
+
+#[test]
+fn after_closing_it_throws_out_also_who_waited_in_the_queue() {
+    on_each_loop(async || {
+        for aborts in [false, true] {
+            let (server, addr) = echo_server().await;
+            let waiting: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(addr).unwrap()).collect();
+            server.close();
+            if aborts {
+                server.abort_clients();
+            } else {
+                server.close_clients();
+            }
+            server.wait_closed().await;
+            drop(waiting);
+        }
+    });
+}
+
+#[test]
+fn that_clients_were_thrown_out_is_no_failure_of_their_handlers() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sink = seen.clone();
+    let runner =
+        Runner::builder().on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()));
+    runner.build().unwrap().run(async {
+        let (server, addr) = echo_server().await;
+        let clients = [asks(addr, "1\n").await, asks(addr, "2\n").await];
+        server.close();
+        server.abort_clients();
+        server.wait_closed().await;
+        drop(clients);
+    });
+    assert!(seen.lock().unwrap().is_empty(), "{:?}", seen.lock().unwrap());
+}
+
+#[test]
+fn a_listener_that_somebody_else_has_too_is_left_to_him() {
+    on_each_loop(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (addr, kept) = (listener.local_addr().unwrap(), listener.socket().clone());
+        let server = ServerOptions::new().start_server_with(echo, listener);
+        drop(asks(addr, "x\n").await);
+        server.close();
+        server.serve_forever().await.unwrap();
+        let client = std::net::TcpStream::connect(addr).unwrap();
+        assert!(kept.accept().await.is_ok());
+        drop(client);
+    });
+}
+
 #[test]
 #[should_panic(expected = "a server for no client at all")]
 fn a_server_for_nobody_is_refused() {

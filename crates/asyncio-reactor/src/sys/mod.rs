@@ -2,7 +2,7 @@
 //!
 //! - `BorrowedDescriptor`, `OwnedDescriptor`, `borrow`: what is watched.
 //! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `is_tcp_stream`: sockets, non-blocking and closed on exec.
-//! - `recv`, `send`: one system call each, never a signal.
+//! - `recv`, `send`: one system call each, never a signal; with the first `SLICES_MAX` slices.
 //! - `reset`: the end of a connection, at once.
 //! - `DefaultSelector`: the best selector of the platform.
 //!
@@ -44,6 +44,6 @@ pub use polling::PollingSelector;
 
 pub(crate) use options::{option, set_option};
 pub(crate) use platform::{
-    accept, borrow, connect, is_connect_pending, is_tcp_stream, new_socket, prepare, recv, send,
+    SLICES_MAX, accept, borrow, connect, is_connect_pending, is_tcp_stream, new_socket, prepare, recv, send,
 };
 pub(crate) use reset::reset;

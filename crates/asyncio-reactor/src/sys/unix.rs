@@ -34,7 +34,7 @@ const RIGHTS_MAX: usize = 253;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const SOCKADDR_UN: usize = 110;
 /// How many slices one call takes: Linux's `IOV_MAX`. More of them are a short read or write, not an error.
-const SLICES_MAX: usize = 1024;
+pub(crate) const SLICES_MAX: usize = 1024;
 
 pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
     socket.as_fd()

@@ -9,6 +9,9 @@ use socket2::{Domain, MaybeUninitSlice, Protocol, SockAddr, Socket, Type};
 
 use crate::socket::{Received, RecvMsg, SendMsg};
 
+/// As many as there are.
+pub(crate) const SLICES_MAX: usize = usize::MAX;
+
 /// A descriptor, borrowed: a socket's handle.
 pub type BorrowedDescriptor<'a> = BorrowedSocket<'a>;
 /// A descriptor, owned: a socket's handle.

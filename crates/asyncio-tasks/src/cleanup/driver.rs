@@ -1,7 +1,7 @@
 //! The thread that does the clean-up of threads without a loop, and their work in the background; started when it is first needed.
 
 use std::future::poll_fn;
-use std::sync::OnceLock;
+use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
 use asyncio_base::shim::{Arc, Mutex};
@@ -17,10 +17,15 @@ impl Kind for OfThread {
     const IS_ROOT: bool = true;
 }
 
-/// The executor of the thread; `None` if the system has no more threads.
-pub(super) fn spawner() -> Option<&'static Spawner> {
-    static DRIVER: OnceLock<Option<Spawner>> = OnceLock::new();
-    DRIVER.get_or_init(start).as_ref()
+/// The executor of the thread; `None` if the system has no more threads. It is tried again then.
+pub(super) fn spawner() -> Option<Spawner> {
+    /// std's, since it is a static.
+    static DRIVER: std::sync::Mutex<Option<Spawner>> = std::sync::Mutex::new(None);
+    let mut driver = DRIVER.lock().unwrap_or_else(PoisonError::into_inner);
+    if driver.is_none() {
+        *driver = start();
+    }
+    driver.clone()
 }
 
 pub(super) fn adopt(batches: Vec<Batch>) {

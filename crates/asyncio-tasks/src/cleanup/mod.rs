@@ -60,6 +60,7 @@ struct Shared {
     blocking_threads_max: OnceLock<usize>,
     belongings: Mutex<Vec<Arc<dyn Belonging>>>,
     jobs: AtomicUsize,
+    is_draining: AtomicBool,
     is_over: AtomicBool,
     /// Whoever waits for the last job.
     waits: Mutex<Option<Waker>>,
@@ -86,6 +87,7 @@ impl Cleanup {
             blocking_threads_max: OnceLock::new(),
             belongings: Mutex::new(Vec::new()),
             jobs: AtomicUsize::new(0),
+            is_draining: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             waits: Mutex::new(None),
         };
@@ -118,6 +120,16 @@ impl Cleanup {
         drop(former);
         // After the waker is there: SeqCst, as the end of a job reads it after it counts.
         if self.shared.jobs.load(Ordering::SeqCst) == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Says whether the runtime is ending what it has: its tasks are cancelled, and their clean-up is waited for.
+    pub fn set_draining(&self, is_draining: bool) {
+        self.shared.is_draining.store(is_draining, Ordering::Release);
+    }
+
+    /// Says whether the runtime is ending what it has. What is started now, and would go on for ever, should not be.
+    pub fn is_draining(&self) -> bool {
+        self.shared.is_draining.load(Ordering::Acquire)
     }
 
     /// Says that the time is over: what still comes is cut off, and reported.

@@ -179,6 +179,95 @@ fn what_cannot_be_sent_within_the_grace_is_given_up_and_reported() {
     );
 }
 
+/// More than have their turn at once, all on their way to the end when the loop ends.
+#[test]
+fn all_are_told_at_the_end_of_the_loop_however_many() {
+    for aborts in [false, true] {
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let mut runner = Runner::builder().cleanup_grace(Duration::from_secs(60)).build().unwrap();
+        let mut kept = Vec::new();
+        let begun = std::time::Instant::now();
+        runner.run(async {
+            let mut transports = Vec::new();
+            for _ in 0..200 {
+                let (one, other) = pair().await;
+                let make = || Quiet(log.clone());
+                transports.push(connect_accepted_socket(make, one).await.unwrap().0);
+                kept.push(other);
+            }
+            for transport in transports {
+                if aborts {
+                    transport.abort();
+                } else {
+                    transport.close();
+                }
+            }
+        });
+        drop(runner);
+        assert_eq!(log.lock().unwrap().len(), 200);
+        // A minute would be the grace; this takes milliseconds.
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+}
+
+struct Quiet(Arc<Mutex<Vec<String>>>);
+
+impl Protocol for Quiet {
+    fn data_received(&mut self, _: &[u8]) {}
+
+    fn connection_lost(&mut self, error: Option<std::io::Error>) {
+        self.0.lock().unwrap().push(format!("lost {error:?}"));
+    }
+}
+
+/// Whoever connects again when he loses his connection, as the loop ends.
+#[test]
+fn who_comes_while_the_loop_ends_is_closed_too() {
+    struct Again {
+        log: Log,
+        addr: std::net::SocketAddr,
+        left: u32,
+    }
+    impl Protocol for Again {
+        fn data_received(&mut self, _: &[u8]) {}
+
+        fn connection_lost(&mut self, _: Option<std::io::Error>) {
+            self.log.note("lost");
+            if self.left > 0 {
+                let next = Self { log: self.log.clone(), addr: self.addr, left: self.left - 1 };
+                let addr = self.addr;
+                asyncio_tasks::spawn_local(async move { drop(create_connection(|| next, addr).await) })
+                    .detach();
+            }
+        }
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let begun = std::time::Instant::now();
+    let mut runner = Runner::builder().cleanup_grace(Duration::from_secs(60)).build().unwrap();
+    runner.run(async {
+        let log = Log::default();
+        create_connection(|| Again { log, addr, left: 3 }, addr).await.unwrap();
+    });
+    drop(runner);
+    assert!(begun.elapsed() < Duration::from_secs(50));
+}
+
+#[test]
+fn a_socket_that_somebody_keeps_has_its_end_all_the_same() {
+    on_each_loop(async || {
+        let log = Log::default();
+        let (client, server) = pair().await;
+        let (transport, _) = connect_accepted_socket(|| Recorder::new(&log), client).await.unwrap();
+        let kept = transport.socket();
+        transport.close();
+        log.until("lost").await;
+        let (mut reader, _writer) = server.into_streams();
+        assert_eq!(reader.read(1).await.unwrap(), b"");
+        drop(kept);
+    });
+}
+
 #[test]
 fn one_loop_after_the_other_on_one_thread() {
     for _ in 0..3 {

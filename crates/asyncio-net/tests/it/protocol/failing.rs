@@ -109,6 +109,39 @@ fn a_panic_in_a_callback_ends_its_connection_and_no_other() {
 }
 
 #[test]
+fn a_protocol_that_panics_when_it_is_dropped_ends_no_other() {
+    struct Bomb;
+    impl asyncio_net::protocol::Protocol for Bomb {
+        fn data_received(&mut self, _: &[u8]) {}
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a drop panics on purpose");
+        }
+    }
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let sink = reports.clone();
+    let runner =
+        Runner::builder().on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()));
+    runner.build().unwrap().run(async {
+        let (good_end, good_peer) = pair().await;
+        let good = Log::default();
+        connect_accepted_socket(|| Recorder::new(&good), good_end).await.unwrap();
+        let (client, server) = pair().await;
+        drop(connect_accepted_socket(|| Bomb, client).await.unwrap());
+        drop(server);
+        while reports.lock().unwrap().is_empty() {
+            yield_now().await;
+        }
+        let (_, mut writer) = good_peer.into_streams();
+        writer.write(b"still served");
+        good.until("data still served").await;
+    });
+    let reports = reports.lock().unwrap();
+    assert!(reports.len() == 1 && reports[0].contains("a drop panics on purpose"), "{reports:?}");
+}
+
+#[test]
 fn writing_after_write_eof_is_a_mistake_that_ends_the_connection() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = reports.clone();
@@ -169,6 +202,62 @@ fn a_buffer_of_the_protocols_own_is_filled_and_an_empty_one_is_an_error() {
         let lost = "lost Some(\"`get_buffer` of a protocol gave an empty buffer\")";
         log.until(lost).await;
         assert_eq!(log.take(), ["made", "abcd", "efgh", "ij", lost]);
+    });
+}
+
+/// Fills its buffer, and is told that it may write in between.
+#[derive(Default)]
+struct Filling {
+    buffer: Vec<u8>,
+    events: Vec<&'static str>,
+}
+
+impl BufferedProtocol for Filling {
+    fn get_buffer(&mut self, _: usize) -> &mut [u8] {
+        self.events.push("get");
+        self.buffer.resize(10, 0);
+        &mut self.buffer
+    }
+
+    fn buffer_updated(&mut self, _: usize) {
+        self.events.push("updated");
+    }
+
+    fn pause_writing(&mut self) {
+        self.events.push("pause");
+    }
+
+    fn resume_writing(&mut self) {
+        self.events.push("resume");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn nothing_comes_between_a_buffer_and_its_bytes() {
+    on_each_loop(async || {
+        let (one, other) = asyncio_net::UnixStream::pair().unwrap();
+        let (transport, filling) = connect_accepted_socket(Filling::default, one).await.unwrap();
+        let (mut reader, mut writer) = other.into_streams();
+        transport.set_write_buffer_limits(0, 0);
+        for _ in 0..20 {
+            let mut written = 0;
+            while transport.write_buffer_size() == 0 {
+                transport.write(&[1; 10_000]);
+                written += 10_000;
+            }
+            settled().await;
+            // Both at once: what was unsent goes out, and bytes come in.
+            assert_eq!(reader.read_exact(written).await.unwrap().len(), written);
+            writer.write(b"bytes");
+            settled().await;
+        }
+        filling.with(|filling| {
+            for (event, next) in filling.events.iter().zip(&filling.events[1..]) {
+                assert!(*next != "updated" || *event == "get", "{:?}", filling.events);
+            }
+            assert!(filling.events.contains(&"resume") && filling.events.contains(&"updated"));
+        });
     });
 }
 

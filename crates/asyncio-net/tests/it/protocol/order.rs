@@ -42,6 +42,25 @@ fn bytes_that_are_there_already_come_after_connection_made() {
     });
 }
 
+/// As in asyncio, where reading begins after whoever waits for the connection was told of it.
+#[test]
+fn whoever_connects_has_the_connection_before_anything_happens_to_it() {
+    on_each_loop(async || {
+        let (client, server) = pair().await;
+        let (reader, mut writer) = client.into_streams();
+        writer.write(b"a greeting");
+        writer.close().await.unwrap();
+        drop((reader, writer));
+        settled().await;
+        let log = Log::default();
+        let (transport, _) = connect_accepted_socket(|| Recorder::new(&log), server).await.unwrap();
+        assert_eq!(log.take(), ["made"]);
+        assert!(transport.peer_addr().is_ok());
+        log.until("lost").await;
+        assert_eq!(log.take(), ["data a greeting", "eof", "lost"]);
+    });
+}
+
 #[test]
 fn no_callback_comes_from_inside_of_a_call() {
     on_each_kind(Recorder::new, async |transport, log, (_reader, _writer)| {

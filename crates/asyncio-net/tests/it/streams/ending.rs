@@ -104,6 +104,18 @@ fn what_is_written_after_the_end_is_told() {
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(error.to_string(), "bytes were written after the end");
         assert_eq!(reader.read_to_end().await.unwrap(), b"in time");
+        let error = writer.close().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe, "it was not sent");
+    });
+}
+
+#[test]
+fn by_the_trait_too_late_is_an_error_at_once() {
+    on_each_kind(async |(_, mut writer), (mut reader, _kept)| {
+        futures_lite::AsyncWriteExt::close(&mut writer).await.unwrap();
+        let late = futures_lite::AsyncWriteExt::write(&mut writer, b"x").await;
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(reader.read_to_end().await.unwrap(), b"");
         writer.close().await.unwrap();
     });
 }

@@ -100,6 +100,22 @@ fn what_cannot_be_sent_within_the_grace_is_given_up_and_reported() {
     assert!(seen.iter().any(|line| line.contains("bytes unsent")), "{seen:?}");
 }
 
+#[test]
+fn whoever_waits_for_a_connection_that_was_given_up_hears_of_it() {
+    let (addr, peer, go) = peer();
+    let mut runner = Runner::builder().cleanup_grace(Duration::ZERO).on_unhandled(|_| {}).build().unwrap();
+    let (_reader, mut writer) = runner.run(async {
+        let (reader, mut writer) = send(addr, &pattern(8_000_000)).await;
+        writer.close();
+        (reader, writer)
+    });
+    drop(runner);
+    assert!(asyncio_executor::block_on(writer.wait_closed()).is_err());
+    assert!(asyncio_executor::block_on(writer.close()).is_err());
+    drop(go);
+    peer.join().unwrap();
+}
+
 /// Under `futures`' executor, and under tokio.
 #[test]
 fn without_a_loop_of_ours_the_rest_is_sent_too() {

@@ -112,6 +112,72 @@ fn lines_come_as_a_stream() {
 }
 
 #[test]
+fn lines_end_after_an_error() {
+    on_each_kind(async |(_, mut writer), (mut reader, _kept)| {
+        reader.set_limit(4);
+        writer.write(b"ok\ntoo long\n");
+        let mut lines = reader.read_lines();
+        assert_eq!(lines.next().await.unwrap().unwrap(), b"ok\n");
+        assert!(matches!(lines.next().await, Some(Err(ReadError::LimitOverrun { .. }))));
+        assert!(lines.next().await.is_none(), "or who logs errors and goes on would never end");
+        assert!(lines.next().await.is_none());
+        drop(lines);
+        assert_eq!(reader.read(9).await.unwrap(), b"too long\n", "nothing is lost");
+    });
+}
+
+#[test]
+fn one_who_reads_what_is_there_is_interrupted() {
+    on_each_kind(async |(_, mut writer), (mut reader, _kept)| {
+        writer.write(&b"x\n".repeat(20_000));
+        assert_eq!(reader.read_line().await.unwrap().unwrap(), b"x\n");
+        let turns = std::rc::Rc::new(std::cell::Cell::new(0));
+        let count = turns.clone();
+        let other = spawn_local(async move {
+            loop {
+                count.set(count.get() + 1);
+                yield_now().await;
+            }
+        });
+        for _ in 0..19_999 {
+            assert_eq!(reader.read_line().await.unwrap().unwrap(), b"x\n");
+        }
+        assert!(turns.get() >= 10, "the others had their turn {} times", turns.get());
+        other.cancel();
+        let _ = other.await;
+    });
+}
+
+#[test]
+fn debug_does_not_show_the_bytes() {
+    on_each_kind(async |(_, mut writer), (mut reader, _kept)| {
+        writer.write(b"a secret");
+        assert_eq!(reader.read(1).await.unwrap(), b"a");
+        let text = format!("{reader:?} {writer:?}");
+        assert!(text.contains("len: 7"), "{text}");
+        assert!(!text.contains("115"), "the bytes: {text}");
+    });
+}
+
+#[test]
+fn any_number_of_buffers_may_be_read_into() {
+    on_each_kind(async |(_, mut writer), (mut reader, _kept)| {
+        writer.write(&pattern(3000));
+        let mut got = 0;
+        while got < 3000 {
+            let mut bytes = vec![[0]; 2000];
+            let mut bufs: Vec<io::IoSliceMut<'_>> = (0..1500).map(|_| io::IoSliceMut::new(&mut [])).collect();
+            bufs.extend(bytes.iter_mut().map(|byte| io::IoSliceMut::new(byte)));
+            let n = reader.read_vectored(&mut bufs).await.unwrap();
+            assert!(n > 0, "it is not the end");
+            let expected = &pattern(3000)[got..got + n];
+            assert!(bytes.concat().starts_with(expected));
+            got += n;
+        }
+    });
+}
+
+#[test]
 fn a_separator_may_come_byte_by_byte() {
     on_each_kind(async |(_, mut writer), (mut reader, _kept)| {
         let sending = spawn_local(async move {
