@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker, ready};
 
 use asyncio_base::shim::{Arc, Mutex, MutexGuard};
-use asyncio_base::{budget, is_loop_closed, report, wait_point};
+use asyncio_base::{budget, report, wait_point};
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 use asyncio_tasks::{guard, spawn_background};
 
@@ -211,11 +211,19 @@ impl Connection {
     /// Sends until everything is sent and the phase is at its end.
     fn poll_flush(&self, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<()> {
         let mut sending = self.sending.lock();
+        let (unsent, had_error) = (sending.outgoing.len(), sending.error.is_some());
         let poll = self.poll_flush_locked(&mut sending, cx, waiter);
+        let is_given_up = !had_error && sending.error.as_ref().is_some_and(Lost::is_loop_closed);
         // Above, nothing but the flusher's own waker is touched under the lock; this is another's.
         let waits = if sending.is_worth_a_wake() { sending.waits.take() } else { None };
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
+        if is_given_up {
+            // Its writer may be gone: then nobody would hear of it.
+            let what =
+                format_args!("a connection is given up with {unsent} bytes unsent, since its loop is closed");
+            report::report("net", what);
+        }
         poll
     }
 
@@ -229,15 +237,7 @@ impl Connection {
             let bufs = [IoSlice::new(sending.outgoing.unsent())];
             match ready!(self.socket.poll_send(cx, waiter, &SendMsg::new(&bufs))) {
                 Ok(n) => sending.outgoing.advance(n),
-                Err(error) => {
-                    let unsent = sending.outgoing.len();
-                    if is_loop_closed(&error) {
-                        let what =
-                            format_args!("a connection is given up with {unsent} bytes unsent: {error}");
-                        report::report("net", what);
-                    }
-                    sending.fail(error);
-                }
+                Err(error) => sending.fail(error),
             }
         }
         ready!(self.poll_end(sending, cx, waiter));

@@ -15,6 +15,10 @@ impl Lost {
         self.0.kind()
     }
 
+    pub(super) fn is_loop_closed(&self) -> bool {
+        asyncio_base::is_loop_closed(&self.0)
+    }
+
     pub(super) fn to_io(&self) -> io::Error {
         io::Error::new(self.0.kind(), self.clone())
     }
