@@ -5,6 +5,7 @@ mod ending;
 mod failing;
 mod outside;
 mod reading;
+mod scripted;
 mod writing;
 
 use asyncio_net::{StreamReader, StreamWriter};

@@ -21,35 +21,6 @@ fn overfill(writer: &mut StreamWriter, bytes: &[u8]) -> usize {
     written
 }
 
-/// O1: a write that comes when there is room again, and the flusher has not had its turn.
-#[test]
-fn a_write_does_not_pass_by_what_is_kept() {
-    on_each_kind(async |(_, mut writer), (mut reader, _kept)| {
-        let bytes = pattern(4_000_000);
-        let sent = bytes.clone();
-        let sending = spawn_local(async move {
-            for chunk in sent.chunks(5003) {
-                writer.write(chunk);
-                yield_now().await;
-                // So that there is always something kept, and the system takes some of it again and again.
-                while writer.write_buffer_size() > 50_000 {
-                    yield_now().await;
-                }
-            }
-            writer
-        });
-        let mut received = Vec::new();
-        while received.len() < bytes.len() {
-            received.extend(reader.read(10_007).await.unwrap());
-            for _ in 0..received.len() % 7 {
-                yield_now().await;
-            }
-        }
-        assert!(received == bytes);
-        sending.await.unwrap();
-    });
-}
-
 async fn is_pending(future: impl Future) -> bool {
     let mut future = pin!(future);
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
