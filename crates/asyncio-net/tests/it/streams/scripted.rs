@@ -162,3 +162,27 @@ fn an_end_does_not_pass_by_what_is_kept() {
         assert!(socket.0.lock().unwrap().has_ended);
     });
 }
+
+/// O2: whoever drains goes on at the low mark, though not all is sent.
+#[test]
+fn one_who_drains_is_woken_at_the_low_mark() {
+    asyncio_runtime::run(async {
+        let (socket, _reader, mut writer) = streams();
+        writer.write(&[b'x'; 100_000]);
+        let draining = asyncio_tasks::spawn_local(async move {
+            writer.drain().await.unwrap();
+            writer
+        });
+        for (room, is_enough) in [(50_000, false), (30_000, false), (5_000, true)] {
+            socket.make_room(room);
+            socket.tell();
+            for _ in 0..5 {
+                yield_now().await;
+            }
+            assert_eq!(draining.is_finished(), is_enough, "{}", socket.sent().len());
+        }
+        assert_eq!(draining.await.unwrap().write_buffer_size(), 15_000);
+        socket.make_room(15_000);
+        socket.tell();
+    });
+}
