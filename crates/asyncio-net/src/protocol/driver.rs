@@ -322,3 +322,74 @@ impl Debug for Key {
         f.debug_struct("Key").field("index", &self.index).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted() -> Arc<Noted> {
+        Arc::new(Noted { state: Mutex::default() })
+    }
+
+    fn all(noted: &Noted) -> Vec<(usize, bool, bool)> {
+        std::iter::from_fn(|| noted.pop())
+            .map(|(index, wishes)| (index, wishes.close, wishes.abort))
+            .collect()
+    }
+
+    /// D1: in the order in which they were noted, each once, with all that is wanted of them.
+    #[test]
+    fn each_is_noted_once_until_its_turn() {
+        let noted = noted();
+        let keys = [0, 1].map(|index| Noted::key(&noted, index));
+        keys[1].wake_by_ref();
+        keys[0].wake_by_ref();
+        Client::close(keys[1].clone());
+        Client::abort(keys[1].clone());
+        assert_eq!(noted.count(Waker::noop()), 2);
+        assert_eq!(all(&noted), [(1, true, true), (0, false, false)]);
+        keys[1].wake_by_ref();
+        assert_eq!(all(&noted), [(1, false, false)], "again, and nothing of before");
+    }
+
+    /// D3: what a server wanted of one connection is not done to the next that has its number.
+    #[test]
+    fn what_is_wanted_of_a_connection_goes_with_it() {
+        let noted = noted();
+        let former = Noted::key(&noted, 0);
+        Client::abort(former.clone());
+        let next = Noted::key(&noted, 0);
+        Client::abort(former.clone());
+        former.wake();
+        next.wake_by_ref();
+        assert_eq!(all(&noted), [(0, false, false)]);
+        let _next = Noted::key(&noted, 0);
+        Client::abort(next);
+        assert_eq!(all(&noted), [], "it is nobody's any more");
+    }
+
+    /// D1: whoever is noted after the count has woken the driver.
+    #[test]
+    fn the_first_note_after_the_count_wakes_the_driver() {
+        struct Woken(std::sync::atomic::AtomicUsize);
+        impl Wake for Woken {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let woken = std::sync::Arc::new(Woken(0.into()));
+        let (noted, driver) = (noted(), Waker::from(woken.clone()));
+        let keys = [0, 1].map(|index| Noted::key(&noted, index));
+        let times = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(noted.count(&driver), 0);
+        keys.iter().for_each(Wake::wake_by_ref);
+        assert_eq!(times(), 1);
+        assert_eq!(noted.count(&driver), 2);
+        keys[0].wake_by_ref();
+        assert_eq!(times(), 1, "it is in the list, and has been counted");
+        noted.pop();
+        keys[1].wake_by_ref();
+        keys[0].wake_by_ref();
+        assert_eq!(times(), 2, "the one that had its turn is noted anew");
+    }
+}
