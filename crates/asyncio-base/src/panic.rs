@@ -66,3 +66,18 @@ pub fn message(payload: &(dyn Any + Send)) -> &str {
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic whose payload is not a string")
 }
+
+/// Says what a panic said, and [discards](discard) what it carried.
+///
+/// # Examples
+///
+/// ```
+/// let mut panic = None;
+/// asyncio_base::panic::catch_and_store(&mut panic, || panic!("boom"));
+/// assert_eq!(asyncio_base::panic::into_message(panic.unwrap()), "boom");
+/// ```
+pub fn into_message(payload: Payload) -> String {
+    let text = message(&*payload).to_owned();
+    discard(payload);
+    text
+}

@@ -145,8 +145,7 @@ impl Pool {
                 let mut panic = None;
                 asyncio_base::panic::catch_and_store(&mut panic, question.ask);
                 if let Some(panic) = panic {
-                    let message = asyncio_base::panic::message(&*panic).to_owned();
-                    asyncio_base::panic::discard(panic);
+                    let message = asyncio_base::panic::into_message(panic);
                     asyncio_base::report::report("net", format_args!("a waker panicked: {message}"));
                 }
                 state = self.lock();

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use asyncio_base::budget;
-use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::panic::{catch_and_store, into_message};
 use asyncio_base::report::{self, Report};
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_tasks::{Builder, Cleanup, LocalGuard, guard_local};
@@ -139,8 +139,7 @@ fn watched<R>(f: impl FnOnce() -> R) -> Option<R> {
     let mut panic = None;
     let result = catch_and_store(&mut panic, f);
     if let Some(payload) = panic {
-        let text = message(&*payload).to_owned();
-        discard(payload);
+        let text = into_message(payload);
         Report::new(
             "net",
             format_args!("a protocol, or what it has, panicked where it was dropped or woken: {text}"),

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use asyncio_base::budget;
-use asyncio_base::panic::{Payload, catch_and_store, discard, message};
+use asyncio_base::panic::{Payload, catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{RecvMsg, SendMsg, SockAddr, Socket, Waiter};
@@ -240,8 +240,7 @@ impl<P: DatagramProtocol + ?Sized> Endpoint<P> {
 
     #[cold]
     fn panicked(&self, name: &str, payload: Payload) {
-        let text = message(&*payload).to_owned();
-        discard(payload);
+        let text = into_message(payload);
         let what = format_args!("`{name}` of a datagram protocol panicked, and its socket is closed: {text}");
         Report::new("net", what).panicked().send();
         self.fail(io::Error::other(format!("`{name}` panicked: {text}")));

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use asyncio_base::budget;
-use asyncio_base::panic::{Payload, catch_and_store, discard, message};
+use asyncio_base::panic::{Payload, catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{RecvMsg, SendMsg, Socket, Waiter};
@@ -276,8 +276,7 @@ impl<P: Driven + ?Sized> Link<P> {
     /// K4.
     #[cold]
     fn panicked(&self, name: &str, payload: Payload) {
-        let text = message(&*payload).to_owned();
-        discard(payload);
+        let text = into_message(payload);
         let what = format_args!("`{name}` of a protocol panicked, and its connection is closed: {text}");
         Report::new("net", what).panicked().send();
         self.fail(io::Error::other(format!("`{name}` panicked: {text}")));

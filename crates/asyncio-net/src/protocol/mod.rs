@@ -20,7 +20,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 
-use asyncio_base::panic::{catch_and_store, discard, message};
+use asyncio_base::panic::{catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::Socket;
@@ -306,8 +306,7 @@ fn serving<Kind: 'static, P: AnyProtocol<Kind>>(
             drive(socket, protocol, Some(ticket));
         }
         if let Some(payload) = panic {
-            let text = message(&*payload).to_owned();
-            discard(payload);
+            let text = into_message(payload);
             let what =
                 format_args!("the factory of a protocol panicked, and its client is turned away: {text}");
             Report::new("net", what).panicked().send();

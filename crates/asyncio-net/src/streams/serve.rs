@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Weak;
 use std::task::{Context, Poll, ready};
 
-use asyncio_base::panic::{Payload, catch_and_store, discard, message};
+use asyncio_base::panic::{Payload, catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::Socket;
@@ -329,9 +329,7 @@ enum Failure {
 
 impl Failure {
     fn of_panic(panic: Option<Payload>) -> Self {
-        let text = panic.as_ref().map(|panic| message(&**panic).to_owned()).unwrap_or_default();
-        panic.into_iter().for_each(discard);
-        Self::Panic(text)
+        Self::Panic(panic.map(into_message).unwrap_or_default())
     }
 
     fn report(&self) {
