@@ -7,6 +7,7 @@ mod foreign;
 mod listener;
 mod names;
 mod protocol;
+mod scripted;
 mod server;
 mod stream;
 mod streams;

@@ -297,6 +297,7 @@ fn a_server_has_ended_when_connections_and_handlers_have() {
         drop(client);
         kept.borrow_mut().clear();
         assert_eq!(server.clients(), 0);
+        settled().await;
         assert!(polled(server.wait_closed(), 1).await.is_none(), "the handler is still there");
         finish.set();
         server.wait_closed().await;
