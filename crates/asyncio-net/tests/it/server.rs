@@ -16,7 +16,7 @@ use asyncio_tasks::{spawn_local, timeout, yield_now};
 use static_assertions::assert_impl_all;
 
 use crate::cancel::polled;
-use crate::worlds::on_each_loop;
+use crate::worlds::{on_each_loop, reporting, settled};
 
 assert_impl_all!(Server: Send, Sync, Clone, Unpin, std::fmt::Debug);
 
@@ -39,12 +39,6 @@ async fn asks(addr: SocketAddr, line: &str) -> (StreamReader, StreamWriter) {
     writer.write(line.as_bytes());
     assert_eq!(reader.read_line().await.unwrap().unwrap(), line.as_bytes());
     (reader, writer)
-}
-
-async fn settled() {
-    for _ in 0..20 {
-        yield_now().await;
-    }
 }
 
 async fn is_refused(addr: SocketAddr) -> bool {
@@ -369,10 +363,7 @@ fn after_closing_it_throws_out_also_who_waited_in_the_queue() {
 
 #[test]
 fn that_clients_were_thrown_out_is_no_failure_of_their_handlers() {
-    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let sink = seen.clone();
-    let runner =
-        Runner::builder().on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()));
+    let (runner, seen) = reporting();
     runner.build().unwrap().run(async {
         let (server, addr) = echo_server().await;
         let clients = [asks(addr, "1\n").await, asks(addr, "2\n").await];

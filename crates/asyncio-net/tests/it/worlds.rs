@@ -1,8 +1,11 @@
 //! The loops that the suite runs on: one for each selector, and one that has a second worker beside it.
 
+use std::sync::{Arc, Mutex};
+
 use asyncio_net::{TcpListener, TcpStream};
 use asyncio_reactor::{PollingSelector, SelectorReactor};
 use asyncio_runtime::{Builder, Runner};
+use asyncio_tasks::yield_now;
 
 /// Runs a check on a loop of each selector, and as main of two workers.
 pub(crate) fn on_each_loop(check: impl AsyncFn()) {
@@ -14,6 +17,26 @@ pub(crate) fn on_each_loop(check: impl AsyncFn()) {
     for builder in builders {
         builder.build().unwrap().run(check());
     }
+}
+
+/// A loop, and what it reports.
+pub(crate) fn reporting() -> (Builder, Arc<Mutex<Vec<String>>>) {
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let sink = reports.clone();
+    let note = move |context: &asyncio_runtime::Unhandled| sink.lock().unwrap().push(context.to_string());
+    (Runner::builder().on_unhandled(note), reports)
+}
+
+/// Gives everybody who is ready his turn, and again.
+pub(crate) async fn settled() {
+    for _ in 0..20 {
+        yield_now().await;
+    }
+}
+
+/// Bytes of which each place can be told from its neighbours.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u32 / 4 + 1).flat_map(u32::to_le_bytes).take(len).collect()
 }
 
 /// Two ends of one connection.

@@ -8,12 +8,11 @@ use asyncio_net::UdpSocket;
 use asyncio_net::protocol::{
     DatagramHandle, DatagramProtocol, DatagramTransport, EndpointOptions, create_datagram_endpoint,
 };
-use asyncio_runtime::Runner;
 use asyncio_tasks::yield_now;
 
 use super::{Log, settled};
 use crate::cancel::polled;
-use crate::worlds::on_each_loop;
+use crate::worlds::{on_each_loop, reporting};
 
 struct Recorder {
     log: Log,
@@ -185,10 +184,7 @@ fn it_ends_once_and_soon() {
 
 #[test]
 fn a_panic_in_a_callback_closes_its_socket() {
-    let reports = Arc::new(Mutex::new(Vec::new()));
-    let sink = reports.clone();
-    let runner =
-        Runner::builder().on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()));
+    let (runner, reports) = reporting();
     runner.build().unwrap().run(async {
         let log = Log::default();
         let make = || Recorder::that(&log, |event| assert!(event != "data x", "on purpose"));

@@ -9,7 +9,7 @@ use asyncio_reactor::SocketOption;
 use asyncio_runtime::Runner;
 
 use super::{Log, Recorder, on_each_kind, pattern, settled};
-use crate::worlds::{on_each_loop, pair};
+use crate::worlds::{on_each_loop, pair, reporting};
 
 #[test]
 fn close_sends_the_rest_and_takes_nothing_more() {
@@ -160,13 +160,8 @@ fn the_end_of_the_loop_waits_for_what_was_written() {
 fn what_cannot_be_sent_within_the_grace_is_given_up_and_reported() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let reports = Arc::new(Mutex::new(Vec::new()));
-    let sink = reports.clone();
-    let mut runner = Runner::builder()
-        .cleanup_grace(Duration::ZERO)
-        .on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()))
-        .build()
-        .unwrap();
+    let (runner, reports) = reporting();
+    let mut runner = runner.cleanup_grace(Duration::ZERO).build().unwrap();
     let log = Arc::<Mutex<Vec<String>>>::default();
     runner.run(async {
         create_connection(|| Sends(pattern(8_000_000), log.clone()), addr).await.unwrap();

@@ -9,7 +9,7 @@ use asyncio_tasks::yield_now;
 
 use super::{Log, Recorder, on_each_kind, pattern, settled};
 use crate::scripted::Scripted;
-use crate::worlds::{on_each_loop, pair};
+use crate::worlds::{on_each_loop, pair, reporting};
 
 #[test]
 fn a_reset_is_told_once() {
@@ -120,10 +120,7 @@ fn a_protocol_that_panics_when_it_is_dropped_ends_no_other() {
             panic!("a drop panics on purpose");
         }
     }
-    let reports = Arc::new(Mutex::new(Vec::new()));
-    let sink = reports.clone();
-    let runner =
-        Runner::builder().on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()));
+    let (runner, reports) = reporting();
     runner.build().unwrap().run(async {
         let (good_end, good_peer) = pair().await;
         let good = Log::default();
@@ -144,10 +141,7 @@ fn a_protocol_that_panics_when_it_is_dropped_ends_no_other() {
 
 #[test]
 fn writing_after_write_eof_is_a_mistake_that_ends_the_connection() {
-    let reports = Arc::new(Mutex::new(Vec::new()));
-    let sink = reports.clone();
-    let runner =
-        Runner::builder().on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()));
+    let (runner, reports) = reporting();
     runner.build().unwrap().run(async {
         let log = Log::default();
         let make = || {

@@ -16,7 +16,7 @@ use asyncio_net::{StreamReader, StreamWriter};
 use asyncio_tasks::yield_now;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
-use crate::worlds::{on_each_loop, pair};
+use crate::worlds::{on_each_loop, pair, pattern, settled};
 
 assert_impl_all!(Transport: Clone, std::fmt::Debug);
 assert_not_impl_any!(Transport: Send, Sync);
@@ -143,14 +143,4 @@ async fn with_unix_pair(make: impl Fn(&Log) -> Recorder, check: impl AsyncFn(Tra
 #[cfg(unix)]
 fn on_unix_sockets(make: impl Fn(&Log) -> Recorder, check: impl AsyncFn(Transport, Log, Peer)) {
     on_each_loop(async || with_unix_pair(&make, &check).await);
-}
-
-async fn settled() {
-    for _ in 0..20 {
-        yield_now().await;
-    }
-}
-
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len as u32 / 4 + 1).flat_map(u32::to_le_bytes).take(len).collect()
 }

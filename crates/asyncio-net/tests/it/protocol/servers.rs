@@ -1,7 +1,6 @@
 //! Servers of protocols.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
 use asyncio_net::protocol::{
     Protocol, Transport, create_connection, create_server, create_server_on_workers, create_unix_connection,
@@ -12,7 +11,7 @@ use asyncio_runtime::Runner;
 use asyncio_tasks::yield_now;
 
 use super::{Log, Recorder, pattern, settled};
-use crate::worlds::on_each_loop;
+use crate::worlds::{on_each_loop, reporting};
 
 #[derive(Default)]
 struct Echo(Option<Transport>);
@@ -124,10 +123,7 @@ fn clients_can_be_thrown_out_from_another_thread() {
 
 #[test]
 fn a_factory_that_panics_turns_its_client_away() {
-    let reports = Arc::new(Mutex::new(Vec::new()));
-    let sink = reports.clone();
-    let runner =
-        Runner::builder().on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()));
+    let (runner, reports) = reporting();
     runner.build().unwrap().run(async {
         let calls = std::cell::Cell::new(0);
         let make = move || {

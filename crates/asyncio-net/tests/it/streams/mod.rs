@@ -12,7 +12,7 @@ use asyncio_net::{StreamReader, StreamWriter};
 use asyncio_reactor::SocketOption;
 use static_assertions::assert_impl_all;
 
-use crate::worlds::{on_each_loop, pair};
+use crate::worlds::{on_each_loop, pair, pattern};
 
 assert_impl_all!(StreamReader: Send, Sync, Unpin, std::fmt::Debug);
 assert_impl_all!(StreamWriter: Send, Sync, Unpin, std::fmt::Debug);
@@ -42,9 +42,4 @@ async fn tcp() -> (End, End) {
         stream.socket().set_option(SocketOption::RecvBufferSize(64 * 1024)).unwrap();
     }
     (client.into_streams(), server.into_streams())
-}
-
-/// Bytes of which each place can be told from its neighbours.
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len as u32 / 4 + 1).flat_map(u32::to_le_bytes).take(len).collect()
 }

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use asyncio_reactor::SocketOption;
 use asyncio_runtime::Runner;
 
 use super::pattern;
+use crate::worlds::reporting;
 
 /// A peer of the system's own, which begins to read when it is told.
 fn peer() -> (std::net::SocketAddr, thread::JoinHandle<Vec<u8>>, std::sync::mpsc::Sender<()>) {
@@ -81,13 +81,8 @@ fn a_task_that_is_cancelled_at_the_end_loses_nothing_that_it_wrote() {
 #[test]
 fn what_cannot_be_sent_within_the_grace_is_given_up_and_reported() {
     let (addr, peer, go) = peer();
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let sink = seen.clone();
-    let mut runner = Runner::builder()
-        .cleanup_grace(Duration::ZERO)
-        .on_unhandled(move |context| sink.lock().unwrap().push(context.to_string()))
-        .build()
-        .unwrap();
+    let (runner, seen) = reporting();
+    let mut runner = runner.cleanup_grace(Duration::ZERO).build().unwrap();
     runner.run(async {
         let (reader, mut writer) = send(addr, &pattern(8_000_000)).await;
         writer.close();
