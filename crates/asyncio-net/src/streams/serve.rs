@@ -20,8 +20,8 @@ use crate::streams::{Connection, StreamReader, StreamWriter, of_connection};
 
 /// Serves TCP clients on this loop, with the defaults of [`ServerOptions`]: asyncio's `start_server`.
 ///
-/// For each client the handler is called in a task of its own, with a reader and a writer; it need not be `Send`. What it returns is `()`, or a
-/// `Result` whose error is reported; where it fails, or panics, its connection is closed and no other client notices. The server listens at all addresses
+/// For each client the handler is called with a reader and a writer, and the future that it gives runs in a task of its own; neither need be `Send`. What
+/// comes of it is `()`, or a `Result` whose error is reported; where it fails, or panics, its connection is closed and no other client notices. The server listens at all addresses
 /// that a name has, and runs until it is [closed](Server::close).
 ///
 /// # Examples
