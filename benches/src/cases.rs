@@ -4,11 +4,12 @@ use anyhow::{Context, Result};
 
 use crate::echo::buffer_for;
 use crate::generator::Seen;
+use crate::load::{self, Load};
 use crate::memory;
 use crate::process::{self, Server, Sharing};
 use crate::structure;
+use crate::subjects::{BARE, FURTHER, HYPER, ONE_LOOP, REDIS, TWO_WORKERS, asyncio_net, python};
 use crate::sync;
-use crate::subjects::{BARE, FURTHER, ONE_LOOP, TWO_WORKERS, asyncio_net, python};
 
 /// One row of the report for each subject, before it is measured.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub enum Kind {
         size: usize,
         what: Echo,
     },
+    /// What the server uses for a request of somebody else's clients.
+    Load(Load),
     /// A number that `measure` prints.
     InProcess,
     /// The same, of each of some libraries instead of runtimes.
@@ -60,6 +63,9 @@ impl Case {
                     subjects.extend(TWO_WORKERS);
                 }
             }
+            Kind::Load(Load::Http) => return HYPER.to_vec(),
+            Kind::Load(Load::Redis { .. }) => return REDIS.to_vec(),
+            Kind::Load(Load::Accept) => subjects.extend([asyncio_net::PROTOCOL, asyncio_net::STREAMS]),
             Kind::Library(libraries) => return libraries.to_vec(),
             // Ours, over something simpler of ours.
             Kind::InProcess if structure::CASES.iter().any(|(name, _)| *name == self.name) => {
@@ -94,6 +100,14 @@ pub fn all() -> Vec<Case> {
         let kind = Kind::Echo { connections, size: 64, what: Echo::ServerCpu };
         cases.push(Case { name: format!("echo_{connections}x64_servercpu"), unit: "ns", kind });
     }
+    let load = |name: String, load| Case { name, unit: "us", kind: Kind::Load(load) };
+    cases.push(load("http_hello".into(), Load::Http));
+    for pipeline in [1, 16] {
+        for test in ["ping_mbulk", "set", "get"] {
+            cases.push(load(format!("redis_{test}_p{pipeline}"), Load::Redis { test, pipeline }));
+        }
+    }
+    cases.push(load("accept".into(), Load::Accept));
     let in_process = [
         ("spawn_join", "ns"),
         ("spawn_many", "ns"),
@@ -139,7 +153,10 @@ pub fn measure(case: &Case, subject: &str, milliseconds: u64) -> Result<f64> {
                 Echo::ServerCpu => seen.server_cpu_ns as f64 / seen.messages as f64,
             })
         }
-        Kind::InProcess | Kind::Library(_) => Ok(process::output_of(&["measure", &case.name, subject])?.parse()?),
+        Kind::Load(load) => load::server_cpu(load, subject, milliseconds),
+        Kind::InProcess | Kind::Library(_) => {
+            Ok(process::output_of(&["measure", &case.name, subject])?.parse()?)
+        }
         Kind::MemConnection => memory::connection(subject),
         Kind::Allocations => {
             let program = std::env::current_exe()?.with_file_name("allocs");

@@ -1,4 +1,4 @@
-//! The echo servers, in a process of their own.
+//! The servers, in a process of their own. Most echo.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::process;
 use crate::subject::Subject;
-use crate::subjects::{self, Visit, asyncio_net, raw_epoll, raw_futures};
+use crate::subjects::{self, Visit, asyncio_net, hyper, raw_epoll, raw_futures, redis};
 
 /// Serves until it is killed; prints its port first. The buffers are `size` bytes, on processor `cpu`.
 pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
@@ -25,6 +25,8 @@ pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
     match subject {
         raw_epoll::NAME => raw_epoll::serve(&listener, size)?,
         asyncio_net::PROTOCOL | asyncio_net::STREAMS => asyncio_net::serve(subject, listener)?,
+        hyper::ASYNCIO | hyper::TOKIO => hyper::serve(subject, listener)?,
+        redis::LIKE => redis::serve(listener)?,
         raw_futures::NAME => raw_futures::serve(&listener, size)?,
         _ => subjects::with(subject, Serve(listener, size))??,
     }

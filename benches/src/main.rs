@@ -8,6 +8,7 @@ mod subjects;
 
 mod echo;
 mod generator;
+mod load;
 mod memory;
 mod micro;
 mod scale;
@@ -64,6 +65,7 @@ fn main() -> Result<()> {
         }
         // Says by its exit whether the subject runs here.
         ["probe", subject] => probe(subject),
+        ["connect-and-close", port, count] => load::connect_and_close(port.parse()?, count.parse()?),
         ["park", port, connections] => generator::park(port.parse()?, connections.parse()?),
         _ => bail!("usage: see `cargo xtask bench --help`"),
     }

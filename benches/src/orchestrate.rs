@@ -72,6 +72,8 @@ fn effort(case: &Case, is_quick: bool) -> (usize, u64) {
     match (&case.kind, is_quick) {
         // 9,000 connections take longer to make than to use.
         (Kind::Echo { what: Echo::ServerCpu, .. }, _) => (3, 700),
+        (Kind::Load(_), true) => (3, 1000),
+        (Kind::Load(_), false) => (9, 3000),
         (Kind::Echo { .. }, true) => (3, 700),
         (Kind::Echo { .. }, false) => (15, 1500),
         (Kind::InProcess | Kind::Library(_), true) => (3, 0),

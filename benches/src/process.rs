@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::subjects::python;
+use crate::subjects::{python, redis};
 
 /// Stays on one processor.
 pub fn pin_to(cpu: usize) -> Result<()> {
@@ -105,6 +105,8 @@ impl Server {
     pub fn start(subject: &str, buffer: usize, cpu: usize, sharing: Sharing) -> Result<Self> {
         let mut program = if python::NAMES.contains(&subject) {
             python::server(subject, cpu)
+        } else if subject == redis::REAL {
+            redis::program(cpu)?
         } else {
             let serve = ["serve", subject, &buffer.to_string(), &cpu.to_string()].map(str::to_owned);
             let me = std::env::current_exe()?.to_string_lossy().into_owned();

@@ -1,73 +1,23 @@
 //! `redis_like` as Redis's own clients see it.
-//!
-//! Where they are not installed the test says so and passes; with `ASYNCIO_REQUIRE_PEERS=1` it fails.
 
 #![cfg(unix)]
 
-use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command};
+mod served;
 
-struct Server {
-    child: Child,
-    port: String,
-}
+use std::process::Command;
 
-impl Server {
-    fn start() -> Self {
-        let mut program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
-        if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
-            program = PathBuf::from(target);
-        }
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--release", "--package", "examples", "--example", "redis_like"])
-            .status()
-            .expect("cargo runs");
-        assert!(built.success());
-        // A port that was free a moment ago.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it listens").port().to_string();
-        drop(listener);
-        let mut child = Command::new(program.join("release/examples/redis_like"))
-            .arg(&port)
-            .spawn()
-            .expect("it was built");
-        while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
-            assert!(child.try_wait().expect("it is ours").is_none(), "the server has ended");
-            std::thread::yield_now();
-        }
-        Self { child, port }
-    }
-}
+use served::Server;
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Runs a client; `None` where it is not installed, and need not be.
-fn client(name: &str, port: &str, arguments: &[&str]) -> Option<String> {
-    match Command::new(name).args(["-p", port]).args(arguments).output() {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-            Some(said)
-        }
-        Err(error) if std::env::var_os("ASYNCIO_REQUIRE_PEERS").is_none_or(|value| value != "1") => {
-            eprintln!("skipped: {name} cannot be started: {error}");
-            None
-        }
-        Err(error) => panic!("{name} cannot be started: {error}"),
-    }
+/// What a client says.
+fn client(name: &str, port: u16, arguments: &[&str]) -> Option<String> {
+    let output = served::run(Command::new(name).args(["-p", &port.to_string()]).args(arguments))?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[test]
 fn redis_cli_gets_its_answers() {
-    let server = Server::start();
-    let ask = |arguments: &[&str]| client("redis-cli", &server.port, arguments);
+    let server = Server::start("redis_like");
+    let ask = |arguments: &[&str]| client("redis-cli", server.port, arguments);
     for (arguments, answer) in [
         (&["PING"][..], "PONG\n"),
         (&["SET", "a key", "a value\r\nof two lines"], "OK\n"),
@@ -87,18 +37,21 @@ fn redis_cli_gets_its_answers() {
     let file = std::env::temp_dir().join(format!("asyncio-redis-{}", std::process::id()));
     std::fs::write(&file, format!("SET long {long}\nGET long\n")).expect("there is room");
     let input = std::fs::File::open(&file).expect("it was written");
-    let output =
-        Command::new("redis-cli").args(["-p", &server.port]).stdin(input).output().expect("it ran before");
+    let output = Command::new("redis-cli")
+        .args(["-p", &server.port.to_string()])
+        .stdin(input)
+        .output()
+        .expect("it ran before");
     std::fs::remove_file(&file).expect("it is there");
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("OK\n{long}\n"));
 }
 
 #[test]
 fn redis_benchmark_runs_to_its_end() {
-    let server = Server::start();
+    let server = Server::start("redis_like");
     for pipeline in ["1", "16"] {
         let arguments = ["-q", "-n", "20000", "-c", "50", "-P", pipeline, "-t", "ping,set,get,incr"];
-        let Some(said) = client("redis-benchmark", &server.port, &arguments) else { return };
+        let Some(said) = client("redis-benchmark", server.port, &arguments) else { return };
         for test in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR"] {
             let is_measured = said
                 .lines()

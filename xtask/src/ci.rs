@@ -82,6 +82,7 @@ pub(crate) fn examples() -> Result<()> {
         "echo_streams",
         "proxy",
         "redis_like",
+        "http_server",
         "chat",
         "async_cleanup",
         "custom_reactor",

@@ -4,12 +4,16 @@ pub mod asyncio;
 pub mod asyncio_net;
 pub mod compio;
 pub mod glommio;
+pub mod hyper;
 pub mod monoio;
 pub mod python;
 pub mod raw_epoll;
 pub mod raw_futures;
+pub mod redis;
 pub mod smol;
 pub mod tokio;
+
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
@@ -50,11 +54,21 @@ pub const ONE_LOOP: [&str; 3] = [AsyncioLocal::NAME, TokioCt::NAME, SmolLocal::N
 pub const TWO_WORKERS: [&str; 3] = [AsyncioWorkers2::NAME, TokioMt2::NAME, SmolMt2::NAME];
 /// What is no runtime, and only echoes.
 pub const BARE: [&str; 4] = [asyncio_net::PROTOCOL, asyncio_net::STREAMS, raw_epoll::NAME, raw_futures::NAME];
+/// What serves HTTP.
+pub const HYPER: [&str; 2] = [hyper::ASYNCIO, hyper::TOKIO];
+/// What Redis's clients talk to.
+pub const REDIS: [&str; 2] = [redis::LIKE, redis::REAL];
 /// Other ways to do it: compared where they can be, and not under `--quick`.
 pub const FURTHER: [&str; 4] = [MonoioEpoll::NAME, MonoioUring::NAME, Compio::NAME, Glommio::NAME];
 
 /// Says why a subject cannot be measured here.
 pub fn absence(name: &str) -> Option<String> {
+    if HYPER.contains(&name) {
+        return absence_of_program("wrk");
+    }
+    if REDIS.contains(&name) {
+        return absence_of_program("redis-benchmark").or_else(|| absence_of_program("redis-server"));
+    }
     if BARE.contains(&name) || crate::sync::LIBRARIES.contains(&name) {
         return None;
     }
@@ -71,4 +85,9 @@ pub fn absence(name: &str) -> Option<String> {
         }
         Err(error) => Some(error.to_string()),
     }
+}
+
+fn absence_of_program(name: &str) -> Option<String> {
+    let tried = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    tried.err().map(|error| format!("{name} cannot be started: {error}"))
 }

@@ -146,10 +146,9 @@ fn oneshot_wait(library: &str, count: usize) -> Option<Duration> {
                 let start = Instant::now();
                 for n in 0..count {
                     let (sender, receiver) = black_box($new);
-                    futures::join!(
-                        async { black_box(receiver.await.unwrap()) },
-                        async { sender.send(n).unwrap() },
-                    );
+                    futures::join!(async { black_box(receiver.await.unwrap()) }, async {
+                        sender.send(n).unwrap()
+                    },);
                 }
                 start.elapsed()
             })

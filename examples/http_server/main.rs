@@ -1,0 +1,95 @@
+//! hyper on our streams: HTTP/1.1 and HTTP/2 at one port, told apart by what the client says first; it ends gracefully.
+//!
+//! `cargo run --release --example http_server` tries it on itself; `… -- 8080` serves at that port until Ctrl-C. `/` says hello,
+//! `/echo` sends back what it is sent, while that is still coming.
+
+mod hyper_io;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use asyncio::net::{Server, StreamReader, StreamWriter, open_connection, start_server};
+use asyncio::sync::Event;
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::CONTENT_LENGTH;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_io::{Io, OnLoop};
+use hyper_util::server::conn::auto;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Answer = Response<Either<Full<Bytes>, Incoming>>;
+
+async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let is_head = request.method() == Method::HEAD;
+    let (status, body) = match request.uri().path() {
+        "/" => (StatusCode::OK, Either::Left(Full::from("Hello, World!\n"))),
+        "/echo" => (StatusCode::OK, Either::Right(request.into_body())),
+        _ => (StatusCode::NOT_FOUND, Either::Left(Full::from("there is no such page\n"))),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if is_head {
+        // Only its length. In HTTP/1.1 hyper sees to that itself.
+        if let Some(len) = response.body().size_hint().exact() {
+            response.headers_mut().insert(CONTENT_LENGTH, len.into());
+        }
+        *response.body_mut() = Either::Left(Full::default());
+    }
+    Ok(response)
+}
+
+/// Serves a client until it goes, or, once the server is ending, until what it has asked for is answered.
+async fn serve(reader: StreamReader, writer: StreamWriter, is_ending: Arc<Event>) -> Result<(), Error> {
+    let http = auto::Builder::new(OnLoop);
+    let mut connection = pin!(http.serve_connection(Io { reader, writer }, service_fn(answer)));
+    let ended = asyncio::race!(async { Some(connection.as_mut().await) }, async {
+        is_ending.wait().await;
+        None
+    });
+    if let Some(ended) = ended {
+        return ended;
+    }
+    connection.as_mut().graceful_shutdown();
+    connection.await
+}
+
+async fn start(addr: &str, is_ending: Arc<Event>) -> std::io::Result<Server> {
+    start_server(move |reader, writer| serve(reader, writer, is_ending.clone()), addr).await
+}
+
+#[asyncio::main]
+async fn main() -> Result<(), Error> {
+    let is_ending = Arc::new(Event::new());
+    let port = std::env::args().nth(1);
+    let server = start(&format!("127.0.0.1:{}", port.as_deref().unwrap_or("0")), is_ending.clone()).await?;
+    let addr = server.local_addrs()[0];
+    if port.is_some() {
+        println!("listening at {addr}");
+        asyncio::signal::ctrl_c().await?;
+    } else {
+        let (reader, writer) = open_connection(addr).await?;
+        let (mut client, connection) = hyper::client::conn::http1::handshake(Io { reader, writer }).await?;
+        let connection = asyncio::spawn_local(connection);
+        let mut bytes = 0;
+        for body in [String::new(), "a body".to_owned(), "a long one ".repeat(100_000)] {
+            let request = Request::post("/echo").header("host", "it").body(body.clone())?;
+            let response = client.send_request(request).await?;
+            assert_eq!(response.status(), StatusCode::OK);
+            let answer = response.into_body().collect().await?.to_bytes();
+            assert!(answer == body.as_bytes(), "{} bytes came back of {}", answer.len(), body.len());
+            bytes += answer.len();
+        }
+        // It is still connected when the server ends, and has asked for nothing more.
+        println!("{bytes} bytes went there and back");
+        server.close();
+        is_ending.set();
+        connection.await??;
+    }
+    server.close();
+    is_ending.set();
+    server.wait_closed().await;
+    Ok(())
+}
