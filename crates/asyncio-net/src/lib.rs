@@ -25,6 +25,10 @@
 //! })
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! - `hickory`: names by asking name servers, without threads: `HickoryResolver`.
 
 #![forbid(unsafe_code)]
 
@@ -52,6 +56,8 @@ pub use asyncio_reactor::Socket;
 
 pub use addr::ToSocketAddrs;
 pub use connect::{ConnectFailed, ConnectOptions};
+#[cfg(feature = "hickory")]
+pub use names::HickoryResolver;
 pub use names::{
     AddrInfo, AddrInfoHints, NameInfoOptions, Resolve, Resolving, StaticResolver, SystemResolver,
     getaddrinfo, getnameinfo, lookup_host, set_resolver, with_resolver,

@@ -6,6 +6,8 @@
 mod host;
 mod pool;
 
+#[cfg(feature = "hickory")]
+mod hickory;
 mod info;
 mod resolve;
 mod table;
@@ -24,6 +26,8 @@ use crate::addr::ToSocketAddrs;
 
 pub(crate) use resolve::resolve;
 
+#[cfg(feature = "hickory")]
+pub use hickory::HickoryResolver;
 pub use info::{AddrInfo, AddrInfoHints, NameInfoOptions, getaddrinfo, getnameinfo};
 pub use resolve::{Resolve, Resolving, SystemResolver, set_resolver, with_resolver};
 pub use table::StaticResolver;
