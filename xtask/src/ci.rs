@@ -52,11 +52,16 @@ pub(crate) fn test() -> Result<()> {
     cargo(&["test", "--workspace", "--all-features"])
 }
 
-/// A minute of every kind of load. `test` runs two seconds of it.
+/// A minute of every kind of load, and one of 19,000 connections that come and go. `test` runs a few seconds of both.
 fn soak() -> Result<()> {
-    let mut test =
-        command(&cargo_program(), &["test", "--release", "--package", "asyncio", "--test", "soak"]);
-    shell::run(test.env("ASYNCIO_SOAK_SECONDS", "60"))
+    for (package, name) in [("asyncio", "soak"), ("asyncio-net", "churn")] {
+        let mut test = command(
+            &cargo_program(),
+            &["test", "--release", "--package", package, "--test", name, "--", "--nocapture"],
+        );
+        shell::run(test.env("ASYNCIO_SOAK_SECONDS", "60"))?;
+    }
+    Ok(())
 }
 
 /// Five million random trees of scopes. `test` runs a hundred thousand.
