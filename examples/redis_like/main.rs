@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if port.is_some() {
         return Ok(server.serve_forever().await?);
     }
-    server::resp::check();
+    server::resp::check_examples();
     let (mut reader, mut writer) = open_connection(server.local_addrs()[0]).await?;
     // Many commands at once, cut anywhere.
     let commands = b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nv\r\nv2\r\nGET k\r\nGET none\r\nINCR n\r\nINCR n\r\nINCR k\r\nDEL k n k\r\nWHAT\r\n*x\r\n";

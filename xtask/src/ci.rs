@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::shell::{self, cargo, cargo_program, command};
+use crate::shell::{self, cargo, cargo_program, command, root};
 use crate::{cross, floor, layers, loom, planted, shuttle, tidy};
 
 /// How much to check.
@@ -43,6 +43,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         run_step("address sanitizer", address_sanitizer)?;
         run_step("soak", soak)?;
         run_step("model of structure", model)?;
+        run_step("fuzz", fuzz)?;
     }
     Ok(())
 }
@@ -60,6 +61,16 @@ fn soak() -> Result<()> {
             &["test", "--release", "--package", package, "--test", name, "--", "--nocapture"],
         );
         shell::run(test.env("ASYNCIO_SOAK_SECONDS", "60"))?;
+    }
+    Ok(())
+}
+
+/// Each fuzz target for a minute, on nightly, by cargo-fuzz. `test` runs their checks on seeds and random bytes.
+fn fuzz() -> Result<()> {
+    for target in ["splitting", "addresses", "resp"] {
+        let limits = ["--", "-max_total_time=60", "-timeout=5", "-rss_limit_mb=2048"];
+        let mut run = command("cargo", &["+nightly", "fuzz", "run", target]);
+        shell::run(run.args(limits).current_dir(root().join("crates/asyncio-net")))?;
     }
     Ok(())
 }

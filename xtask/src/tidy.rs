@@ -231,7 +231,7 @@ fn architecture_names(tree: &Tree) -> Vec<String> {
         if !named.contains(folder) {
             faults.push(format!("docs/architecture.md: does not name `{folder}`"));
         }
-        let package = folder.trim_start_matches("crates/");
+        let package = folder.rsplit_once('/').map_or(folder, |(_, name)| name);
         if !tree[path].contains(&format!("name = \"{package}\"")) {
             faults.push(format!("{path}: the folder is not named as the package"));
         }

@@ -79,7 +79,11 @@ fn split_host_and_port(text: &str) -> io::Result<(&str, u16)> {
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
         return Err(wrong("is ambiguous: write an IPv6 address in brackets, as in \"[::1]:80\""));
     }
-    let port = port.parse().map_err(|_| wrong("has a port that is not a number from 0 to 65535"))?;
+    // `parse` would take a sign for a part of the number.
+    let digits = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| wrong("has a port that is not a number from 0 to 65535"))?;
     let within = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     match within {
         // Brackets are for what has colons; others are no part of a name, and are refused as such.

@@ -83,17 +83,37 @@ fn line(input: &[u8], at: usize) -> Result<Option<(&[u8], usize)>, &'static str>
     }
 }
 
-/// Every cut of good input is incomplete, and the whole is what it is.
-pub(crate) fn check() {
-    let input = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\n\r\nb\n\r\n";
+/// Checks that no beginning of `input` says anything else than the whole does, only less.
+pub(crate) fn check(input: &[u8]) {
+    let whole = parse(input);
     for cut in 0..input.len() {
-        assert_eq!(parse(&input[..cut]), Parsed::Incomplete, "{cut}");
+        match (parse(&input[..cut]), &whole) {
+            (Parsed::Incomplete, Parsed::Incomplete | Parsed::Wrong(_)) => {}
+            (Parsed::Incomplete, Parsed::Command(_, len)) => assert!(cut < *len, "{cut} bytes of {len}"),
+            (part, whole) => assert_eq!(part, *whole, "{cut} bytes"),
+        }
     }
-    let words: Vec<&[u8]> = vec![b"SET", b"a", b"\r\nb\n"];
-    assert_eq!(parse(input), Parsed::Command(words, input.len()));
-    assert_eq!(parse(b" PING  x\r\nrest"), Parsed::Command(vec![b"PING", b"x"], 10));
-    assert_eq!(parse(b"\r\n"), Parsed::Command(Vec::new(), 2));
-    for wrong in [&b"*x\r\n"[..], b"*-1\r\n", b"*1\r\n+OK\r\n", b"*1\r\n$1\r\nabc", b"*99999999\r\n"] {
-        assert!(matches!(parse(wrong), Parsed::Wrong(_)), "{wrong:?}");
+    if let Parsed::Command(words, len) = whole {
+        assert!(len <= input.len() && words.iter().map(|word| word.len()).sum::<usize>() < len);
+    }
+}
+
+/// What some input means, and that it does not depend on where that is cut.
+pub(crate) fn check_examples() {
+    let set: Vec<&[u8]> = vec![b"SET", b"a", b"\r\nb\n"];
+    for (input, meaning) in [
+        (&b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\n\r\nb\n\r\n"[..], Parsed::Command(set, 30)),
+        (b" PING  x\r\nrest", Parsed::Command(vec![b"PING", b"x"], 10)),
+        (b"\r\n", Parsed::Command(Vec::new(), 2)),
+        (b"*0\r\n", Parsed::Command(Vec::new(), 4)),
+        (b"*2\r\n$4\r\nECHO\r\n", Parsed::Incomplete),
+        (b"*x\r\n", Parsed::Wrong("invalid length")),
+        (b"*-1\r\n", Parsed::Wrong("invalid length")),
+        (b"*99999999\r\n", Parsed::Wrong("invalid length")),
+        (b"*1\r\n+OK\r\n", Parsed::Wrong("expected '$'")),
+        (b"*1\r\n$1\r\nabc", Parsed::Wrong("a bulk string does not end where it says")),
+    ] {
+        assert_eq!(parse(input), meaning);
+        check(input);
     }
 }

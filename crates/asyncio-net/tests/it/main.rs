@@ -7,6 +7,7 @@ mod foreign;
 mod listener;
 mod names;
 mod protocol;
+#[allow(dead_code, reason = "what the fuzz targets need of it")]
 mod scripted;
 mod server;
 mod stream;

@@ -50,6 +50,8 @@ fn what_cannot_be_a_name_is_refused_before_anybody_is_asked() {
             "host",
             "host:port",
             "host:65536",
+            "host:+80",
+            "[::1]:+80",
             "::1:80",
             "a:b:c",
             "[localhost]:80",

@@ -17,6 +17,8 @@ struct State {
     sent: Vec<u8>,
     has_ended: bool,
     incoming: Vec<u8>,
+    /// Behind `incoming` nothing comes any more.
+    peer_has_ended: bool,
     waits: Option<Waker>,
 }
 
@@ -41,6 +43,11 @@ impl Scripted {
     /// Has bytes come.
     pub(crate) fn receive(&self, bytes: &[u8]) {
         self.0.lock().unwrap().incoming.extend(bytes);
+    }
+
+    /// Has the peer end, behind what has come.
+    pub(crate) fn end(&self) {
+        self.0.lock().unwrap().peer_has_ended = true;
     }
 
     pub(crate) fn make_room(&self, room: usize) {
@@ -86,7 +93,7 @@ impl Socket for Scripted {
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
         let mut state = self.0.lock().unwrap();
-        if state.incoming.is_empty() {
+        if state.incoming.is_empty() && !state.peer_has_ended {
             state.wait(cx);
             return Poll::Pending;
         }
