@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![cfg(target_os = "linux")]
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -174,6 +173,8 @@ fn look_ups_that_hang_hold_nothing_up() {
 
 #[cfg(feature = "hickory")]
 mod hickory {
+    use std::io::ErrorKind;
+
     use super::*;
     use asyncio_net::{HickoryResolver, Resolve, set_resolver, with_resolver};
     use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};

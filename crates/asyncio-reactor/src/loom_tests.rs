@@ -106,6 +106,44 @@ fn waker_replaced_against_event() {
     });
 }
 
+/// Whoever stands, and is woken, takes what there is, clears what he saw, and does not poll again.
+#[test]
+fn standing_against_events() {
+    model(|| {
+        let state = Arc::new(IoState::edge_triggered());
+        let (flag, waker) = Flag::new();
+        let mut waiter = Waiter::standing();
+        assert!(poll(&state, &mut waiter, &waker).is_pending());
+        let data = Arc::new(AtomicUsize::new(0));
+        let reactor = thread::spawn({
+            let (state, data) = (state.clone(), data.clone());
+            move || {
+                for _ in 0..2 {
+                    // Relaxed: the event alone must publish it.
+                    data.fetch_add(1, Ordering::Relaxed);
+                    event(&state, Ready::READABLE);
+                }
+            }
+        });
+        let (mut woken, mut taken) = (0, 0);
+        let mut take = || {
+            let now = flag.get();
+            let is_new = std::mem::replace(&mut woken, now) < now;
+            if is_new {
+                let seen = state.seen();
+                if seen.ready().intersects(Ready::READABLE) {
+                    taken += data.swap(0, Ordering::Relaxed);
+                    state.clear(Direction::Read, seen);
+                }
+            }
+            taken
+        };
+        take();
+        reactor.join().unwrap();
+        assert_eq!(take(), 2, "what came is not taken, and nobody is told");
+    });
+}
+
 #[test]
 fn waiter_dropped_against_event() {
     model(|| {

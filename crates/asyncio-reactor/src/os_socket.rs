@@ -138,16 +138,18 @@ impl OsSocket {
         }
     }
 
-    /// After a read of `n` bytes into room for `room`: S2.
+    /// After a read of `n` bytes into room for `room`: S2. Says whether there was nothing more.
     #[inline]
-    fn after_read(&self, n: usize, room: usize, seen: Option<Seen>) {
+    fn after_read(&self, n: usize, room: usize, seen: Option<Seen>) -> bool {
         if n < room && n > 0 && self.is_tcp_stream {
             if let (Some(seen), Some(readiness)) = (seen, self.registration.get()) {
                 if !seen.ready().intersects(Ready::READ_CLOSED | Ready::URGENT) {
                     readiness.clear(Direction::Read, seen);
+                    return true;
                 }
             }
         }
+        false
     }
 
     /// Sends to the address of a Unix socket. No event tells when there is room in its queue (unix(7)), and what is known of our own
@@ -238,11 +240,11 @@ impl Socket for OsSocket {
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
         self.poll_io(cx, waiter, Direction::Read, |seen| {
-            let received = sys::recv(self.socket(), message)?;
+            let mut received = sys::recv(self.socket(), message)?;
             if !message.peek {
                 // Of those that one call fills.
                 let room = message.bufs.iter().take(sys::SLICES_MAX).map(|buf| buf.len()).sum();
-                self.after_read(received.n, room, seen);
+                received.is_drained = self.after_read(received.n, room, seen);
             }
             Ok(received)
         })

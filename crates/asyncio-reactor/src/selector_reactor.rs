@@ -118,7 +118,10 @@ impl<S: Selector> Reactor for SelectorReactor<S> {
 
     fn readiness(&self, source: BorrowedDescriptor<'_>) -> io::Result<Box<dyn Readiness>> {
         let core = &self.core;
-        let state = Arc::new(IoState::new());
+        let state = Arc::new(match core.mode {
+            Mode::Edge => IoState::edge_triggered(),
+            Mode::OneShot => IoState::new(),
+        });
         let mut registry = core.registry.lock();
         // Under the lock, which `close` takes after it has set the flag: no registration escapes it.
         if core.is_closed.load(Ordering::Acquire) {

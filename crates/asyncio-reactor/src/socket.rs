@@ -259,13 +259,15 @@ pub struct Received {
     pub is_truncated: bool,
     /// More descriptors came than there was room for, and the rest is closed.
     pub is_ancillary_truncated: bool,
+    /// Nothing more was there when this was received: what comes later makes an event.
+    pub is_drained: bool,
 }
 
 impl Received {
     /// Says that `n` bytes have been received whole.
     #[inline]
     pub const fn new(n: usize) -> Self {
-        Self { n, is_truncated: false, is_ancillary_truncated: false }
+        Self { n, is_truncated: false, is_ancillary_truncated: false, is_drained: false }
     }
 }
 

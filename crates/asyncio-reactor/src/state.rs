@@ -9,6 +9,8 @@
 //!   during the operation stays. (The count would have to wrap, 2^24 events, within one operation.)
 //! - R3: wakers are cloned before the lock is taken, and woken and dropped after it is released.
 //! - R4: a place belongs to one [`Waiter`] until that leaves; it is empty between two waits.
+//! - R5: the waker of a waiter that stands is cloned instead of taken, under the lock, which it allows. It is in the first place of its list:
+//!   others may have to be taken in several rounds, and would be woken in each.
 //!
 //! The loom models are in `loom_tests.rs`: register against event, clear against event, waker replaced, waiter dropped,
 //! close against register.
@@ -40,6 +42,8 @@ struct Waiters {
     write: List,
     /// Which directions a one-shot selector watches at present; see [`IoState::arm`].
     armed: u8,
+    /// Events come without being asked for, so a waiter can stand (R5).
+    is_edge: bool,
 }
 
 /// Places of one direction. The first needs no allocation, since there is hardly ever a second.
@@ -56,14 +60,22 @@ struct List {
 #[derive(Default)]
 struct Slot {
     is_taken: bool,
+    stands: bool,
     waker: Option<Waker>,
 }
 
 impl IoState {
     /// Makes the state of a descriptor of which nothing is known.
     pub fn new() -> Self {
-        let waiters = Waiters { read: List::default(), write: List::default(), armed: 0 };
+        let waiters = Waiters { read: List::default(), write: List::default(), armed: 0, is_edge: false };
         Self { word: AtomicU32::new(0), waiters: Mutex::new(waiters) }
+    }
+
+    /// The same, of a descriptor whose events come without being asked for: its waiters may [stand](Waiter::standing).
+    pub fn edge_triggered() -> Self {
+        let this = Self::new();
+        this.waiters.lock().is_edge = true;
+        this
     }
 
     /// Returns what is known now.
@@ -117,13 +129,17 @@ impl IoState {
             drop(waiters);
             return Poll::Ready(verdict);
         }
+        let may_stand = waiters.is_edge && waiter.is_standing;
         let list = waiters.list(direction);
         let index = waiter.place.as_ref().map_or_else(|| list.take_place(), |place| place.index);
-        let former = list.slot(index).waker.replace(waker);
+        let slot = list.slot(index);
+        slot.stands = may_stand && index == 0;
+        let stands = slot.stands;
+        let former = slot.waker.replace(waker);
         drop(waiters);
         drop(former);
         if waiter.place.is_none() {
-            waiter.place = Some(Place { state: self.clone(), index, direction });
+            waiter.place = Some(Place { state: self.clone(), index, direction, stands });
         }
         wait_point::here(match direction {
             Direction::Read => "readable",
@@ -174,9 +190,11 @@ impl IoState {
     pub fn take_wakers(&self, conditions: Ready, list: &mut WakeList) -> bool {
         let mut waiters = self.waiters.lock();
         let mut all_taken = true;
+        // Whoever stands is told of the end, and nothing else comes.
+        let is_last = self.word.load(Ordering::Relaxed) & CLOSED != 0;
         for direction in [Direction::Read, Direction::Write] {
             if conditions.intersects(Ready::of(direction)) {
-                all_taken &= waiters.list(direction).take_wakers(list);
+                all_taken &= waiters.list(direction).take_wakers(is_last, list);
             }
         }
         all_taken
@@ -249,30 +267,38 @@ impl List {
     }
 
     #[inline]
-    fn take_wakers(&mut self, list: &mut WakeList) -> bool {
+    fn take_wakers(&mut self, is_last: bool, list: &mut WakeList) -> bool {
         if self.more.is_some() {
-            return self.take_all_wakers(list);
+            return self.take_all_wakers(is_last, list);
         }
         if self.first.waker.is_some() && list.is_full() {
             return false;
         }
-        if let Some(waker) = self.first.waker.take() {
+        if let Some(waker) = self.first.take_waker(is_last) {
             list.push(waker);
         }
         true
     }
 
     #[cold]
-    fn take_all_wakers(&mut self, list: &mut WakeList) -> bool {
+    fn take_all_wakers(&mut self, is_last: bool, list: &mut WakeList) -> bool {
         for slot in self.slots() {
             if slot.waker.is_some() && list.is_full() {
                 return false;
             }
-            if let Some(waker) = slot.waker.take() {
+            if let Some(waker) = slot.take_waker(is_last) {
                 list.push(waker);
             }
         }
         true
+    }
+}
+
+impl Slot {
+    /// R5.
+    #[inline]
+    fn take_waker(&mut self, is_last: bool) -> Option<Waker> {
+        if self.stands && !is_last { self.waker.clone() } else { self.waker.take() }
     }
 }
 
@@ -289,5 +315,109 @@ impl fmt::Debug for IoState {
             .field("ready", &seen.ready())
             .field("is_closed", &(seen.word & CLOSED != 0))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Flag(AtomicUsize);
+
+    impl Wake for Flag {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Flag {
+        fn times(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn event(state: &IoState, ready: Ready) {
+        state.set(ready);
+        wake(state, ready);
+    }
+
+    fn wake(state: &IoState, ready: Ready) {
+        let mut list = WakeList::new();
+        while !state.take_wakers(ready, &mut list) {
+            list.wake_all();
+        }
+        list.wake_all();
+    }
+
+    /// Takes what is known, as an operation does that leaves nothing, and waits.
+    fn wait(state: &Arc<IoState>, waiter: &mut Waiter, flag: &std::sync::Arc<Flag>) {
+        state.clear(Direction::Read, state.seen());
+        let waker = Waker::from(flag.clone());
+        assert!(state.poll_ready(&mut Context::from_waker(&waker), waiter, Direction::Read).is_pending());
+    }
+
+    #[test]
+    fn one_that_stands_is_woken_by_every_event_until_it_leaves() {
+        let (state, flag) = (Arc::new(IoState::edge_triggered()), std::sync::Arc::new(Flag::default()));
+        let mut waiter = Waiter::standing();
+        wait(&state, &mut waiter, &flag);
+        assert!(waiter.stands());
+        for times in 1..4 {
+            event(&state, Ready::READABLE);
+            assert_eq!(flag.times(), times);
+        }
+        event(&state, Ready::WRITABLE);
+        assert_eq!(flag.times(), 3, "it waits for the other direction");
+        waiter.leave();
+        assert!(!waiter.stands());
+        event(&state, Ready::READABLE);
+        assert_eq!(flag.times(), 3);
+        assert_eq!(std::sync::Arc::strong_count(&flag), 1, "its waker is gone with it");
+    }
+
+    #[test]
+    fn it_is_told_of_the_end_once() {
+        let (state, flag) = (Arc::new(IoState::edge_triggered()), std::sync::Arc::new(Flag::default()));
+        let mut waiter = Waiter::standing();
+        wait(&state, &mut waiter, &flag);
+        state.close();
+        wake(&state, Ready::ERROR);
+        wake(&state, Ready::ERROR);
+        assert_eq!(flag.times(), 1);
+        assert_eq!(std::sync::Arc::strong_count(&flag), 1, "a closed state keeps no waker");
+    }
+
+    #[test]
+    fn where_it_cannot_stand_it_is_as_any_other() {
+        let one_shot = Arc::new(IoState::new());
+        let edge = Arc::new(IoState::edge_triggered());
+        let (first, second) = (std::sync::Arc::new(Flag::default()), std::sync::Arc::new(Flag::default()));
+        let (mut standing, mut other) = (Waiter::standing(), Waiter::standing());
+        wait(&one_shot, &mut other, &second);
+        assert!(!other.stands());
+        wait(&edge, &mut standing, &first);
+        wait(&edge, &mut other, &second);
+        assert!(standing.stands() && !other.stands(), "another one stands already");
+        event(&edge, Ready::READABLE);
+        event(&edge, Ready::READABLE);
+        assert_eq!((first.times(), second.times()), (2, 1));
+    }
+
+    /// More than one list of wakers holds: whoever stands must not come again and again.
+    #[test]
+    fn many_wait_beside_one_that_stands() {
+        let edge = Arc::new(IoState::edge_triggered());
+        let (first, others) = (std::sync::Arc::new(Flag::default()), std::sync::Arc::new(Flag::default()));
+        let mut standing = Waiter::standing();
+        wait(&edge, &mut standing, &first);
+        let mut waiters: Vec<_> = (0..1000).map(|_| Waiter::standing()).collect();
+        waiters.iter_mut().for_each(|waiter| wait(&edge, waiter, &others));
+        event(&edge, Ready::READABLE);
+        assert_eq!(others.times(), 1000);
+        assert!(first.times() > 0);
     }
 }

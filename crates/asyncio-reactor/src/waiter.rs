@@ -14,9 +14,13 @@ use crate::state::IoState;
 /// same direction own one each, and both are woken.
 ///
 /// A waiter is bound to one direction of one descriptor at a time; used with another, it leaves the former place.
+///
+/// One poll is good for one wake, as with every future. Whoever wants to hear of every event until he leaves has one that is
+/// [standing](Self::standing).
 #[derive(Default)]
 pub struct Waiter {
     pub(crate) place: Option<Place>,
+    pub(crate) is_standing: bool,
 }
 
 /// Where a waiter is registered.
@@ -24,13 +28,31 @@ pub(crate) struct Place {
     pub(crate) state: Arc<IoState>,
     pub(crate) index: u32,
     pub(crate) direction: Direction,
+    /// Its waker stays there when it is woken.
+    pub(crate) stands: bool,
 }
 
 impl Waiter {
     /// Makes a waiter that does not wait for anything yet.
     #[inline]
     pub const fn new() -> Self {
-        Self { place: None }
+        Self { place: None, is_standing: false }
+    }
+
+    /// Makes a waiter that is woken by every event from its first `Pending` on, until it leaves, and need not poll again in between: for
+    /// whoever is told at once of what happens to many descriptors.
+    ///
+    /// It [stands](Self::stands) only where the reactor can do that; otherwise, and while another one stands in the same direction, it is as any
+    /// other. Its waker is cloned under a lock: that must do no more than count, as that of a [`Wake`](std::task::Wake) does.
+    #[inline]
+    pub const fn standing() -> Self {
+        Self { place: None, is_standing: true }
+    }
+
+    /// Says whether every event from now on wakes it. Then whoever has [drained](crate::Received::is_drained) the descriptor need not poll it.
+    #[inline]
+    pub fn stands(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.stands)
     }
 
     /// Leaves the present place, if any; nothing will wake this waiter.

@@ -79,9 +79,9 @@ impl Driver {
                 // D4: as a part of the clean-up.
                 return;
             }
-            let mut buffer = vec![0; BUFFER_SIZE].into_boxed_slice();
+            let mut room = Room::new();
             poll_fn(|cx| {
-                running.0.poll(cx, &mut buffer);
+                running.0.poll(cx, &mut room);
                 Poll::<()>::Pending
             })
             .await;
@@ -109,13 +109,13 @@ impl Driver {
     }
 
     /// Gives some connections their turn.
-    fn poll(&self, cx: &mut Context<'_>, buffer: &mut [u8]) {
+    fn poll(&self, cx: &mut Context<'_>, room: &mut Room) {
         // Those that are there now: what comes meanwhile has woken this task, and comes after the others' turn.
-        let count = self.noted.count(cx.waker());
+        let are_left = self.noted.take(cx.waker(), &mut room.turn);
+        let buffer = &mut *room.buffer;
         // What one connection may do is limited where it does it.
         budget::unlimited(|| {
-            for _ in 0..count.min(STEPS_MAX) {
-                let Some((index, wishes)) = self.noted.pop() else { break };
+            for (index, wishes) in room.turn.drain(..) {
                 let link = self.links.borrow().get(index).cloned();
                 let Some(link) = link else { continue };
                 // Callbacks are watched where they are called. This is for what else is a user's: wakers, and what is dropped.
@@ -128,9 +128,22 @@ impl Driver {
                 }
             }
         });
-        if count > STEPS_MAX {
+        if are_left {
             cx.waker().wake_by_ref();
         }
+    }
+}
+
+/// What a driver needs for a turn.
+struct Room {
+    buffer: Box<[u8]>,
+    /// Whose turn it is.
+    turn: Vec<(usize, Wishes)>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { buffer: vec![0; BUFFER_SIZE].into_boxed_slice(), turn: Vec::new() }
     }
 }
 
@@ -168,9 +181,9 @@ impl Running {
             // Also one that is closing already: it may have been its turn.
             link.schedule();
         }
-        let mut buffer = vec![0; BUFFER_SIZE].into_boxed_slice();
+        let mut room = Room::new();
         poll_fn(|cx| {
-            self.0.poll(cx, &mut buffer);
+            self.0.poll(cx, &mut room);
             if self.0.links.borrow().is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -248,25 +261,23 @@ impl Noted {
         Arc::new(Key { noted: noted.clone(), index, count })
     }
 
-    /// Says how many are in the list; the next note wakes `driver`.
-    fn count(&self, driver: &Waker) -> usize {
+    /// Takes the first of the list to `turn`, and says whether others are left. The next note wakes `driver`.
+    fn take(&self, driver: &Waker, turn: &mut Vec<(usize, Wishes)>) -> bool {
         // Outside of the lock: it is a user's, on a foreign executor.
         let driver = driver.clone();
         let mut state = self.state.lock();
-        let former = state.driver.replace(driver);
-        let count = state.list.len();
+        let State { list, marks, driver: place } = &mut *state;
+        let former = place.replace(driver);
+        let count = list.len().min(STEPS_MAX);
+        turn.extend(list.drain(..count).map(|index| {
+            let mark = &mut marks[index as usize];
+            mark.is_noted = false;
+            (index as usize, std::mem::take(&mut mark.wishes))
+        }));
+        let are_left = !list.is_empty();
         drop(state);
         drop(former);
-        count
-    }
-
-    /// Takes the first of the list.
-    fn pop(&self) -> Option<(usize, Wishes)> {
-        let mut state = self.state.lock();
-        let index = state.list.pop_front()? as usize;
-        let mark = &mut state.marks[index];
-        mark.is_noted = false;
-        Some((index, std::mem::take(&mut mark.wishes)))
+        are_left
     }
 
     fn note(&self, key: &Key, wishes: Wishes) {
@@ -331,9 +342,9 @@ mod tests {
     }
 
     fn all(noted: &Noted) -> Vec<(usize, bool, bool)> {
-        std::iter::from_fn(|| noted.pop())
-            .map(|(index, wishes)| (index, wishes.close, wishes.abort))
-            .collect()
+        let mut turn = Vec::new();
+        noted.take(Waker::noop(), &mut turn);
+        turn.into_iter().map(|(index, wishes)| (index, wishes.close, wishes.abort)).collect()
     }
 
     /// D1: in the order in which they were noted, each once, with all that is wanted of them.
@@ -345,7 +356,6 @@ mod tests {
         keys[0].wake_by_ref();
         Client::close(keys[1].clone());
         Client::abort(keys[1].clone());
-        assert_eq!(noted.count(Waker::noop()), 2);
         assert_eq!(all(&noted), [(1, true, true), (0, false, false)]);
         keys[1].wake_by_ref();
         assert_eq!(all(&noted), [(1, false, false)], "again, and nothing of before");
@@ -367,9 +377,9 @@ mod tests {
         assert_eq!(all(&noted), [], "it is nobody's any more");
     }
 
-    /// D1: whoever is noted after the count has woken the driver.
+    /// D1: whoever is noted after the others have been taken has woken the driver.
     #[test]
-    fn the_first_note_after_the_count_wakes_the_driver() {
+    fn the_first_note_after_a_turn_wakes_the_driver() {
         struct Woken(std::sync::atomic::AtomicUsize);
         impl Wake for Woken {
             fn wake(self: std::sync::Arc<Self>) {
@@ -380,15 +390,30 @@ mod tests {
         let (noted, driver) = (noted(), Waker::from(woken.clone()));
         let keys = [0, 1].map(|index| Noted::key(&noted, index));
         let times = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
-        assert_eq!(noted.count(&driver), 0);
+        let mut turn = Vec::new();
+        assert!(!noted.take(&driver, &mut turn) && turn.is_empty());
         keys.iter().for_each(Wake::wake_by_ref);
         assert_eq!(times(), 1);
-        assert_eq!(noted.count(&driver), 2);
-        keys[0].wake_by_ref();
-        assert_eq!(times(), 1, "it is in the list, and has been counted");
-        noted.pop();
+        assert!(!noted.take(&driver, &mut turn));
+        assert_eq!(turn.len(), 2);
+        keys[1].wake_by_ref();
         keys[1].wake_by_ref();
         keys[0].wake_by_ref();
-        assert_eq!(times(), 2, "the one that had its turn is noted anew");
+        assert_eq!(times(), 2, "those who had their turn are noted anew");
+    }
+
+    #[test]
+    fn a_turn_is_of_so_many_and_leaves_the_rest() {
+        let noted = noted();
+        let keys: Vec<_> = (0..STEPS_MAX + 3).map(|index| Noted::key(&noted, index)).collect();
+        keys.iter().for_each(Wake::wake_by_ref);
+        let mut turn = Vec::new();
+        assert!(noted.take(Waker::noop(), &mut turn));
+        assert_eq!(turn.len(), STEPS_MAX);
+        keys[0].wake_by_ref();
+        let mut rest = Vec::new();
+        assert!(!noted.take(Waker::noop(), &mut rest));
+        let rest: Vec<usize> = rest.into_iter().map(|(index, _)| index).collect();
+        assert_eq!(rest, [STEPS_MAX, STEPS_MAX + 1, STEPS_MAX + 2, 0]);
     }
 }

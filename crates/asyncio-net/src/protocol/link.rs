@@ -16,7 +16,7 @@ use asyncio_base::budget;
 use asyncio_base::panic::{Payload, catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{RecvMsg, SendMsg, Socket, Waiter};
+use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
 
 use crate::outgoing::Outgoing;
 use crate::protocol::callbacks::OnEof;
@@ -68,7 +68,7 @@ struct Rare {
 impl<P: Driven> Link<P> {
     pub(super) fn new(key: Arc<Key>, socket: Arc<dyn Socket>, protocol: P, ticket: Option<Ticket>) -> Self {
         let seat = ticket.map(|ticket| ticket.sit(&key).0);
-        let (receiving, sending) = (Waiter::new(), Waiter::new());
+        let (receiving, sending) = (Waiter::standing(), Waiter::new());
         let flags = if protocol.is_buffered() { Flags::BUFFERED } else { Flags::NONE };
         Self {
             io: RefCell::new(Io { socket: Some(socket), receiving, sending, outgoing: None }),
@@ -347,10 +347,14 @@ impl Link<dyn Driven> {
                 self.io.borrow_mut().poll_receive(cx, buffer)
             };
             match received {
-                Poll::Ready(Ok(0)) => return self.end_of_peer(),
-                Poll::Ready(Ok(n)) => {
-                    self.call("data_received", |protocol| protocol.received(n, buffer));
-                    bytes += n;
+                Poll::Ready(Ok(Received { n: 0, .. })) => return self.end_of_peer(),
+                Poll::Ready(Ok(received)) => {
+                    self.call("data_received", |protocol| protocol.received(received.n, buffer));
+                    bytes += received.n;
+                    // The next event notes the connection anew, without being asked for.
+                    if received.is_drained && self.io.borrow().receiving.stands() {
+                        return;
+                    }
                 }
                 Poll::Ready(Err(error)) => return self.fail(error),
                 Poll::Pending => return,
@@ -362,7 +366,7 @@ impl Link<dyn Driven> {
         self.schedule();
     }
 
-    fn receive_into_its_own(&self, cx: &mut Context<'_>, size_hint: usize) -> Poll<io::Result<usize>> {
+    fn receive_into_its_own(&self, cx: &mut Context<'_>, size_hint: usize) -> Poll<io::Result<Received>> {
         // What else it is to be told comes after the bytes.
         let received = self.call_once("get_buffer", |protocol| {
             let buffer = protocol.buffer(size_hint);
@@ -433,11 +437,11 @@ impl Io {
     }
 
     #[inline]
-    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         let Some(socket) = &self.socket else { return Poll::Pending };
         let mut bufs = [IoSliceMut::new(buf)];
         let message = &mut RecvMsg::new(&mut bufs);
-        socket.poll_recv(cx, &mut self.receiving, message).map_ok(|received| received.n)
+        socket.poll_recv(cx, &mut self.receiving, message)
     }
 
     /// Sends until all is sent or the socket is full, which then wakes `cx`; keeps the rest.

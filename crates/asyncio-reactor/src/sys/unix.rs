@@ -94,9 +94,9 @@ fn recv_msg(socket: &Socket, message: &mut RecvMsg<'_, '_>, peek: RecvFlags) -> 
         **addr = result.address.map(to_sock_addr).transpose()?;
     }
     Ok(Received {
-        n: result.bytes,
         is_truncated: result.flags.contains(ReturnFlags::TRUNC),
         is_ancillary_truncated: result.flags.contains(ReturnFlags::CTRUNC),
+        ..Received::new(result.bytes)
     })
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn recv(socket: &Socket, message: &mut RecvMsg<'_, '_>) -> io::Result
             (n, seen)
         }
     };
-    Ok(Received { n, is_truncated: seen.is_truncated(), is_ancillary_truncated: false })
+    Ok(Received { is_truncated: seen.is_truncated(), ..Received::new(n) })
 }
 
 fn lend<'a>(buf: &'a mut IoSliceMut<'_>) -> MaybeUninitSlice<'a> {
