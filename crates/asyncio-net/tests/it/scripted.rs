@@ -99,7 +99,9 @@ impl Socket for Scripted {
         }
         let n = io::Read::read_vectored(&mut &state.incoming[..], message.bufs)?;
         state.incoming.drain(..n);
-        Poll::Ready(Ok(Received::new(n)))
+        let mut received = Received::new(n);
+        received.is_drained = state.incoming.is_empty() && !state.peer_has_ended;
+        Poll::Ready(Ok(received))
     }
 
     fn poll_send(
