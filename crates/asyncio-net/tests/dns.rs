@@ -24,7 +24,10 @@ ip link add v0 type veth peer name v1
 ip link set v0 up
 ip link set v1 up
 ip -6 addr add 2001:db8::2/64 dev v0 nodad
-mount --bind "$1" /etc/resolv.conf
+mount --bind "$1/resolv.conf" /etc/resolv.conf
+mount --bind "$1/hosts" /etc/hosts
+# Other services have sockets that a network does not part.
+mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
 shift
 exec "$@"
 "#;
@@ -34,8 +37,15 @@ fn in_a_network(name: &str, test: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return test();
     }
-    let conf = std::env::temp_dir().join(format!("asyncio-resolv-{}-{name}", std::process::id()));
-    std::fs::write(&conf, "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n").unwrap();
+    let conf = std::env::temp_dir().join(format!("asyncio-names-{}-{name}", std::process::id()));
+    std::fs::create_dir(&conf).unwrap();
+    for (file, content) in [
+        ("resolv.conf", "nameserver 127.0.0.1\nsearch search.test\noptions timeout:2 attempts:1\n"),
+        ("hosts", "127.0.0.1 localhost\n192.0.2.77 both.hosts.test short\n"),
+        ("nsswitch.conf", "hosts: files dns\n"),
+    ] {
+        std::fs::write(conf.join(file), content).unwrap();
+    }
     let output = Command::new("unshare")
         .args(["-U", "-r", "-n", "-m", "-p", "-f", "--kill-child", "sh", "-e", "-c", SCRIPT, "sh"])
         .arg(&conf)
@@ -43,7 +53,7 @@ fn in_a_network(name: &str, test: impl FnOnce()) {
         .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "1")
         .output();
-    std::fs::remove_file(&conf).unwrap();
+    std::fs::remove_dir_all(&conf).unwrap();
     let is_required = std::env::var_os("ASYNCIO_REQUIRE_PEERS").is_some_and(|value| value == "1");
     match output {
         Ok(output) => {
@@ -82,6 +92,9 @@ impl NameServer {
         command.arg("--host-record=both.test,192.0.2.1,2001:db8::1");
         command.arg("--host-record=four.test,192.0.2.1");
         command.arg("--txt-record=text.test,no address");
+        // What `/etc/hosts` has otherwise.
+        command.arg("--host-record=both.hosts.test,192.0.2.78,2001:db8::78");
+        command.arg("--host-record=short.search.test,192.0.2.78");
         command.args((0..50).map(|n| format!("--host-record=n{n}.test,192.0.2.{}", n + 100)));
         command.args((0..50).map(|n| format!("--cname=a{n}.test,n{n}.test")));
         // More than a datagram takes.
@@ -177,8 +190,12 @@ mod hickory {
 
     use super::*;
     use asyncio_net::{HickoryResolver, Resolve, set_resolver, with_resolver};
-    use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+    use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy};
     use hickory_resolver::proto::xfer::Protocol;
+
+    fn descriptors() -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
 
     fn threads() -> usize {
         std::fs::read_dir("/proc/self/task").unwrap().count()
@@ -227,6 +244,54 @@ mod hickory {
         });
     }
 
+    #[test]
+    fn what_the_table_of_hosts_has_is_the_answer() {
+        in_a_network("hickory::what_the_table_of_hosts_has_is_the_answer", || {
+            let Some(_server) = NameServer::start() else { return };
+            let resolver = HickoryResolver::from_system().unwrap();
+            run(async {
+                for name in ["both.hosts.test", "BOTH.hosts.test.", "short"] {
+                    assert_eq!(ips(&resolver.resolve(name, 1).await.unwrap()), ["192.0.2.77"], "{name}");
+                }
+                assert_eq!(ips(&resolver.resolve("localhost", 1).await.unwrap()), ["127.0.0.1"]);
+                // By the search list.
+                let answer = resolver.resolve("short.search.test", 1).await.unwrap();
+                assert_eq!(ips(&answer), ["192.0.2.78"]);
+            });
+        });
+    }
+
+    /// A server that has nobody to ask refuses: that says nothing of the name.
+    #[test]
+    fn a_refusal_does_not_say_that_there_is_no_such_name() {
+        in_a_network("hickory::a_refusal_does_not_say_that_there_is_no_such_name", || {
+            let Some(_server) = NameServer::start() else { return };
+            let resolver = HickoryResolver::from_system().unwrap();
+            let error = run(async { resolver.resolve("example.org.", 1).await }).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Other, "{error}");
+        });
+    }
+
+    /// Its connections are the first loop's, which is there, and does not run.
+    #[test]
+    fn a_loop_does_not_wait_for_another() {
+        in_a_network("hickory::a_loop_does_not_wait_for_another", || {
+            let Some(_server) = NameServer::start() else { return };
+            let resolver = std::sync::Arc::new(HickoryResolver::from_system().unwrap());
+            let ask = |name: &'static str| {
+                let resolver = resolver.clone();
+                async move { ips(&resolver.resolve(name, 1).await.unwrap()) }
+            };
+            let mut kept = asyncio_runtime::Runner::new().unwrap();
+            assert_eq!(kept.run(ask("n1.test")), ["192.0.2.101"]);
+            assert_eq!(run(ask("n2.test")), ["192.0.2.102"]);
+            let other = ask("n3.test");
+            assert_eq!(std::thread::spawn(|| run(other)).join().unwrap(), ["192.0.2.103"]);
+            assert_eq!(asyncio_executor::block_on(ask("n4.test")), ["192.0.2.104"]);
+            assert_eq!(kept.run(ask("n5.test")), ["192.0.2.105"]);
+        });
+    }
+
     /// Its connections were the first loop's.
     #[test]
     fn it_outlives_a_loop() {
@@ -259,6 +324,9 @@ mod hickory {
                 let mut options = ResolverOpts::default();
                 options.timeout = Duration::from_millis(100);
                 options.attempts = 1;
+                // One after the other.
+                options.num_concurrent_reqs = 1;
+                options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
                 HickoryResolver::new(config, options)
             };
             run(async {
@@ -271,6 +339,7 @@ mod hickory {
                 let answer = asking(&[9, 53]).resolve("n2.test.", 1).await.unwrap();
                 assert_eq!(ips(&answer), ["192.0.2.102"]);
                 // Given up while it asks, at every moment.
+                let before = descriptors();
                 for polls in 0..20 {
                     let resolver = asking(&[53]);
                     let mut asked = resolver.resolve("n3.test.", 1);
@@ -280,6 +349,10 @@ mod hickory {
                         }
                         asyncio_tasks::yield_now().await;
                     }
+                }
+                // Those before may have had something left too.
+                while descriptors() > before || !asyncio_tasks::all_tasks().is_empty() {
+                    asyncio_timers::sleep(Duration::from_millis(1)).await;
                 }
             });
         });

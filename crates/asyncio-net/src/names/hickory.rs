@@ -6,17 +6,21 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use asyncio_base::shim::Mutex;
 use asyncio_reactor::{RecvMsg, SendMsg, Waiter};
-use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
+use asyncio_tasks::Cleanup;
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::name_server::GenericConnector;
+use hickory_resolver::proto::op::{Query, ResponseCode};
+use hickory_resolver::proto::rr::{RData, RecordType};
 use hickory_resolver::proto::runtime::{RuntimeProvider, Spawn, Time};
 use hickory_resolver::proto::tcp::DnsTcpStream;
 use hickory_resolver::proto::udp::DnsUdpSocket;
 use hickory_resolver::proto::{ProtoError, ProtoErrorKind};
-use hickory_resolver::{ResolveError, Resolver};
+use hickory_resolver::{Hosts, Name, ResolveError, Resolver};
 
 use crate::connect::ConnectOptions;
 use crate::names::resolve::{Resolve, Resolving};
@@ -26,13 +30,14 @@ use crate::udp::UdpSocket;
 /// How long the connection to a name server may take where hickory says nothing of it. Its own default.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks name servers itself, by [hickory](hickory_resolver): in parallel for IPv4 and IPv6, with a cache, and cancelled as any future is.
+/// Asks name servers itself, by [hickory](hickory_resolver), with a cache; it is cancelled as any future is.
 ///
 /// Behind the feature `hickory`. What it needs of the system it does by our sockets and our timers, so it runs on any reactor; unlike
-/// [`SystemResolver`](super::SystemResolver) it starts no thread, and reads neither `nsswitch.conf` nor what that may bring in.
+/// [`SystemResolver`](super::SystemResolver) it starts no thread on a loop of ours, and reads neither `nsswitch.conf` nor what that may bring in.
 ///
-/// IPv6 addresses come before those of IPv4 where both are asked for, as RFC 8305 likes them, and otherwise in the order of the answer.
-/// Connections to name servers belong to the loop that made them; where that is closed, the next question makes a new one.
+/// What stands in `/etc/hosts` is the answer, also where it has an address of one kind alone. Otherwise IPv6 addresses come before those of
+/// IPv4 where both are asked for, as RFC 8305 likes them, and each kind in the order of the answer. Each loop has a cache and connections to
+/// name servers of its own.
 ///
 /// # Examples
 ///
@@ -46,11 +51,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 pub struct HickoryResolver {
-    resolver: Resolver<GenericConnector<Runtime>>,
+    config: ResolverConfig,
+    options: ResolverOpts,
+    hosts: Hosts,
+    /// A connection is driven by the loop that made it, and whoever else asked it would wait for that loop.
+    resolvers: Mutex<Vec<(Home, Resolver<GenericConnector<Runtime>>)>>,
 }
 
+/// Whose connections they are: a loop of a runtime; `None` is the thread on which background tasks run that have no loop.
+type Home = Option<(Cleanup, ThreadId)>;
+
 impl HickoryResolver {
-    /// Asks whom the system asks, as `/etc/resolv.conf` says now, after `/etc/hosts`.
+    /// Asks whom the system asks, as `/etc/resolv.conf` and `/etc/hosts` say now, for IPv4 and IPv6 at the same time.
     ///
     /// # Errors
     ///
@@ -62,24 +74,59 @@ impl HickoryResolver {
         Ok(Self::new(config, options))
     }
 
-    /// Asks whom you say.
-    pub fn new(config: ResolverConfig, options: ResolverOpts) -> Self {
-        let builder = Resolver::builder_with_config(config, GenericConnector::new(Runtime));
-        Self { resolver: builder.with_options(options).build() }
+    /// Asks whom you say, as you say; hickory's default asks for IPv6 only where there is no IPv4.
+    pub fn new(config: ResolverConfig, mut options: ResolverOpts) -> Self {
+        let hosts = match options.use_hosts_file {
+            ResolveHosts::Always | ResolveHosts::Auto => Hosts::from_system().unwrap_or_default(),
+            ResolveHosts::Never => Hosts::default(),
+        };
+        // hickory looks there for each kind of address by itself, and asks for the other, and after it has tried the domains of the search list.
+        options.use_hosts_file = ResolveHosts::Never;
+        Self { config, options, hosts, resolvers: Mutex::default() }
     }
 
     /// Forgets what has been answered.
     pub fn clear_cache(&self) {
-        self.resolver.clear_cache();
+        self.resolvers.lock().iter().for_each(|(_, resolver)| resolver.clear_cache());
+    }
+
+    /// Returns that of this loop.
+    fn resolver(&self) -> Resolver<GenericConnector<Runtime>> {
+        let home = Cleanup::current().map(|runtime| (runtime, std::thread::current().id()));
+        let mut resolvers = self.resolvers.lock();
+        if let Some((_, resolver)) = resolvers.iter().find(|(other, _)| *other == home) {
+            return resolver.clone();
+        }
+        let is_over = |home: &Home| home.as_ref().is_some_and(|(runtime, _)| runtime.is_over());
+        let (over, alive) = std::mem::take(&mut *resolvers).into_iter().partition(|(home, _)| is_over(home));
+        *resolvers = alive;
+        let builder = Resolver::builder_with_config(self.config.clone(), GenericConnector::new(Runtime));
+        let resolver = builder.with_options(self.options.clone()).build();
+        resolvers.push((home, resolver.clone()));
+        drop(resolvers);
+        drop::<Vec<_>>(over);
+        resolver
+    }
+
+    /// Returns what `/etc/hosts` has.
+    fn of_hosts(&self, host: &str) -> Vec<IpAddr> {
+        let Ok(name) = Name::from_ascii(host) else { return Vec::new() };
+        let of_type = |ty| self.hosts.lookup_static_host(&Query::query(name.clone(), ty));
+        let lookups = [RecordType::AAAA, RecordType::A].map(of_type);
+        lookups.iter().flatten().flat_map(|lookup| lookup.iter().filter_map(RData::ip_addr)).collect()
     }
 }
 
 impl Resolve for HickoryResolver {
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Resolving<'a> {
         Box::pin(async move {
-            let answer = self.resolver.lookup_ip(host).await.map_err(into_io)?;
-            let (first, second): (Vec<IpAddr>, Vec<IpAddr>) = answer.iter().partition(IpAddr::is_ipv6);
-            Ok(first.into_iter().chain(second).map(|ip| SocketAddr::new(ip, port)).collect())
+            let mut ips = self.of_hosts(host);
+            if ips.is_empty() {
+                ips.extend(self.resolver().lookup_ip(host).await.map_err(into_io)?);
+                // Stable: each kind stays in its order.
+                ips.sort_by_key(IpAddr::is_ipv4);
+            }
+            Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
         })
     }
 }
@@ -87,14 +134,18 @@ impl Resolve for HickoryResolver {
 impl Debug for HickoryResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HickoryResolver")
-            .field("name_servers", &self.resolver.config().name_servers())
+            .field("name_servers", &self.config.name_servers())
             .finish_non_exhaustive()
     }
 }
 
 fn into_io(error: ResolveError) -> io::Error {
     let kind = match error.proto().map(ProtoError::kind) {
-        Some(ProtoErrorKind::NoRecordsFound { .. }) => io::ErrorKind::NotFound,
+        // Others are the servers' trouble, such as SERVFAIL.
+        Some(ProtoErrorKind::NoRecordsFound {
+            response_code: ResponseCode::NXDomain | ResponseCode::NoError,
+            ..
+        }) => io::ErrorKind::NotFound,
         Some(ProtoErrorKind::Timeout) => io::ErrorKind::TimedOut,
         Some(ProtoErrorKind::Io(error)) => error.kind(),
         _ => io::ErrorKind::Other,
@@ -188,7 +239,7 @@ impl Time for Runtime {
     }
 }
 
-/// A datagram socket whose places among those that wait are its own, since hickory polls it by reference.
+/// A datagram socket whose places among those that wait are its own, since hickory polls it by reference. One task polls it at a time.
 struct Datagrams {
     socket: UdpSocket,
     receives: Mutex<Waiter>,

@@ -175,6 +175,11 @@ impl Cleanup {
         let _ = self.shared.blocking_threads_max.set(count);
     }
 
+    /// Says whether the runtime has ended: nothing of it runs any more.
+    pub fn is_over(&self) -> bool {
+        self.shared.is_over.load(Ordering::Acquire)
+    }
+
     /// Returns how many threads blocking calls may have, if somebody said so.
     pub fn blocking_threads_max(&self) -> Option<usize> {
         self.shared.blocking_threads_max.get().copied()
