@@ -6,8 +6,10 @@
 mod hyper_io;
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use asyncio::net::{Server, StreamReader, StreamWriter, open_connection, start_server};
 use asyncio::sync::Event;
@@ -18,6 +20,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_io::{Io, OnLoop};
 use hyper_util::server::conn::auto;
+
+/// How long the end waits for requests that are under way.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Answer = Response<Either<Full<Bytes>, Incoming>>;
@@ -53,10 +58,18 @@ async fn serve(reader: StreamReader, writer: StreamWriter, is_ending: Arc<Event>
         return ended;
     }
     connection.as_mut().graceful_shutdown();
-    connection.await
+    match connection.await {
+        // It had not said a word, so there was nothing to answer.
+        Err(error) if is_interrupted(&*error) => Ok(()),
+        ended => ended,
+    }
 }
 
-async fn start(addr: &str, is_ending: Arc<Event>) -> std::io::Result<Server> {
+fn is_interrupted(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::Interrupted)
+}
+
+async fn start(addr: &str, is_ending: Arc<Event>) -> io::Result<Server> {
     start_server(move |reader, writer| serve(reader, writer, is_ending.clone()), addr).await
 }
 
@@ -90,6 +103,11 @@ async fn main() -> Result<(), Error> {
     }
     server.close();
     is_ending.set();
-    server.wait_closed().await;
+    // One that is in the midst of asking may never go on.
+    if asyncio::timeout(PATIENCE, server.wait_closed()).await.is_err() {
+        eprintln!("{} connections are given up", server.clients());
+        server.abort_clients();
+        server.wait_closed().await;
+    }
     Ok(())
 }

@@ -13,6 +13,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server =
         create_server(server::factory(), format!("127.0.0.1:{}", port.as_deref().unwrap_or("0"))).await?;
     if port.is_some() {
+        println!("listening at {}", server.local_addrs()[0]);
         return Ok(server.serve_forever().await?);
     }
     server::resp::check_examples();

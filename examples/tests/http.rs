@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use served::Server;
@@ -16,7 +17,9 @@ use served::Server;
 fn curl(server: &Server, path: &str, arguments: &[&str]) -> Option<Output> {
     let url = format!("http://127.0.0.1:{}{path}", server.port);
     served::run(
-        Command::new("curl").args(["--silent", "--show-error", "--max-time", "60", &url]).args(arguments),
+        Command::new("curl")
+            .args(["-q", "--noproxy", "*", "--silent", "--show-error", "--max-time", "60", &url])
+            .args(arguments),
     )
 }
 
@@ -123,12 +126,16 @@ fn streams_of_http2_run_side_by_side() {
     }
 }
 
-/// Of two clients at the moment of Ctrl-C one is idle, and one in the midst of a request: it gets its answer.
+/// At the moment of Ctrl-C one client is idle, one has not said a word, and one is in the midst of a request: it gets its answer.
 #[test]
 fn it_ends_gracefully() {
     let mut server = Server::start("http_server");
-    let connect = || TcpStream::connect(("127.0.0.1", server.port)).expect("it listens");
-    let (mut idle, mut busy) = (connect(), connect());
+    let connect = || {
+        let stream = TcpStream::connect(("127.0.0.1", server.port)).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("it is not zero");
+        stream
+    };
+    let (mut silent, mut idle, mut busy) = (connect(), connect(), connect());
     let read_until = |stream: &mut TcpStream, wanted: &str| {
         let mut said = String::new();
         let mut buf = [0; 1024];
@@ -146,7 +153,10 @@ fn it_ends_gracefully() {
     kill_process(pid, Signal::INT).expect("it is ours");
     // The idle one is let go at once; afterwards nobody listens any more.
     assert_eq!(idle.read(&mut [0; 64]).expect("the end"), 0);
+    assert_eq!(silent.read(&mut [0; 64]).expect("the end"), 0);
+    let end = Instant::now() + Duration::from_secs(30);
     while TcpStream::connect(("127.0.0.1", server.port)).is_ok() {
+        assert!(Instant::now() < end, "it listens still");
         std::thread::yield_now();
     }
     busy.write_all(b"after").expect("it still reads");

@@ -2,9 +2,9 @@
 //!
 //! Where a client is not installed the test says so and passes; with `ASYNCIO_REQUIRE_PEERS=1` it fails.
 
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// An example that serves at the port it is given.
 pub struct Server {
@@ -13,7 +13,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Builds it, starts it, and waits until it listens.
+    /// Builds it, starts it, and waits until it says where it listens.
     pub fn start(example: &str) -> Self {
         let mut program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
         if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
@@ -24,19 +24,16 @@ impl Server {
             .status()
             .expect("cargo runs");
         assert!(built.success());
-        // A port that was free a moment ago.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it listens").port();
-        drop(listener);
         let mut child = Command::new(program.join("release/examples").join(example))
-            .arg(port.to_string())
+            .arg("0")
+            .stdout(Stdio::piped())
             .spawn()
             .expect("it was built");
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(child.try_wait().expect("it is ours").is_none(), "the server has ended");
-            std::thread::yield_now();
-        }
-        Self { child, port }
+        let mut said = String::new();
+        let stdout = child.stdout.take().expect("it is a pipe");
+        BufReader::new(stdout).read_line(&mut said).expect("it says where it listens");
+        let port = said.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        Self { child, port: port.unwrap_or_else(|| panic!("{example} says {said:?}")) }
     }
 }
 

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use asyncio_net::{StreamReader, StreamWriter, TcpStream};
 use asyncio_sync::Semaphore;
-use asyncio_tasks::spawn_local;
+use asyncio_tasks::{spawn_local, timeout};
 use asyncio_timers::sleep;
 use futures_lite::future::zip;
 
 use crate::message::{self, CUT, HEAD};
 
-/// How many connect at the same time: less than the listeners' queues hold.
+/// How many connect at the same time, so that hardly any finds a listener's queue full, which would cost it a second.
 const DOORS: usize = 90;
+/// What is not there by then has been lost.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Addresses of loopback, each with ports of its own, since the port of a connection that has ended rests for a minute.
 const ADDRESSES: usize = 60;
 
@@ -160,7 +162,9 @@ impl Connection {
         while self.received < self.sent {
             self.receive().await;
         }
-        assert_eq!(self.reader.read(1).await.unwrap(), b"", "more than was sent");
+        let end = timeout(PATIENCE, self.reader.read(1)).await;
+        let end = end.unwrap_or_else(|_| panic!("the end of connection {} has not come", self.id));
+        assert_eq!(end.unwrap(), b"", "more than was sent");
     }
 
     async fn dribble(&mut self, len: u16) {
@@ -207,8 +211,13 @@ impl Connection {
 }
 
 async fn receive(reader: &mut StreamReader, id: u32, number: u64) {
-    let mut bytes = reader.read_exact(HEAD).await.unwrap();
-    let len = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
-    bytes.extend(reader.read_exact(len).await.unwrap());
+    let receiving = async {
+        let mut bytes = reader.read_exact(HEAD).await.unwrap();
+        let len = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        bytes.extend(reader.read_exact(len).await.unwrap());
+        bytes
+    };
+    let bytes = timeout(PATIENCE, receiving).await;
+    let bytes = bytes.unwrap_or_else(|_| panic!("message {number} of connection {id} has not come"));
     message::check(id, number, &bytes);
 }

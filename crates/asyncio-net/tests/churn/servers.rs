@@ -68,6 +68,9 @@ async fn by_socket(mut stream: TcpStream) {
     }
 }
 
+/// How many tasks of theirs a worker may see, while there are no clients: each accepts.
+pub(crate) const TASKS: usize = 3;
+
 pub(crate) struct Servers {
     protocols: Server,
     streams: Server,
