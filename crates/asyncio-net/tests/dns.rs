@@ -95,6 +95,7 @@ impl NameServer {
         // What `/etc/hosts` has otherwise.
         command.arg("--host-record=both.hosts.test,192.0.2.78,2001:db8::78");
         command.arg("--host-record=short.search.test,192.0.2.78");
+        command.arg("--address=/a_b.test/192.0.2.79");
         command.args((0..50).map(|n| format!("--host-record=n{n}.test,192.0.2.{}", n + 100)));
         command.args((0..50).map(|n| format!("--cname=a{n}.test,n{n}.test")));
         // More than a datagram takes.
@@ -190,7 +191,9 @@ mod hickory {
 
     use super::*;
     use asyncio_net::{HickoryResolver, Resolve, set_resolver, with_resolver};
-    use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy};
+    use hickory_resolver::config::{
+        LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
+    };
     use hickory_resolver::proto::xfer::Protocol;
 
     fn descriptors() -> usize {
@@ -218,6 +221,7 @@ mod hickory {
                     assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
                 }
                 // The answer does not fit, so it is asked for by TCP.
+                assert_eq!(ips(&lookup_host("a_b.test:1").await.unwrap()), ["192.0.2.79"]);
                 let many = lookup_host("many.test:80").await.unwrap();
                 assert_eq!(many.len(), 250);
                 connects_past_the_silent_address().await;
@@ -254,6 +258,11 @@ mod hickory {
                     assert_eq!(ips(&resolver.resolve(name, 1).await.unwrap()), ["192.0.2.77"], "{name}");
                 }
                 assert_eq!(ips(&resolver.resolve("localhost", 1).await.unwrap()), ["127.0.0.1"]);
+                let config = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
+                let mut options = ResolverOpts::default();
+                options.ip_strategy = LookupIpStrategy::Ipv6Only;
+                let answer = HickoryResolver::new(config, options).resolve("short", 1).await;
+                assert!(answer.is_err(), "it has no such address, and nobody else is there to ask");
                 // By the search list.
                 let answer = resolver.resolve("short.search.test", 1).await.unwrap();
                 assert_eq!(ips(&answer), ["192.0.2.78"]);

@@ -12,7 +12,8 @@ use crate::sys::BorrowedDescriptor;
 /// [`SelectorReactor`](crate::SelectorReactor) turns it into a reactor. `conformance::selector` checks the laws:
 ///
 /// 1. **Edge mode**: after [`add`](Self::add) an event comes if the descriptor is ready *now*, and one whenever it becomes ready
-///    again after an operation would have blocked. `modify` is not called.
+///    again after an operation would have blocked, or after a read of a TCP stream that gave less than it had room for, unless what was
+///    reported before said [`READ_CLOSED`](crate::Ready::READ_CLOSED) or [`URGENT`](crate::Ready::URGENT). `modify` is not called.
 /// 2. **One-shot mode**: after `add` or [`modify`](Self::modify) an event comes as soon as a watched direction is ready, also if it was
 ///    before; then nothing is watched until the next `modify`.
 /// 3. A hang-up or an error is reported as ready in both directions, whatever is watched.

@@ -259,7 +259,8 @@ pub struct Received {
     pub is_truncated: bool,
     /// More descriptors came than there was room for, and the rest is closed.
     pub is_ancillary_truncated: bool,
-    /// Nothing more was there when this was received: what comes later makes an event.
+    /// Nothing more was there when this was received: what comes later makes an event. A socket around another one that keeps bytes itself must
+    /// not say so while it has any.
     pub is_drained: bool,
 }
 

@@ -23,7 +23,7 @@ use asyncio_base::shim::{Arc, AtomicU32, Mutex, Ordering};
 use asyncio_base::{LoopClosed, WakeList, wait_point};
 
 use crate::readiness::{Direction, Ready, Seen};
-use crate::waiter::{Place, Waiter};
+use crate::waiter::Waiter;
 
 /// Bit 7 of the word: the reactor is closed. Never cleared.
 const CLOSED: u32 = 1 << 7;
@@ -118,8 +118,8 @@ impl IoState {
         waiter: &mut Waiter,
         direction: Direction,
     ) -> Poll<io::Result<Seen>> {
-        let is_here = |place: &Place| Arc::ptr_eq(&place.state, self) && place.direction == direction;
-        if !waiter.place.as_ref().is_some_and(is_here) {
+        let is_here = |state: &Arc<Self>| Arc::ptr_eq(state, self) && waiter.direction == direction;
+        if !waiter.state.as_ref().is_some_and(is_here) {
             waiter.leave();
         }
         let waker = cx.waker().clone();
@@ -131,15 +131,17 @@ impl IoState {
         }
         let may_stand = waiters.is_edge && waiter.is_standing;
         let list = waiters.list(direction);
-        let index = waiter.place.as_ref().map_or_else(|| list.take_place(), |place| place.index);
-        let slot = list.slot(index);
-        slot.stands = may_stand && index == 0;
-        let stands = slot.stands;
+        if waiter.state.is_none() {
+            (waiter.index, waiter.direction) = (list.take_place(), direction);
+        }
+        let slot = list.slot(waiter.index);
+        waiter.stands = may_stand && waiter.index == 0;
+        slot.stands = waiter.stands;
         let former = slot.waker.replace(waker);
         drop(waiters);
         drop(former);
-        if waiter.place.is_none() {
-            waiter.place = Some(Place { state: self.clone(), index, direction, stands });
+        if waiter.state.is_none() {
+            waiter.state = Some(self.clone());
         }
         wait_point::here(match direction {
             Direction::Read => "readable",
@@ -365,7 +367,7 @@ mod tests {
         let (state, flag) = (Arc::new(IoState::edge_triggered()), std::sync::Arc::new(Flag::default()));
         let mut waiter = Waiter::standing();
         wait(&state, &mut waiter, &flag);
-        assert!(waiter.stands());
+        assert!(waiter.stands(Direction::Read));
         for times in 1..4 {
             event(&state, Ready::READABLE);
             assert_eq!(flag.times(), times);
@@ -373,7 +375,7 @@ mod tests {
         event(&state, Ready::WRITABLE);
         assert_eq!(flag.times(), 3, "it waits for the other direction");
         waiter.leave();
-        assert!(!waiter.stands());
+        assert!(!waiter.stands(Direction::Read));
         event(&state, Ready::READABLE);
         assert_eq!(flag.times(), 3);
         assert_eq!(std::sync::Arc::strong_count(&flag), 1, "its waker is gone with it");
@@ -398,10 +400,13 @@ mod tests {
         let (first, second) = (std::sync::Arc::new(Flag::default()), std::sync::Arc::new(Flag::default()));
         let (mut standing, mut other) = (Waiter::standing(), Waiter::standing());
         wait(&one_shot, &mut other, &second);
-        assert!(!other.stands());
+        assert!(!other.stands(Direction::Read));
         wait(&edge, &mut standing, &first);
         wait(&edge, &mut other, &second);
-        assert!(standing.stands() && !other.stands(), "another one stands already");
+        assert!(
+            standing.stands(Direction::Read) && !other.stands(Direction::Read),
+            "another one stands already"
+        );
         event(&edge, Ready::READABLE);
         event(&edge, Ready::READABLE);
         assert_eq!((first.times(), second.times()), (2, 1));

@@ -17,26 +17,21 @@ use crate::state::IoState;
 ///
 /// One poll is good for one wake, as with every future. Whoever wants to hear of every event until he leaves has one that is
 /// [standing](Self::standing).
-#[derive(Default)]
 pub struct Waiter {
-    pub(crate) place: Option<Place>,
-    pub(crate) is_standing: bool,
-}
-
-/// Where a waiter is registered.
-pub(crate) struct Place {
-    pub(crate) state: Arc<IoState>,
+    /// Where it has a place, if it has one; the place is the next two.
+    pub(crate) state: Option<Arc<IoState>>,
     pub(crate) index: u32,
     pub(crate) direction: Direction,
     /// Its waker stays there when it is woken.
     pub(crate) stands: bool,
+    pub(crate) is_standing: bool,
 }
 
 impl Waiter {
     /// Makes a waiter that does not wait for anything yet.
     #[inline]
     pub const fn new() -> Self {
-        Self { place: None, is_standing: false }
+        Self::that(false)
     }
 
     /// Makes a waiter that is woken by every event from its first `Pending` on, until it leaves, and need not poll again in between: for
@@ -46,20 +41,32 @@ impl Waiter {
     /// other. Its waker is cloned under a lock: that must do no more than count, as that of a [`Wake`](std::task::Wake) does.
     #[inline]
     pub const fn standing() -> Self {
-        Self { place: None, is_standing: true }
+        Self::that(true)
     }
 
-    /// Says whether every event from now on wakes it. Then whoever has [drained](crate::Received::is_drained) the descriptor need not poll it.
+    const fn that(is_standing: bool) -> Self {
+        Self { state: None, index: 0, direction: Direction::Read, stands: false, is_standing }
+    }
+
+    /// Says whether every event of this direction wakes it from now on. Then whoever has [drained](crate::Received::is_drained) the descriptor
+    /// need not poll it.
     #[inline]
-    pub fn stands(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| place.stands)
+    pub fn stands(&self, direction: Direction) -> bool {
+        self.stands && self.direction == direction
     }
 
     /// Leaves the present place, if any; nothing will wake this waiter.
     pub fn leave(&mut self) {
-        if let Some(place) = self.place.take() {
-            place.state.leave(place.direction, place.index);
+        self.stands = false;
+        if let Some(state) = self.state.take() {
+            state.leave(self.direction, self.index);
         }
+    }
+}
+
+impl Default for Waiter {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -72,7 +79,7 @@ impl Drop for Waiter {
 
 impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = self.place.as_ref().map(|place| place.direction);
+        let direction = self.state.as_ref().map(|_| self.direction);
         f.debug_struct("Waiter").field("direction", &direction).finish_non_exhaustive()
     }
 }

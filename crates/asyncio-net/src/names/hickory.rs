@@ -36,8 +36,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// [`SystemResolver`](super::SystemResolver) it starts no thread on a loop of ours, and reads neither `nsswitch.conf` nor what that may bring in.
 ///
 /// What stands in `/etc/hosts` is the answer, also where it has an address of one kind alone. Otherwise IPv6 addresses come before those of
-/// IPv4 where both are asked for, as RFC 8305 likes them, and each kind in the order of the answer. Each loop has a cache and connections to
-/// name servers of its own.
+/// IPv4 where both are asked for, as RFC 8305 likes them, and each kind in the order of the answer.
+///
+/// Each loop of a runtime has a cache and connections to name servers of its own, which are driven where they were made. A task that
+/// moves to another worker while it asks may leave one there, and bare executors share theirs: where such a loop does not go on, a question
+/// waits for as long as `ResolverOpts` says. hickory passes over lines of `/etc/hosts` whose names have a `_` within.
 ///
 /// # Examples
 ///
@@ -58,7 +61,7 @@ pub struct HickoryResolver {
     resolvers: Mutex<Vec<(Home, Resolver<GenericConnector<Runtime>>)>>,
 }
 
-/// Whose connections they are: a loop of a runtime; `None` is the thread on which background tasks run that have no loop.
+/// Whose connections they are: a loop of a runtime; `None` is whoever has none.
 type Home = Option<(Cleanup, ThreadId)>;
 
 impl HickoryResolver {
@@ -109,10 +112,14 @@ impl HickoryResolver {
     }
 
     /// Returns what `/etc/hosts` has.
-    fn of_hosts(&self, host: &str) -> Vec<IpAddr> {
-        let Ok(name) = Name::from_ascii(host) else { return Vec::new() };
-        let of_type = |ty| self.hosts.lookup_static_host(&Query::query(name.clone(), ty));
-        let lookups = [RecordType::AAAA, RecordType::A].map(of_type);
+    fn of_hosts(&self, name: &Name) -> Vec<IpAddr> {
+        let types: &[RecordType] = match self.options.ip_strategy {
+            LookupIpStrategy::Ipv4Only => &[RecordType::A],
+            LookupIpStrategy::Ipv6Only => &[RecordType::AAAA],
+            _ => &[RecordType::AAAA, RecordType::A],
+        };
+        let of_type = |ty: &RecordType| self.hosts.lookup_static_host(&Query::query(name.clone(), *ty));
+        let lookups: Vec<_> = types.iter().map(of_type).collect();
         lookups.iter().flatten().flat_map(|lookup| lookup.iter().filter_map(RData::ip_addr)).collect()
     }
 }
@@ -120,9 +127,14 @@ impl HickoryResolver {
 impl Resolve for HickoryResolver {
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Resolving<'a> {
         Box::pin(async move {
-            let mut ips = self.of_hosts(host);
+            if let Ok(ip) = host.parse() {
+                return Ok(vec![SocketAddr::new(ip, port)]);
+            }
+            // As it stands: hickory's own reading refuses labels that have a `_` within.
+            let name = Name::from_ascii(host).map_err(|error| into_io(error.into()))?;
+            let mut ips = self.of_hosts(&name);
             if ips.is_empty() {
-                ips.extend(self.resolver().lookup_ip(host).await.map_err(into_io)?);
+                ips.extend(self.resolver().lookup_ip(name).await.map_err(into_io)?);
                 // Stable: each kind stays in its order.
                 ips.sort_by_key(IpAddr::is_ipv4);
             }

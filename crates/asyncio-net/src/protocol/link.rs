@@ -16,7 +16,7 @@ use asyncio_base::budget;
 use asyncio_base::panic::{Payload, catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
+use asyncio_reactor::{Direction, Received, RecvMsg, SendMsg, Socket, Waiter};
 
 use crate::outgoing::Outgoing;
 use crate::protocol::callbacks::OnEof;
@@ -352,7 +352,7 @@ impl Link<dyn Driven> {
                     self.call("data_received", |protocol| protocol.received(received.n, buffer));
                     bytes += received.n;
                     // The next event notes the connection anew, without being asked for.
-                    if received.is_drained && self.io.borrow().receiving.stands() {
+                    if received.is_drained && self.io.borrow().receiving.stands(Direction::Read) {
                         return;
                     }
                 }
