@@ -7,10 +7,12 @@ mod hyper_io;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use asyncio::Task;
 use asyncio::net::{Server, StreamReader, StreamWriter, open_connection, start_server};
 use asyncio::sync::Event;
 use http_body_util::{BodyExt, Either, Full};
@@ -73,34 +75,37 @@ async fn start(addr: &str, is_ending: Arc<Event>) -> io::Result<Server> {
     start_server(move |reader, writer| serve(reader, writer, is_ending.clone()), addr).await
 }
 
+/// Sends some bodies there and back. The connection that it leaves has asked for nothing more.
+async fn try_it(addr: SocketAddr) -> Result<Task<hyper::Result<()>>, Error> {
+    let (reader, writer) = open_connection(addr).await?;
+    let (mut client, connection) = hyper::client::conn::http1::handshake(Io { reader, writer }).await?;
+    let connection = asyncio::spawn_local(connection);
+    let mut bytes = 0;
+    for body in [String::new(), "a body".to_owned(), "a long one ".repeat(100_000)] {
+        let request = Request::post("/echo").header("host", "it").body(body.clone())?;
+        let response = client.send_request(request).await?;
+        assert_eq!(response.status(), StatusCode::OK);
+        let answer = response.into_body().collect().await?.to_bytes();
+        assert!(answer == body.as_bytes(), "{} bytes came back of {}", answer.len(), body.len());
+        bytes += answer.len();
+    }
+    println!("{bytes} bytes went there and back");
+    Ok(connection)
+}
+
 #[asyncio::main]
 async fn main() -> Result<(), Error> {
     let is_ending = Arc::new(Event::new());
     let port = std::env::args().nth(1);
     let server = start(&format!("127.0.0.1:{}", port.as_deref().unwrap_or("0")), is_ending.clone()).await?;
     let addr = server.local_addrs()[0];
-    if port.is_some() {
+    let client = if port.is_some() {
         println!("listening at {addr}");
         asyncio::signal::ctrl_c().await?;
+        None
     } else {
-        let (reader, writer) = open_connection(addr).await?;
-        let (mut client, connection) = hyper::client::conn::http1::handshake(Io { reader, writer }).await?;
-        let connection = asyncio::spawn_local(connection);
-        let mut bytes = 0;
-        for body in [String::new(), "a body".to_owned(), "a long one ".repeat(100_000)] {
-            let request = Request::post("/echo").header("host", "it").body(body.clone())?;
-            let response = client.send_request(request).await?;
-            assert_eq!(response.status(), StatusCode::OK);
-            let answer = response.into_body().collect().await?.to_bytes();
-            assert!(answer == body.as_bytes(), "{} bytes came back of {}", answer.len(), body.len());
-            bytes += answer.len();
-        }
-        // It is still connected when the server ends, and has asked for nothing more.
-        println!("{bytes} bytes went there and back");
-        server.close();
-        is_ending.set();
-        connection.await??;
-    }
+        Some(try_it(addr).await?)
+    };
     server.close();
     is_ending.set();
     // One that is in the midst of asking may never go on.
@@ -108,6 +113,9 @@ async fn main() -> Result<(), Error> {
         eprintln!("{} connections are given up", server.clients());
         server.abort_clients();
         server.wait_closed().await;
+    }
+    if let Some(client) = client {
+        client.await??;
     }
     Ok(())
 }

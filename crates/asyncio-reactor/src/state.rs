@@ -129,7 +129,7 @@ impl IoState {
             drop(waiters);
             return Poll::Ready(verdict);
         }
-        let may_stand = waiters.is_edge && waiter.is_standing;
+        let may_stand = waiters.is_edge && waiter.wants_to_stand;
         let list = waiters.list(direction);
         if waiter.state.is_none() {
             (waiter.index, waiter.direction) = (list.take_place(), direction);

@@ -24,7 +24,8 @@ pub struct Waiter {
     pub(crate) direction: Direction,
     /// Its waker stays there when it is woken.
     pub(crate) stands: bool,
-    pub(crate) is_standing: bool,
+    /// It is to stand where it can.
+    pub(crate) wants_to_stand: bool,
 }
 
 impl Waiter {
@@ -44,8 +45,8 @@ impl Waiter {
         Self::that(true)
     }
 
-    const fn that(is_standing: bool) -> Self {
-        Self { state: None, index: 0, direction: Direction::Read, stands: false, is_standing }
+    const fn that(wants_to_stand: bool) -> Self {
+        Self { state: None, index: 0, direction: Direction::Read, stands: false, wants_to_stand }
     }
 
     /// Says whether every event of this direction wakes it from now on. Then whoever has [drained](crate::Received::is_drained) the descriptor

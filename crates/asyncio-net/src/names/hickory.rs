@@ -69,7 +69,7 @@ impl HickoryResolver {
     ///
     /// # Errors
     ///
-    /// Fails where that file cannot be read, or makes no sense.
+    /// Fails where `/etc/resolv.conf` cannot be read, or makes no sense. A table of hosts that cannot be read is taken for an empty one, as hickory does.
     pub fn from_system() -> io::Result<Self> {
         let (config, mut options) = hickory_resolver::system_conf::read_system_conf().map_err(into_io)?;
         // Happy Eyeballs wants both.

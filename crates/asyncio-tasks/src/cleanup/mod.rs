@@ -175,7 +175,7 @@ impl Cleanup {
         let _ = self.shared.blocking_threads_max.set(count);
     }
 
-    /// Says whether the runtime has ended: nothing of it runs any more.
+    /// Says whether the runtime has said that the [time is over](Self::end). One that is dropped inside of another loop does not.
     pub fn is_over(&self) -> bool {
         self.shared.is_over.load(Ordering::Acquire)
     }
