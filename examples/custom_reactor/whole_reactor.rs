@@ -1,22 +1,24 @@
-//! A whole reactor: the trait itself, on the public parts that ours stands on, `IoState` and `Waiter`.
+//! A whole reactor: the trait itself, on the public parts that ours stands on, `IoState` and `Readiness`.
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asyncio::LoopClosed;
 use asyncio::base::WakeList;
-use asyncio::reactor::{Direction, Interest, IoState, Reactor, Readiness, Ready, Seen, Selector, Waiter};
+use asyncio::reactor::{
+    AnyRegistrar, Direction, Interest, IoState, Reactor, Readiness, Ready, Registrar, Selector,
+};
 
 use crate::poll_selector::PollSelector;
 
 #[derive(Debug)]
 pub struct WholeReactor {
     shared: Arc<Shared>,
+    registrar: AnyRegistrar,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,8 @@ impl WholeReactor {
             is_notified: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        Ok(Self { registrar: AnyRegistrar::new(Registrations(shared.clone())), shared })
     }
 }
 
@@ -73,8 +76,8 @@ impl Reactor for WholeReactor {
         }
     }
 
-    fn readiness(&self, source: BorrowedFd<'_>) -> io::Result<Box<dyn Readiness>> {
-        let shared = self.shared.clone();
+    fn readiness(&self, source: BorrowedFd<'_>) -> io::Result<Readiness> {
+        let shared = &self.shared;
         let key = shared.next_key.fetch_add(1, Ordering::Relaxed);
         let state = Arc::new(IoState::new());
         let mut states = shared.states.lock().expect("no panic under this lock");
@@ -84,7 +87,7 @@ impl Reactor for WholeReactor {
         shared.selector.add(source, key, Interest::NONE)?;
         states.insert(key, state.clone());
         drop(states);
-        Ok(Box::new(Watch { state, key, shared }))
+        Ok(Readiness::new(state, key, self.registrar.clone()))
     }
 
     fn close(&self) {
@@ -97,34 +100,20 @@ impl Reactor for WholeReactor {
     }
 }
 
+/// What registrations ask of it.
 #[derive(Debug)]
-struct Watch {
-    state: Arc<IoState>,
-    key: usize,
-    shared: Arc<Shared>,
-}
+struct Registrations(Arc<Shared>);
 
-impl Readiness for Watch {
-    fn poll_ready(
-        &self,
-        cx: &mut Context<'_>,
-        waiter: &mut Waiter,
-        fd: BorrowedFd<'_>,
-        direction: Direction,
-    ) -> Poll<io::Result<Seen>> {
-        let poll = self.state.poll_ready(cx, waiter, direction);
-        if poll.is_pending() {
-            self.shared.selector.arm(fd, direction)?;
-        }
-        poll
+impl Registrar for Registrations {
+    fn arm(&self, _: &IoState, _: usize, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<()> {
+        self.0.selector.arm(fd, direction)
     }
 
-    fn clear(&self, direction: Direction, seen: Seen) {
-        self.state.clear(direction, seen);
+    fn forget(&self, key: usize) {
+        self.0.states.lock().expect("no panic under this lock").remove(&key);
     }
 
-    fn deregister(self: Box<Self>, fd: BorrowedFd<'_>) -> io::Result<()> {
-        self.shared.states.lock().expect("no panic under this lock").remove(&self.key);
-        self.shared.selector.delete(fd)
+    fn delete(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.0.selector.delete(fd)
     }
 }

@@ -42,7 +42,7 @@ pub struct Readiness<T: AsFd> {
     /// `None` only after [`into_inner`](Self::into_inner).
     source: Option<T>,
     /// `None` only while it is dropped.
-    registration: Option<Box<dyn asyncio_reactor::Readiness>>,
+    registration: Option<asyncio_reactor::Readiness>,
 }
 
 impl<T: AsFd> Readiness<T> {
@@ -113,9 +113,9 @@ impl<T: AsFd> Readiness<T> {
         }
     }
 
-    fn parts(&self) -> (BorrowedFd<'_>, &dyn asyncio_reactor::Readiness) {
+    fn parts(&self) -> (BorrowedFd<'_>, &asyncio_reactor::Readiness) {
         let registration = self.registration.as_ref().expect("taken only by `deregister`, at the end");
-        (self.get_ref().as_fd(), &**registration)
+        (self.get_ref().as_fd(), registration)
     }
 
     /// Returns the descriptor's owner.

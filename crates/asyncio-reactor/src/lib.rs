@@ -66,7 +66,7 @@ pub use socket2::{Domain, Protocol, SockAddr, Type};
 
 pub use os_socket::OsSocket;
 pub use reactor::{EnterGuard, Reactor, adopt, current, enter, entered, socket};
-pub use readiness::{Direction, Readiness, Ready, Seen};
+pub use readiness::{AnyRegistrar, Direction, Readiness, Ready, Registrar, Seen};
 pub use selector::{Event, Interest, Mode, Selector};
 pub use selector_reactor::SelectorReactor;
 pub use signals::{SecondTime, SignalSource};

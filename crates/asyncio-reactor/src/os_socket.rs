@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 
 use asyncio_base::budget;
-use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
+use asyncio_base::shim::{Arc, AtomicBool, Ordering, thread};
 use socket2::{Domain, Protocol, SockAddr, Type};
 
 use crate::reactor;
@@ -26,9 +26,9 @@ use crate::waiter::Waiter;
 /// Made by [`socket`](crate::socket) and [`adopt`](crate::adopt), and by reactors that have no sockets of their own.
 pub struct OsSocket {
     /// Set at the first operation that has to wait, on the thread that polls it (S1).
-    registration: OnceLock<Box<dyn Readiness>>,
+    registration: OnceLock<Readiness>,
     /// Held while registering: one descriptor cannot be added to one selector twice.
-    registering: Mutex<()>,
+    is_registering: AtomicBool,
     /// `None` only after `into_descriptor`.
     socket: Option<socket2::Socket>,
     /// Bytes of a TCP stream: the one kind of socket on which a short read means "empty" (S2).
@@ -66,7 +66,7 @@ impl OsSocket {
     fn from_parts(socket: socket2::Socket, is_tcp_stream: bool) -> Self {
         Self {
             registration: OnceLock::new(),
-            registering: Mutex::new(()),
+            is_registering: AtomicBool::new(false),
             socket: Some(socket),
             is_tcp_stream,
             is_connecting: AtomicBool::new(false),
@@ -121,7 +121,7 @@ impl OsSocket {
     /// Binds to the reactor of this thread. Where two threads come here at once, the first one's stands.
     #[cold]
     fn register(&self) -> io::Result<()> {
-        let _registering = self.registering.lock();
+        let _registering = Registering::begin(&self.is_registering);
         if self.registration.get().is_none() {
             let readiness = reactor::current()?.readiness(sys::borrow(self.socket()))?;
             // OK because nobody else sets it while the lock is held.
@@ -301,6 +301,25 @@ impl Socket for OsSocket {
         })?;
         this.deregister()?;
         this.socket.take().map(OwnedDescriptor::from).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// A lock that is taken once in the life of a socket, where hardly ever two want it at once: so it has one byte, and nobody to be woken.
+struct Registering<'a>(&'a AtomicBool);
+
+impl<'a> Registering<'a> {
+    fn begin(flag: &'a AtomicBool) -> Self {
+        // Acquire: pairs with the Release below, so the second sees the registration of the first.
+        while flag.swap(true, Ordering::Acquire) {
+            thread::yield_now();
+        }
+        Self(flag)
+    }
+}
+
+impl Drop for Registering<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

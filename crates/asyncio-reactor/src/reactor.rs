@@ -50,7 +50,7 @@ pub trait Reactor: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// Fails with `LoopClosed` after `close`, and with what the system says of a descriptor that cannot be watched.
-    fn readiness(&self, source: BorrowedDescriptor<'_>) -> io::Result<Box<dyn Readiness>>;
+    fn readiness(&self, source: BorrowedDescriptor<'_>) -> io::Result<Readiness>;
 
     /// Closes the reactor (law 5).
     fn close(&self);

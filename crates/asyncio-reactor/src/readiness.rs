@@ -1,10 +1,13 @@
-//! [`Readiness`]: what a reactor knows about one descriptor, and the vocabulary of it.
+//! [`Readiness`]: what a reactor knows about one descriptor, and the vocabulary of it; [`Registrar`]: the reactor behind it.
 
 use std::fmt::{self, Debug};
 use std::io;
 use std::ops::{BitAnd, BitOr, BitOrAssign};
 use std::task::{Context, Poll};
 
+use asyncio_base::shim::Arc;
+
+use crate::state::IoState;
 use crate::sys::BorrowedDescriptor;
 use crate::waiter::Waiter;
 
@@ -120,39 +123,131 @@ impl Seen {
     }
 }
 
-/// What a reactor knows about one descriptor: made by [`Reactor::readiness`](crate::Reactor::readiness).
+/// What a reactor knows about one descriptor, as its one registration: made by [`Reactor::readiness`](crate::Reactor::readiness).
 ///
 /// Whoever holds it tries the operation first. If the system says "would block", the holder [clears](Self::clear) what it
-/// saw and [polls](Self::poll_ready) again. [`OsSocket`](crate::OsSocket) does so; [`IoState`](crate::IoState) is the
-/// state that implementations share.
+/// saw and [polls](Self::poll_ready) again. [`OsSocket`](crate::OsSocket) does so.
 ///
-/// Laws:
+/// Laws, which hold where the reactor tells the [`IoState`] of every event, and closes it when it is closed itself:
 /// 1. After `Pending` each [`Waiter`] that polled in this direction is woken by the next event of that direction; any
 ///    number may wait, none is lost, and a dropped one leaves nothing behind.
 /// 2. `clear` with an outdated [`Seen`] changes nothing.
 /// 3. After the reactor was closed, `poll_ready` gives [`LoopClosed`](asyncio_base::LoopClosed), also to those that wait.
 /// 4. An event of an earlier owner of the descriptor's number is never seen.
-pub trait Readiness: Debug + Send + Sync {
+pub struct Readiness {
+    state: Arc<IoState>,
+    key: usize,
+    /// `None` once it is deregistered.
+    registrar: Option<AnyRegistrar>,
+}
+
+impl Readiness {
+    /// Makes what a reactor returns of a descriptor that it watches from now on, by a key of its own choice.
+    pub fn new(state: Arc<IoState>, key: usize, registrar: AnyRegistrar) -> Self {
+        Self { state, key, registrar: Some(registrar) }
+    }
+
     /// Waits until an operation in `direction` is worth a try. `source` is the descriptor it was made for.
     ///
     /// # Errors
     ///
     /// Fails with `LoopClosed` after the reactor was closed, and with what the selector says when it cannot watch.
-    fn poll_ready(
+    #[inline]
+    pub fn poll_ready(
         &self,
         cx: &mut Context<'_>,
         waiter: &mut Waiter,
         source: BorrowedDescriptor<'_>,
         direction: Direction,
-    ) -> Poll<io::Result<Seen>>;
+    ) -> Poll<io::Result<Seen>> {
+        let poll = self.state.poll_ready(cx, waiter, direction);
+        if poll.is_pending() && !self.state.is_edge_triggered() {
+            if let Some(registrar) = &self.registrar {
+                registrar.inner.0.arm(&self.state, self.key, source, direction)?;
+            }
+        }
+        poll
+    }
 
     /// Says that the system would have blocked an operation in `direction` tried after `seen`.
-    fn clear(&self, direction: Direction, seen: Seen);
+    #[inline]
+    pub fn clear(&self, direction: Direction, seen: Seen) {
+        self.state.clear(direction, seen);
+    }
 
     /// Stops watching, before the descriptor is closed or given away. Those that wait stay silent.
     ///
     /// # Errors
     ///
     /// Fails with what the selector says; the descriptor is not watched any more in any case.
-    fn deregister(self: Box<Self>, source: BorrowedDescriptor<'_>) -> io::Result<()>;
+    pub fn deregister(mut self, source: BorrowedDescriptor<'_>) -> io::Result<()> {
+        let Some(registrar) = self.registrar.take() else { return Ok(()) };
+        registrar.inner.0.forget(self.key);
+        registrar.inner.0.delete(source)
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        // Without the descriptor: events of it find nobody from now on.
+        self.registrar.take().into_iter().for_each(|registrar| registrar.inner.0.forget(self.key));
+    }
+}
+
+impl Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness")
+            .field("state", &self.state)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A reactor as its registrations know it: whom they ask for events, and who takes them back.
+pub trait Registrar: Debug + Send + Sync + 'static {
+    /// Somebody has to wait for `direction`, where events do not come without being asked for (the state is not
+    /// [edge-triggered](IoState::edge_triggered)): asks for the next.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the selector says when it cannot watch.
+    fn arm(
+        &self,
+        state: &IoState,
+        key: usize,
+        source: BorrowedDescriptor<'_>,
+        direction: Direction,
+    ) -> io::Result<()>;
+
+    /// Events with this key find nobody from now on. Also after the reactor was closed.
+    fn forget(&self, key: usize);
+
+    /// Has the selector stop watching a descriptor whose key is forgotten. Also after the reactor was closed: the
+    /// descriptor may be given to another one.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the selector says.
+    fn delete(&self, source: BorrowedDescriptor<'_>) -> io::Result<()>;
+}
+
+/// A [`Registrar`] of any kind, in one word, since every connection has one. Clones are of the same one.
+#[derive(Clone)]
+pub struct AnyRegistrar {
+    inner: Arc<Thick>,
+}
+
+struct Thick(Box<dyn Registrar>);
+
+impl AnyRegistrar {
+    /// Makes what a reactor gives to all its registrations.
+    pub fn new(registrar: impl Registrar) -> Self {
+        Self { inner: Arc::new(Thick(Box::new(registrar))) }
+    }
+}
+
+impl Debug for AnyRegistrar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.0.fmt(f)
+    }
 }

@@ -10,7 +10,6 @@
 
 use std::fmt;
 use std::io;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asyncio_base::panic::{Payload, catch_and_store};
@@ -18,12 +17,11 @@ use asyncio_base::shim::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use asyncio_base::{LoopClosed, WakeList};
 
 use crate::reactor::Reactor;
-use crate::readiness::{Direction, Readiness, Ready, Seen};
+use crate::readiness::{AnyRegistrar, Direction, Readiness, Ready, Registrar};
 use crate::registry::Registry;
 use crate::selector::{Event, Interest, Mode, Selector};
 use crate::state::IoState;
 use crate::sys::{BorrowedDescriptor, DefaultSelector};
-use crate::waiter::Waiter;
 
 /// A reactor on a [`Selector`], by default the best one of the platform.
 ///
@@ -43,6 +41,8 @@ use crate::waiter::Waiter;
 /// ```
 pub struct SelectorReactor<S: Selector = DefaultSelector> {
     core: Arc<Core<S>>,
+    /// The same, for registrations.
+    registrar: AnyRegistrar,
 }
 
 struct Core<S> {
@@ -76,7 +76,8 @@ impl<S: Selector> SelectorReactor<S> {
             registry: Mutex::default(),
             turn: Mutex::default(),
         };
-        Ok(Self { core: Arc::new(core) })
+        let core = Arc::new(core);
+        Ok(Self { registrar: AnyRegistrar::new(core.clone()), core })
     }
 
     /// Returns how many descriptors are watched.
@@ -116,7 +117,7 @@ impl<S: Selector> Reactor for SelectorReactor<S> {
         }
     }
 
-    fn readiness(&self, source: BorrowedDescriptor<'_>) -> io::Result<Box<dyn Readiness>> {
+    fn readiness(&self, source: BorrowedDescriptor<'_>) -> io::Result<Readiness> {
         let core = &self.core;
         let state = Arc::new(match core.mode {
             Mode::Edge => IoState::edge_triggered(),
@@ -137,7 +138,7 @@ impl<S: Selector> Reactor for SelectorReactor<S> {
             core.registry.lock().remove(key);
             return Err(error);
         }
-        Ok(Box::new(SelectorReadiness { state, key, core: core.clone() }))
+        Ok(Readiness::new(state, key, self.registrar.clone()))
     }
 
     fn close(&self) {
@@ -201,66 +202,44 @@ impl<S: Selector> Core<S> {
 
 impl<S: Selector> fmt::Debug for SelectorReactor<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core.fmt(f)
+    }
+}
+
+impl<S: Selector> fmt::Debug for Core<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("SelectorReactor");
-        debug.field("selector", &self.core.selector);
-        match self.core.registry.try_lock() {
+        debug.field("selector", &self.selector);
+        match self.registry.try_lock() {
             Some(registry) => debug.field("descriptors", &registry.len()).finish(),
             None => debug.finish_non_exhaustive(),
         }
     }
 }
 
-/// One descriptor's readiness.
-struct SelectorReadiness<S: Selector> {
-    state: Arc<IoState>,
-    key: usize,
-    core: Arc<Core<S>>,
-}
-
-impl<S: Selector> Readiness for SelectorReadiness<S> {
-    #[inline]
-    fn poll_ready(
+impl<S: Selector> Registrar for Arc<Core<S>> {
+    fn arm(
         &self,
-        cx: &mut Context<'_>,
-        waiter: &mut Waiter,
+        state: &IoState,
+        key: usize,
         source: BorrowedDescriptor<'_>,
         direction: Direction,
-    ) -> Poll<io::Result<Seen>> {
-        let poll = self.state.poll_ready(cx, waiter, direction);
-        if poll.is_pending() && self.core.mode == Mode::OneShot {
-            self.state.arm(direction, |watched| {
-                let interest = Interest {
-                    readable: watched.intersects(Ready::of(Direction::Read)),
-                    writable: watched.intersects(Ready::of(Direction::Write)),
-                };
-                self.core.selector.modify(source, self.key, interest)
-            })?;
-        }
-        poll
+    ) -> io::Result<()> {
+        state.arm(direction, |watched| {
+            let interest = Interest {
+                readable: watched.intersects(Ready::of(Direction::Read)),
+                writable: watched.intersects(Ready::of(Direction::Write)),
+            };
+            self.selector.modify(source, key, interest)
+        })
     }
 
-    #[inline]
-    fn clear(&self, direction: Direction, seen: Seen) {
-        self.state.clear(direction, seen);
+    fn forget(&self, key: usize) {
+        drop(self.registry.lock().remove(key));
     }
 
-    fn deregister(self: Box<Self>, source: BorrowedDescriptor<'_>) -> io::Result<()> {
-        // Also after the reactor was closed: its selector lives as long as this, and the descriptor may be given to another one.
-        drop(self.core.registry.lock().remove(self.key));
-        self.core.selector.delete(source)
-    }
-}
-
-impl<S: Selector> Drop for SelectorReadiness<S> {
-    fn drop(&mut self) {
-        // After `deregister` there is nothing left; without it, events of the descriptor find nobody from now on.
-        drop(self.core.registry.lock().remove(self.key));
-    }
-}
-
-impl<S: Selector> fmt::Debug for SelectorReadiness<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.state.fmt(f)
+    fn delete(&self, source: BorrowedDescriptor<'_>) -> io::Result<()> {
+        self.selector.delete(source)
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`IoState`]: the readiness of one descriptor, and who waits for it.
 //!
 //! One word holds the conditions (bits 0 to 4), whether the reactor is closed (bit 7), and a count of events (bits 8 to 31).
-//! The waiters stand behind a mutex, in one list a direction.
+//! The waiters stand behind a mutex, by direction.
 //!
 //! - R1: an event first changes the word, then takes the wakers under the lock. A waiter registers under the lock and
 //!   looks at the word again before it leaves it. So either the waiter sees the event or the event sees the waiter.
@@ -17,9 +17,10 @@
 
 use std::fmt;
 use std::io;
+use std::ops::BitOr;
 use std::task::{Context, Poll, Waker};
 
-use asyncio_base::shim::{Arc, AtomicU32, Mutex, Ordering};
+use asyncio_base::shim::{Arc, AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
 use asyncio_base::{LoopClosed, WakeList, wait_point};
 
 use crate::readiness::{Direction, Ready, Seen};
@@ -30,52 +31,71 @@ const CLOSED: u32 = 1 << 7;
 /// The count of events stands above the bits.
 const ONE_EVENT: u32 = 1 << 8;
 
-/// The readiness of one descriptor and those that wait for it; what implementations of
-/// [`Readiness`](crate::Readiness) share.
+/// The readiness of one descriptor and those that wait for it; what [`Readiness`](crate::Readiness) stands on.
+///
+/// A reactor tells it of every event: [`set`](Self::set), then [`take_wakers`](Self::take_wakers). Every connection has one, so it is kept small.
 pub struct IoState {
     word: AtomicU32,
+    /// Read and written under the lock, but for [`Marks::EDGE`], which never changes. It is not behind the lock, since here it takes no room.
+    marks: AtomicU8,
     waiters: Mutex<Waiters>,
 }
 
+/// Those who wait, by direction. The first place needs no allocation, since there is hardly ever a second.
+#[derive(Default)]
 struct Waiters {
-    read: List,
-    write: List,
-    /// Which directions a one-shot selector watches at present; see [`IoState::arm`].
-    armed: u8,
-    /// Events come without being asked for, so a waiter can stand (R5).
-    is_edge: bool,
-}
-
-/// Places of one direction. The first needs no allocation, since there is hardly ever a second.
-#[derive(Default)]
-#[expect(
-    clippy::box_collection,
-    reason = "a pointer, not three words: every connection has two, and uses neither"
-)]
-struct List {
-    first: Slot,
-    more: Option<Box<Vec<Slot>>>,
+    first: [Option<Waker>; 2],
+    more: Option<Box<[Vec<Place>; 2]>>,
 }
 
 #[derive(Default)]
-struct Slot {
+struct Place {
     is_taken: bool,
-    stands: bool,
     waker: Option<Waker>,
 }
 
+/// What there is to know of the two first places, and of what the selector does. Bits for reading and for writing stand side by side.
+struct Marks;
+
+impl Marks {
+    /// The first place belongs to somebody (R4).
+    const TAKEN: u8 = 1;
+    /// Whoever has it stands (R5).
+    const STANDS: u8 = 1 << 2;
+    /// A one-shot selector watches at present; see [`IoState::arm`].
+    const ARMED: u8 = 1 << 4;
+    /// Events come without being asked for, so a waiter can stand.
+    const EDGE: u8 = 1 << 6;
+
+    const fn of(mark: u8, direction: Direction) -> u8 {
+        mark << direction as u8
+    }
+}
+
 impl IoState {
-    /// Makes the state of a descriptor of which nothing is known.
+    /// Makes the state of a descriptor of which nothing is known, and whose events have to be [asked for](crate::Registrar::arm).
     pub fn new() -> Self {
-        let waiters = Waiters { read: List::default(), write: List::default(), armed: 0, is_edge: false };
-        Self { word: AtomicU32::new(0), waiters: Mutex::new(waiters) }
+        Self::that(0)
     }
 
     /// The same, of a descriptor whose events come without being asked for: its waiters may [stand](Waiter::standing).
     pub fn edge_triggered() -> Self {
-        let this = Self::new();
-        this.waiters.lock().is_edge = true;
-        this
+        Self::that(Marks::EDGE)
+    }
+
+    fn that(marks: u8) -> Self {
+        Self { word: AtomicU32::new(0), marks: AtomicU8::new(marks), waiters: Mutex::default() }
+    }
+
+    #[inline]
+    pub(crate) fn is_edge_triggered(&self) -> bool {
+        // Relaxed: it never changes.
+        self.marks.load(Ordering::Relaxed) & Marks::EDGE != 0
+    }
+
+    #[inline]
+    fn lock(&self) -> Places<'_> {
+        Places { marks: &self.marks, waiters: self.waiters.lock() }
     }
 
     /// Returns what is known now.
@@ -123,22 +143,21 @@ impl IoState {
             waiter.leave();
         }
         let waker = cx.waker().clone();
-        let mut waiters = self.waiters.lock();
+        let mut places = self.lock();
         // R1: the second look.
         if let Some(verdict) = Self::verdict(self.seen(), direction) {
-            drop(waiters);
+            drop(places);
             return Poll::Ready(verdict);
         }
-        let may_stand = waiters.is_edge && waiter.wants_to_stand;
-        let list = waiters.list(direction);
         if waiter.state.is_none() {
-            (waiter.index, waiter.direction) = (list.take_place(), direction);
+            (waiter.index, waiter.direction) = (places.take(direction), direction);
         }
-        let slot = list.slot(waiter.index);
-        waiter.stands = may_stand && waiter.index == 0;
-        slot.stands = waiter.stands;
-        let former = slot.waker.replace(waker);
-        drop(waiters);
+        waiter.stands = waiter.wants_to_stand && waiter.index == 0 && self.is_edge_triggered();
+        if waiter.index == 0 {
+            places.set(Marks::of(Marks::STANDS, direction), waiter.stands);
+        }
+        let former = places.waker(direction, waiter.index).replace(waker);
+        drop(places);
         drop(former);
         if waiter.state.is_none() {
             waiter.state = Some(self.clone());
@@ -190,13 +209,13 @@ impl IoState {
     /// all were moved: wake it and call again.
     #[must_use = "if it says false, wakers are left: wake the list and call again"]
     pub fn take_wakers(&self, conditions: Ready, list: &mut WakeList) -> bool {
-        let mut waiters = self.waiters.lock();
+        let mut places = self.lock();
         let mut all_taken = true;
         // Whoever stands is told of the end, and nothing else comes.
         let is_last = self.word.load(Ordering::Relaxed) & CLOSED != 0;
         for direction in [Direction::Read, Direction::Write] {
             if conditions.intersects(Ready::of(direction)) {
-                all_taken &= waiters.list(direction).take_wakers(is_last, list);
+                all_taken &= places.take_wakers(direction, is_last, list);
             }
         }
         all_taken
@@ -209,98 +228,123 @@ impl IoState {
         direction: Direction,
         modify: impl FnOnce(Ready) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut waiters = self.waiters.lock();
-        let wanted = waiters.armed | Ready::of(direction).bits();
-        if wanted != waiters.armed {
-            modify(Ready::from_bits(wanted))?;
-            waiters.armed = wanted;
+        let mut places = self.lock();
+        let mark = Marks::of(Marks::ARMED, direction);
+        if places.has(mark) {
+            return Ok(());
         }
+        let is_armed = |other| other == direction || places.has(Marks::of(Marks::ARMED, other));
+        let watched = [Direction::Read, Direction::Write].into_iter().filter(|other| is_armed(*other));
+        modify(watched.map(Ready::of).fold(Ready::NONE, Ready::bitor))?;
+        places.set(mark, true);
         Ok(())
     }
 
     /// For one-shot selectors: an event has come, so nothing is watched any more.
     pub(crate) fn disarm(&self) {
-        self.waiters.lock().armed = 0;
+        let mut places = self.lock();
+        for direction in [Direction::Read, Direction::Write] {
+            places.set(Marks::of(Marks::ARMED, direction), false);
+        }
     }
 
     pub(crate) fn leave(&self, direction: Direction, index: u32) {
-        let mut waiters = self.waiters.lock();
-        let waker = waiters.list(direction).leave_place(index);
-        drop(waiters);
+        let mut places = self.lock();
+        let waker = places.leave(direction, index);
+        drop(places);
         drop(waker);
     }
 }
 
-impl Waiters {
-    fn list(&mut self, direction: Direction) -> &mut List {
-        match direction {
-            Direction::Read => &mut self.read,
-            Direction::Write => &mut self.write,
-        }
-    }
+/// The places, while they are locked.
+struct Places<'a> {
+    marks: &'a AtomicU8,
+    waiters: MutexGuard<'a, Waiters>,
 }
 
-impl List {
-    fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
-        std::iter::once(&mut self.first).chain(self.more.iter_mut().flat_map(|more| more.iter_mut()))
-    }
-
-    fn slot(&mut self, index: u32) -> &mut Slot {
-        match index.checked_sub(1) {
-            None => &mut self.first,
-            Some(index) => &mut self.more.get_or_insert_default()[index as usize],
-        }
-    }
-
-    fn take_place(&mut self) -> u32 {
-        let free = self.slots().position(|slot| !slot.is_taken);
-        let index = free.unwrap_or_else(|| {
-            let more = self.more.get_or_insert_default();
-            more.push(Slot::default());
-            more.len()
-        });
-        let index = u32::try_from(index).expect("fewer than 2^32 waiters fit into memory");
-        self.slot(index).is_taken = true;
-        index
-    }
-
-    fn leave_place(&mut self, index: u32) -> Option<Waker> {
-        std::mem::take(self.slot(index)).waker
+impl Places<'_> {
+    // Relaxed, both: under the lock.
+    #[inline]
+    fn has(&self, mark: u8) -> bool {
+        self.marks.load(Ordering::Relaxed) & mark != 0
     }
 
     #[inline]
-    fn take_wakers(&mut self, is_last: bool, list: &mut WakeList) -> bool {
-        if self.more.is_some() {
-            return self.take_all_wakers(is_last, list);
+    fn set(&mut self, mark: u8, is_set: bool) {
+        let marks = self.marks.load(Ordering::Relaxed);
+        self.marks.store(if is_set { marks | mark } else { marks & !mark }, Ordering::Relaxed);
+    }
+
+    fn more(&mut self, direction: Direction) -> &mut Vec<Place> {
+        &mut self.waiters.more.get_or_insert_default()[direction as usize]
+    }
+
+    /// The waker in a place.
+    fn waker(&mut self, direction: Direction, index: u32) -> &mut Option<Waker> {
+        match index.checked_sub(1) {
+            None => &mut self.waiters.first[direction as usize],
+            Some(index) => &mut self.more(direction)[index as usize].waker,
         }
-        if self.first.waker.is_some() && list.is_full() {
+    }
+
+    /// Takes a place.
+    fn take(&mut self, direction: Direction) -> u32 {
+        let mark = Marks::of(Marks::TAKEN, direction);
+        if !self.has(mark) {
+            self.set(mark, true);
+            return 0;
+        }
+        let more = self.more(direction);
+        let free = more.iter().position(|place| !place.is_taken);
+        let index = free.unwrap_or_else(|| {
+            more.push(Place::default());
+            more.len() - 1
+        });
+        more[index].is_taken = true;
+        u32::try_from(index + 1).expect("fewer than 2^32 waiters fit into memory")
+    }
+
+    /// Gives a place back, with what is in it.
+    fn leave(&mut self, direction: Direction, index: u32) -> Option<Waker> {
+        let waker = self.waker(direction, index).take();
+        match index.checked_sub(1) {
+            None => self.set(Marks::of(Marks::TAKEN | Marks::STANDS, direction), false),
+            Some(index) => self.more(direction)[index as usize].is_taken = false,
+        }
+        waker
+    }
+
+    #[inline]
+    fn take_wakers(&mut self, direction: Direction, is_last: bool, list: &mut WakeList) -> bool {
+        if !self.take_first(direction, is_last, list) {
             return false;
         }
-        if let Some(waker) = self.first.take_waker(is_last) {
-            list.push(waker);
+        self.waiters.more.is_none() || self.take_others(direction, list)
+    }
+
+    /// R5.
+    #[inline]
+    fn take_first(&mut self, direction: Direction, is_last: bool, list: &mut WakeList) -> bool {
+        let stands = self.has(Marks::of(Marks::STANDS, direction));
+        let place = &mut self.waiters.first[direction as usize];
+        let Some(waker) = place else { return true };
+        if list.is_full() {
+            return false;
         }
+        let taken = if stands && !is_last { Some(waker.clone()) } else { place.take() };
+        taken.into_iter().for_each(|waker| list.push(waker));
         true
     }
 
     #[cold]
-    fn take_all_wakers(&mut self, is_last: bool, list: &mut WakeList) -> bool {
-        for slot in self.slots() {
-            if slot.waker.is_some() && list.is_full() {
+    fn take_others(&mut self, direction: Direction, list: &mut WakeList) -> bool {
+        for place in self.more(direction) {
+            if place.waker.is_some() && list.is_full() {
                 return false;
             }
-            if let Some(waker) = slot.take_waker(is_last) {
-                list.push(waker);
-            }
+            place.waker.take().into_iter().for_each(|waker| list.push(waker));
         }
         true
-    }
-}
-
-impl Slot {
-    /// R5.
-    #[inline]
-    fn take_waker(&mut self, is_last: bool) -> Option<Waker> {
-        if self.stands && !is_last { self.waker.clone() } else { self.waker.take() }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::event_loop::EventLoop;
 struct Watched<S: AsFd> {
     source: S,
     /// `None` only while it is dropped.
-    registration: Option<Box<dyn Readiness>>,
+    registration: Option<Readiness>,
 }
 
 impl<S: AsFd> Watched<S> {

@@ -22,7 +22,7 @@ pub(super) struct Source {
     /// How often it has come since it was received.
     count: Arc<AtomicUsize>,
     /// There once it has waited.
-    registration: Option<Box<dyn Readiness>>,
+    registration: Option<Readiness>,
     waiter: Waiter,
 }
 

@@ -10,4 +10,4 @@ assert_impl_all!(IoState: Send, Sync);
 assert_impl_all!(dyn Socket: Send, Sync);
 assert_impl_all!(dyn Reactor: Send, Sync);
 assert_impl_all!(dyn Selector: Send, Sync);
-assert_impl_all!(dyn Readiness: Send, Sync);
+assert_impl_all!(Readiness: Send, Sync);
