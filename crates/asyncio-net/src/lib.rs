@@ -48,6 +48,7 @@ mod names;
 mod outgoing;
 #[cfg(unix)]
 mod readiness;
+mod receive_buffer;
 mod server;
 mod udp;
 

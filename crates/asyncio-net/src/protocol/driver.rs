@@ -3,8 +3,7 @@
 //! - D1: whatever happens to a connection wakes its key, from any thread. That notes the connection in a list, once, and wakes the driver; callbacks run
 //!   in the driver alone, never in a wake.
 //! - D2: a connection is the driver's from its making to its `connection_lost`. Transports only borrow it; so a protocol may keep its transport.
-//! - D3: a key is of one connection. One that comes late, when another has its number, is told apart by a count; and what is noted for a number is forgotten
-//!   when that is given again, but that it is to have a turn.
+//! - D3: a key is of one connection. One whose connection is over notes nothing, so what was wanted of it is not done to the next that has its number.
 //! - D4: when the loop ends, all connections are closed after what is unsent; the end waits for that as for clean-up.
 //!
 //! No more than [`STEPS_MAX`] connections have their turn before the loop's other tasks have theirs.
@@ -19,21 +18,17 @@ use std::task::{Context, Poll, Wake, Waker};
 use asyncio_base::budget;
 use asyncio_base::panic::{catch_and_store, into_message};
 use asyncio_base::report::{self, Report};
-use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::shim::{Arc, AtomicU8, Mutex, Ordering};
 use asyncio_tasks::{Builder, Cleanup, LocalGuard, guard_local};
 use slab::Slab;
 
 use crate::protocol::driven::Driven;
 use crate::protocol::link::Link;
+use crate::receive_buffer::ReceiveBuffer;
 use crate::server::Client;
 
 /// What asyncio receives at once, at most: 256 KiB. Pages that are not used are not there.
 const BUFFER_SIZE: usize = 256 * 1024;
-
-/// Where the buffer begins in memory. An allocator gives so large a piece 16 bytes behind the beginning of a page, and there a receive
-/// of 4 KiB takes a third longer: what is copied begins a page as well, and a processor that compares low bits alone takes a read for one of
-/// what was just written.
-const BUFFER_ALIGNMENT: usize = 64;
 
 /// Of connections that each have a message to answer, so many use 128 operations, which is what a task may do in one poll.
 const STEPS_MAX: usize = 64;
@@ -71,7 +66,7 @@ impl Driver {
         let driver = Rc::new(Self {
             runtime,
             links: RefCell::default(),
-            noted: Arc::new(Noted { state: Mutex::default() }),
+            noted: Arc::default(),
             is_ending: Cell::new(is_ending),
         });
         // Filled once there is a task to hold it.
@@ -103,7 +98,7 @@ impl Driver {
     pub(super) fn take_in<P: Driven + 'static>(&self, make: impl FnOnce(Arc<Key>) -> Link<P>) -> Rc<Link<P>> {
         let mut links = self.links.borrow_mut();
         let entry = links.vacant_entry();
-        let link = Rc::new(make(Noted::key(&self.noted, entry.key())));
+        let link = Rc::new(make(Arc::new(Key::new(self.noted.clone(), entry.key()))));
         entry.insert(link.clone());
         drop(links);
         if self.is_ending.get() {
@@ -116,9 +111,8 @@ impl Driver {
     /// Gives some connections their turn.
     fn poll(&self, cx: &mut Context<'_>, room: &mut Room) {
         // Those that are there now: what comes meanwhile has woken this task, and comes after the others' turn.
-        let are_left = self.noted.take(cx.waker(), &mut room.turn);
-        let Room { memory, turn } = room;
-        let buffer = aligned(memory);
+        let are_left = self.take_turn(cx, &mut room.turn);
+        let Room { buffer, turn } = room;
         // What one connection may do is limited where it does it.
         budget::unlimited(|| {
             for (index, wishes) in turn.drain(..) {
@@ -126,11 +120,7 @@ impl Driver {
                 let Some(link) = link else { continue };
                 // Callbacks are watched where they are called. This is for what else is a user's: wakers, and what is dropped.
                 if watched(|| link.step(&link, wishes, buffer)).unwrap_or(true) {
-                    let ended = self.links.borrow_mut().try_remove(index);
-                    watched(|| {
-                        link.give_up();
-                        drop((ended, link));
-                    });
+                    self.let_go(index, link);
                 }
             }
         });
@@ -138,27 +128,43 @@ impl Driver {
             cx.waker().wake_by_ref();
         }
     }
+
+    /// Takes those who are to have a turn now, and says whether others are left. The next who is noted wakes this task.
+    fn take_turn(&self, cx: &Context<'_>, turn: &mut Vec<(usize, Wishes)>) -> bool {
+        // Cloned and dropped while nothing is borrowed: it is a user's, on a foreign executor.
+        let waker = cx.waker().clone();
+        let links = self.links.borrow();
+        let (are_left, former) =
+            self.noted.take(waker, turn, |index| links.get(index).map(|link| link.key()));
+        drop(links);
+        drop(former);
+        are_left
+    }
+
+    /// Forgets a connection that is over.
+    #[inline(never)]
+    fn let_go(&self, index: usize, link: Rc<Link<dyn Driven>>) {
+        // Before another one has its number (D3).
+        link.key().end();
+        let ended = self.links.borrow_mut().try_remove(index);
+        watched(|| {
+            link.give_up();
+            drop((ended, link));
+        });
+    }
 }
 
 /// What a driver needs for a turn.
 struct Room {
-    /// The buffer, and what it takes to align it.
-    memory: Box<[u8]>,
+    buffer: ReceiveBuffer,
     /// Whose turn it is.
     turn: Vec<(usize, Wishes)>,
 }
 
 impl Room {
     fn new() -> Self {
-        Self { memory: vec![0; BUFFER_SIZE + BUFFER_ALIGNMENT].into_boxed_slice(), turn: Vec::new() }
+        Self { buffer: ReceiveBuffer::new(BUFFER_SIZE), turn: Vec::new() }
     }
-}
-
-/// The buffer within its memory.
-fn aligned(memory: &mut [u8]) -> &mut [u8] {
-    // `align_offset` may give up, which costs time alone.
-    let start = memory.as_ptr().align_offset(BUFFER_ALIGNMENT).min(BUFFER_ALIGNMENT);
-    &mut memory[start..start + BUFFER_SIZE]
 }
 
 /// Does what may panic in a user's code, which is reported; `None` if it has.
@@ -229,6 +235,7 @@ impl Drop for Running {
 }
 
 /// Which connections are to have a turn (D1).
+#[derive(Default)]
 struct Noted {
     state: Mutex<State>,
 }
@@ -237,79 +244,49 @@ struct Noted {
 struct State {
     /// The numbers of the connections, in the order in which they were noted.
     list: VecDeque<u32>,
-    /// By the number of the connection.
-    marks: Vec<Mark>,
     /// The driver's, unless it has been woken.
     driver: Option<Waker>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Mark {
-    /// D3: how many connections have had this number.
-    count: u32,
-    /// It is in the list.
-    is_noted: bool,
-    wishes: Wishes,
-}
-
-/// What a server wants of a connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wishes {
-    pub(super) close: bool,
-    pub(super) abort: bool,
-}
-
 impl Noted {
-    /// Makes the key of a new connection.
-    fn key(noted: &Arc<Self>, index: usize) -> Arc<Key> {
-        let mut state = noted.state.lock();
-        if state.marks.len() <= index {
-            state.marks.resize_with(index + 1, Mark::default);
-        }
-        let mark = &mut state.marks[index];
-        mark.count = mark.count.wrapping_add(1);
-        mark.wishes = Wishes::default();
-        let count = mark.count;
-        drop(state);
-        let index = u32::try_from(index).expect("fewer than 2^32 connections fit into memory");
-        Arc::new(Key { noted: noted.clone(), index, count })
-    }
-
-    /// Takes the first of the list to `turn`, and says whether others are left. The next note wakes `driver`.
-    fn take(&self, driver: &Waker, turn: &mut Vec<(usize, Wishes)>) -> bool {
-        // Outside of the lock: it is a user's, on a foreign executor.
-        let driver = driver.clone();
+    /// Takes the first of the list to `turn`, and says whether others are left; and which waker it had. The next note wakes `driver`.
+    fn take<'a>(
+        &self,
+        driver: Waker,
+        turn: &mut Vec<(usize, Wishes)>,
+        key: impl Fn(usize) -> Option<&'a Key>,
+    ) -> (bool, Option<Waker>) {
         let mut state = self.state.lock();
-        let State { list, marks, driver: place } = &mut *state;
-        let former = place.replace(driver);
-        let count = list.len().min(STEPS_MAX);
-        turn.extend(list.drain(..count).map(|index| {
-            let mark = &mut marks[index as usize];
-            mark.is_noted = false;
-            (index as usize, std::mem::take(&mut mark.wishes))
+        let former = state.driver.replace(driver);
+        let count = state.list.len().min(STEPS_MAX);
+        turn.extend(state.list.drain(..count).filter_map(|index| {
+            let index = index as usize;
+            // Relaxed, as in `note`. One that is over is not there any more; the next with its number has one turn more.
+            let marks = &key(index)?.marks;
+            let wishes = Wishes(marks.load(Ordering::Relaxed));
+            marks.store(0, Ordering::Relaxed);
+            Some((index, wishes))
         }));
-        let are_left = !list.is_empty();
-        drop(state);
-        drop(former);
-        are_left
+        (!state.list.is_empty(), former)
     }
+}
 
-    fn note(&self, key: &Key, wishes: Wishes) {
-        let mut state = self.state.lock();
-        let State { list, marks, driver } = &mut *state;
-        let mark = &mut marks[key.index as usize];
-        if mark.count != key.count {
-            return;
-        }
-        mark.wishes.close |= wishes.close;
-        mark.wishes.abort |= wishes.abort;
-        if std::mem::replace(&mut mark.is_noted, true) {
-            return;
-        }
-        list.push_back(key.index);
-        let waker = driver.take();
-        drop(state);
-        waker.into_iter().for_each(Waker::wake);
+/// What is wanted of a connection; and what its key knows beside that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wishes(u8);
+
+impl Wishes {
+    /// It is to have a turn, and nothing else.
+    const TURN: u8 = 1;
+    /// A server wants it closed.
+    pub(super) const CLOSE: u8 = 1 << 1;
+    /// Or closed at once.
+    pub(super) const ABORT: u8 = 1 << 2;
+    /// D3.
+    const OVER: u8 = 1 << 3;
+
+    pub(super) const fn has(self, wish: u8) -> bool {
+        self.0 & wish != 0
     }
 }
 
@@ -317,27 +294,63 @@ impl Noted {
 pub(super) struct Key {
     noted: Arc<Noted>,
     index: u32,
-    /// D3.
-    count: u32,
+    /// [`Wishes`], under the lock of `noted`; it is in the list if there is one. Not behind the lock, since here it takes no room.
+    marks: AtomicU8,
+}
+
+impl Key {
+    fn new(noted: Arc<Noted>, index: usize) -> Self {
+        let index = u32::try_from(index).expect("fewer than 2^32 connections fit into memory");
+        Self { noted, index, marks: AtomicU8::new(0) }
+    }
+
+    /// Has the driver look at the connection soon.
+    pub(super) fn note(&self) {
+        self.want(Wishes::TURN);
+    }
+
+    #[inline]
+    fn want(&self, wishes: u8) {
+        let mut state = self.noted.state.lock();
+        // Relaxed, both: under the lock.
+        let marks = self.marks.load(Ordering::Relaxed);
+        if Wishes(marks).has(Wishes::OVER) {
+            return;
+        }
+        self.marks.store(marks | Wishes::TURN | wishes, Ordering::Relaxed);
+        if Wishes(marks).has(Wishes::TURN) {
+            return;
+        }
+        state.list.push_back(self.index);
+        let driver = state.driver.take();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// D3: notes nothing any more.
+    fn end(&self) {
+        let _state = self.noted.state.lock();
+        self.marks.store(Wishes::OVER, Ordering::Relaxed);
+    }
 }
 
 impl Wake for Key {
     fn wake(self: std::sync::Arc<Self>) {
-        self.noted.note(&self, Wishes::default());
+        self.note();
     }
 
     fn wake_by_ref(self: &std::sync::Arc<Self>) {
-        self.noted.note(self, Wishes::default());
+        self.note();
     }
 }
 
 impl Client for Key {
     fn close(self: Arc<Self>) {
-        self.noted.note(&self, Wishes { close: true, abort: false });
+        self.want(Wishes::CLOSE);
     }
 
     fn abort(self: Arc<Self>) {
-        self.noted.note(&self, Wishes { close: false, abort: true });
+        self.want(Wishes::ABORT);
     }
 }
 
@@ -351,44 +364,50 @@ impl Debug for Key {
 mod tests {
     use super::*;
 
-    fn noted() -> Arc<Noted> {
-        Arc::new(Noted { state: Mutex::default() })
+    fn keys(noted: &Arc<Noted>, count: usize) -> Vec<Arc<Key>> {
+        (0..count).map(|index| Arc::new(Key::new(noted.clone(), index))).collect()
     }
 
-    fn all(noted: &Noted) -> Vec<(usize, bool, bool)> {
+    /// The first of those that are noted, what is wanted of them, and whether others are left.
+    fn take(noted: &Noted, driver: &Waker, keys: &[Arc<Key>]) -> (Vec<(usize, bool, bool)>, bool) {
         let mut turn = Vec::new();
-        noted.take(Waker::noop(), &mut turn);
-        turn.into_iter().map(|(index, wishes)| (index, wishes.close, wishes.abort)).collect()
+        let (are_left, _) = noted.take(driver.clone(), &mut turn, |index| keys.get(index).map(|key| &**key));
+        let read =
+            |(index, wishes): (usize, Wishes)| (index, wishes.has(Wishes::CLOSE), wishes.has(Wishes::ABORT));
+        (turn.into_iter().map(read).collect(), are_left)
     }
 
     /// D1: in the order in which they were noted, each once, with all that is wanted of them.
     #[test]
     fn each_is_noted_once_until_its_turn() {
-        let noted = noted();
-        let keys = [0, 1].map(|index| Noted::key(&noted, index));
+        let noted = Arc::default();
+        let keys = keys(&noted, 2);
         keys[1].wake_by_ref();
         keys[0].wake_by_ref();
         Client::close(keys[1].clone());
         Client::abort(keys[1].clone());
-        assert_eq!(all(&noted), [(1, true, true), (0, false, false)]);
+        let all = || take(&noted, Waker::noop(), &keys).0;
+        assert_eq!(all(), [(1, true, true), (0, false, false)]);
         keys[1].wake_by_ref();
-        assert_eq!(all(&noted), [(1, false, false)], "again, and nothing of before");
+        assert_eq!(all(), [(1, false, false)], "again, and nothing of before");
     }
 
     /// D3: what a server wanted of one connection is not done to the next that has its number.
     #[test]
     fn what_is_wanted_of_a_connection_goes_with_it() {
-        let noted = noted();
-        let former = Noted::key(&noted, 0);
-        Client::abort(former.clone());
-        let next = Noted::key(&noted, 0);
-        Client::abort(former.clone());
-        former.wake();
-        next.wake_by_ref();
-        assert_eq!(all(&noted), [(0, false, false)]);
-        let _next = Noted::key(&noted, 0);
-        Client::abort(next);
-        assert_eq!(all(&noted), [], "it is nobody's any more");
+        let noted = Arc::default();
+        let [former, next] = [(); 2].map(|()| keys(&noted, 1));
+        let all = |keys: &[Arc<Key>]| take(&noted, Waker::noop(), keys).0;
+        Client::abort(former[0].clone());
+        former[0].end();
+        Client::abort(former[0].clone());
+        former[0].wake_by_ref();
+        assert_eq!(all(&next), [(0, false, false)], "a turn too many");
+        assert_eq!(all(&next), []);
+        next[0].wake_by_ref();
+        assert_eq!(all(&next), [(0, false, false)]);
+        Client::close(next[0].clone());
+        assert_eq!(all(&[]), [], "it is nobody's any more");
     }
 
     /// D1: whoever is noted after the others have been taken has woken the driver.
@@ -401,15 +420,13 @@ mod tests {
             }
         }
         let woken = std::sync::Arc::new(Woken(0.into()));
-        let (noted, driver) = (noted(), Waker::from(woken.clone()));
-        let keys = [0, 1].map(|index| Noted::key(&noted, index));
         let times = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
-        let mut turn = Vec::new();
-        assert!(!noted.take(&driver, &mut turn) && turn.is_empty());
+        let (noted, driver) = (Arc::default(), Waker::from(woken.clone()));
+        let keys = keys(&noted, 2);
+        assert_eq!(take(&noted, &driver, &keys), (vec![], false));
         keys.iter().for_each(Wake::wake_by_ref);
         assert_eq!(times(), 1);
-        assert!(!noted.take(&driver, &mut turn));
-        assert_eq!(turn.len(), 2);
+        assert_eq!(take(&noted, &driver, &keys).0.len(), 2);
         keys[1].wake_by_ref();
         keys[1].wake_by_ref();
         keys[0].wake_by_ref();
@@ -417,25 +434,16 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_begins_where_it_is_fast() {
-        let mut room = Room::new();
-        let buffer = aligned(&mut room.memory);
-        assert_eq!(buffer.len(), BUFFER_SIZE);
-        assert_eq!(buffer.as_ptr().addr() % BUFFER_ALIGNMENT, 0);
-    }
-
-    #[test]
     fn a_turn_is_of_so_many_and_leaves_the_rest() {
-        let noted = noted();
-        let keys: Vec<_> = (0..STEPS_MAX + 3).map(|index| Noted::key(&noted, index)).collect();
+        let noted = Arc::default();
+        let keys = keys(&noted, STEPS_MAX + 3);
         keys.iter().for_each(Wake::wake_by_ref);
-        let mut turn = Vec::new();
-        assert!(noted.take(Waker::noop(), &mut turn));
-        assert_eq!(turn.len(), STEPS_MAX);
+        let (turn, are_left) = take(&noted, Waker::noop(), &keys);
+        assert!(turn.len() == STEPS_MAX && are_left);
         keys[0].wake_by_ref();
-        let mut rest = Vec::new();
-        assert!(!noted.take(Waker::noop(), &mut rest));
-        let rest: Vec<usize> = rest.into_iter().map(|(index, _)| index).collect();
+        let (rest, are_left) = take(&noted, Waker::noop(), &keys);
+        let rest: Vec<usize> = rest.into_iter().map(|(index, _, _)| index).collect();
         assert_eq!(rest, [STEPS_MAX, STEPS_MAX + 1, STEPS_MAX + 2, 0]);
+        assert!(!are_left);
     }
 }

@@ -18,6 +18,7 @@ use asyncio_reactor::{RecvMsg, SendMsg, SockAddr, Socket, Waiter};
 use asyncio_tasks::{LocalGuard, guard_local, spawn_local};
 
 use crate::protocol::datagram::{DatagramProtocol, DatagramTransport};
+use crate::receive_buffer::ReceiveBuffer;
 use crate::tcp::to_ip;
 
 /// asyncio's, 64 KiB and a quarter of it.
@@ -270,7 +271,7 @@ impl<P: DatagramProtocol + ?Sized> Endpoint<P> {
 
 impl Endpoint<dyn DatagramProtocol> {
     async fn run(self: &Rc<Self>) {
-        let mut buffer = vec![0; BUFFER_SIZE].into_boxed_slice();
+        let mut buffer = ReceiveBuffer::new(BUFFER_SIZE);
         let mut is_made = self.stage.get() > Stage::New && self.waker.borrow().is_some();
         poll_fn(|cx| {
             let former = self.waker.borrow_mut().replace(cx.waker().clone());

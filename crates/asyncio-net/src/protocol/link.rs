@@ -32,12 +32,11 @@ const BYTES_MAX: usize = 256 * 1024;
 /// One connection of a protocol.
 pub(super) struct Link<P: ?Sized> {
     io: RefCell<Io>,
-    /// Notes the connection with the driver.
-    waker: Waker,
+    /// Notes the connection with the driver, and is its waker.
+    key: Arc<Key>,
     flags: Cell<Flags>,
     /// Its place in the server that accepted it.
     seat: Cell<Option<Seat>>,
-    rare: Cell<Option<Box<Rare>>>,
     protocol: RefCell<P>,
 }
 
@@ -45,9 +44,8 @@ struct Io {
     /// `None` once it is lost.
     socket: Option<Arc<dyn Socket>>,
     receiving: Waiter,
-    sending: Waiter,
-    /// Only while it is not as at the beginning: most connections never need it.
-    outgoing: Option<Box<Outgoing>>,
+    /// Only while there is something in it.
+    rare: Option<Box<Rare>>,
 }
 
 /// What a write has left.
@@ -58,24 +56,28 @@ enum Kept {
 }
 
 /// What hardly any connection has at a time.
-#[derive(Default)]
 struct Rare {
+    outgoing: Outgoing,
+    sending: Waiter,
     error: Option<io::Error>,
     /// Whoever waits for `connection_made`.
     made: Option<Waker>,
 }
 
 impl<P: Driven> Link<P> {
-    pub(super) fn new(key: Arc<Key>, socket: Arc<dyn Socket>, protocol: P, ticket: Option<Ticket>) -> Self {
+    pub(super) fn new(
+        key: Arc<Key>,
+        socket: Arc<dyn Socket>,
+        protocol: P,
+        ticket: Option<Ticket<'_>>,
+    ) -> Self {
         let seat = ticket.map(|ticket| ticket.sit(&key).0);
-        let (receiving, sending) = (Waiter::standing(), Waiter::new());
         let flags = if protocol.is_buffered() { Flags::BUFFERED } else { Flags::NONE };
         Self {
-            io: RefCell::new(Io { socket: Some(socket), receiving, sending, outgoing: None }),
-            waker: Waker::from(key),
+            io: RefCell::new(Io { socket: Some(socket), receiving: Waiter::standing(), rare: None }),
+            key,
             flags: Cell::new(flags),
             seat: Cell::new(seat),
-            rare: Cell::new(None),
             protocol: RefCell::new(protocol),
         }
     }
@@ -89,7 +91,15 @@ impl<P: Driven> Link<P> {
 impl<P: Driven + ?Sized> Link<P> {
     /// Has the driver look at it soon.
     pub(super) fn schedule(&self) {
-        self.waker.wake_by_ref();
+        self.key.note();
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn waker(&self) -> Waker {
+        Waker::from(self.key.clone())
     }
 
     pub(super) fn has(&self, flags: Flags) -> bool {
@@ -104,34 +114,21 @@ impl<P: Driven + ?Sized> Link<P> {
         self.flags.set(self.flags.get().without(flags));
     }
 
-    fn with_rare<R>(&self, f: impl FnOnce(&mut Rare) -> R) -> R {
-        let mut rare = self.rare.take().unwrap_or_default();
-        let result = f(&mut rare);
-        if rare.error.is_some() || rare.made.is_some() {
-            self.rare.set(Some(rare));
-        }
-        result
-    }
-
     /// Returns the socket, until the connection is lost.
     pub(super) fn socket(&self) -> Option<Arc<dyn Socket>> {
         self.io.borrow().socket.clone()
     }
 
     pub(super) fn unsent(&self) -> usize {
-        self.io.borrow().outgoing.as_ref().map_or(0, |outgoing| outgoing.len())
+        self.io.borrow().outgoing().map_or(0, Outgoing::len)
     }
 
     pub(super) fn limits(&self) -> (usize, usize) {
-        self.io
-            .borrow()
-            .outgoing
-            .as_ref()
-            .map_or_else(|| Outgoing::new().limits(), |outgoing| outgoing.limits())
+        self.io.borrow().outgoing().map_or_else(|| Outgoing::new().limits(), Outgoing::limits)
     }
 
     pub(super) fn set_limits(&self, high: usize, low: usize) {
-        self.io.borrow_mut().outgoing().set_limits(high, low);
+        self.io.borrow_mut().rare().outgoing.set_limits(high, low);
         self.look_at_marks();
     }
 
@@ -142,8 +139,7 @@ impl<P: Driven + ?Sized> Link<P> {
             assert!(self.has(Flags::CLOSING), "a protocol wrote after `write_eof`");
             return;
         }
-        let mut cx = Context::from_waker(&self.waker);
-        let mut write = || self.io.borrow_mut().send_or_keep(&mut cx, bufs);
+        let write = || self.io.borrow_mut().send_or_keep(&self.key, bufs);
         // The driver has no budget; a task that writes hears of it where it waits.
         let written = if self.has(Flags::IN_CALLBACK) { write() } else { budget::unlimited(write) };
         match written {
@@ -198,28 +194,27 @@ impl<P: Driven + ?Sized> Link<P> {
             return Poll::Ready(());
         }
         let waker = cx.waker().clone();
-        let former = self.with_rare(|rare| rare.made.replace(waker));
+        let former = self.io.borrow_mut().rare().made.replace(waker);
         drop(former);
         Poll::Pending
     }
 
     /// The connection has an error, and ends at once.
+    #[cold]
     fn fail(&self, error: io::Error) {
-        self.with_rare(|rare| {
-            rare.error.get_or_insert(error);
-        });
+        self.io.borrow_mut().rare().error.get_or_insert(error);
         self.set(Flags::CLOSING.with(Flags::ABORTED));
         self.drop_unsent();
     }
 
     fn drop_unsent(&self) {
-        self.io.borrow_mut().outgoing.iter_mut().for_each(|outgoing| outgoing.clear());
+        self.io.borrow_mut().rare.iter_mut().for_each(|rare| rare.outgoing.clear());
         self.unset(Flags::PAUSED);
     }
 
     /// Notes whether what is unsent is too much.
     fn note_marks(&self) {
-        if self.io.borrow().outgoing.as_ref().is_some_and(|outgoing| outgoing.is_paused()) {
+        if self.io.borrow().outgoing().is_some_and(Outgoing::is_paused) {
             self.set(Flags::PAUSED);
         } else {
             self.unset(Flags::PAUSED);
@@ -245,6 +240,7 @@ impl<P: Driven + ?Sized> Link<P> {
     }
 
     /// Tells of the water marks, as long as there is news.
+    #[cold]
     fn tell_marks(&self) {
         // A protocol that writes whenever it is told anything is told the rest by the next step.
         for _ in 0..3 {
@@ -289,42 +285,54 @@ impl Link<dyn Driven> {
         if self.has(Flags::LOST) {
             return true;
         }
-        if wishes.close {
-            self.close();
+        if wishes.has(Wishes::CLOSE | Wishes::ABORT) {
+            self.grant(wishes);
         }
-        if wishes.abort {
-            self.abort();
+        if !self.has(Flags::MADE) && self.make(this) {
+            return false;
         }
-        if !self.has(Flags::MADE) {
-            self.call("connection_made", |protocol| protocol.connection_made(Transport::of(this)));
-            self.set(Flags::MADE);
-            let waits = self.with_rare(|rare| rare.made.take());
-            if let Some(waits) = waits {
-                // Whoever made the connection has it before anything else happens to it.
-                waits.wake();
-                self.schedule();
-                return false;
-            }
+        if self.has(Flags::ENDS) || self.io.borrow().rare.is_some() {
+            self.send_rest();
         }
-        let mut cx = Context::from_waker(&self.waker);
-        self.send_rest(&mut cx);
-        self.receive(&mut cx, buffer);
+        self.receive(buffer);
         // Where nothing has come, the marks may be news all the same.
         if self.flags.get().has_news_of_marks() {
             self.tell_marks();
         }
-        self.has(Flags::CLOSING) && self.poll_lost(&mut cx).is_ready()
+        self.has(Flags::CLOSING) && self.poll_lost().is_ready()
+    }
+
+    /// Does what a server wants.
+    #[cold]
+    fn grant(&self, wishes: Wishes) {
+        if wishes.has(Wishes::CLOSE) {
+            self.close();
+        }
+        if wishes.has(Wishes::ABORT) {
+            self.abort();
+        }
+    }
+
+    /// Tells the protocol that the connection is made; says whether somebody else is to know it before anything happens to it.
+    #[inline(never)]
+    fn make(&self, this: &Rc<Self>) -> bool {
+        self.call("connection_made", |protocol| protocol.connection_made(Transport::of(this)));
+        self.set(Flags::MADE);
+        let waits = self.io.borrow_mut().rare.as_mut().and_then(|rare| rare.made.take());
+        let is_waited_for = waits.is_some();
+        if let Some(waits) = waits {
+            waits.wake();
+            self.schedule();
+        }
+        is_waited_for
     }
 
     /// Sends what is unsent, and then the end, if there is to be one.
-    fn send_rest(&self, cx: &mut Context<'_>) {
+    #[inline(never)]
+    fn send_rest(&self) {
         let ends = self.has(Flags::ENDS) && !self.has(Flags::ENDED);
-        let mut io = self.io.borrow_mut();
-        if io.outgoing.is_none() && !ends {
-            return;
-        }
-        let sent = io.poll_send_rest(cx, ends);
-        drop(io);
+        let waker = self.waker();
+        let sent = self.io.borrow_mut().poll_send_rest(&mut Context::from_waker(&waker), ends);
         match sent {
             Poll::Ready(Ok(())) if ends => self.set(Flags::ENDED),
             Poll::Ready(Err(error)) => self.fail(error),
@@ -335,16 +343,16 @@ impl Link<dyn Driven> {
     }
 
     /// Receives what there is, within limits.
-    fn receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) {
+    fn receive(&self, buffer: &mut [u8]) {
         let mut bytes = 0;
         for _ in 0..RECEIVES_MAX {
             if self.flags.get().has_any(Flags::NO_READING) {
                 return;
             }
             let received = if self.has(Flags::BUFFERED) {
-                self.receive_into_its_own(cx, buffer.len())
+                self.receive_into_its_own(buffer.len())
             } else {
-                self.io.borrow_mut().poll_receive(cx, buffer)
+                self.io.borrow_mut().poll_receive(&self.key, buffer)
             };
             match received {
                 Poll::Ready(Ok(Received { n: 0, .. })) => return self.end_of_peer(),
@@ -366,7 +374,8 @@ impl Link<dyn Driven> {
         self.schedule();
     }
 
-    fn receive_into_its_own(&self, cx: &mut Context<'_>, size_hint: usize) -> Poll<io::Result<Received>> {
+    #[inline(never)]
+    fn receive_into_its_own(&self, size_hint: usize) -> Poll<io::Result<Received>> {
         // What else it is to be told comes after the bytes.
         let received = self.call_once("get_buffer", |protocol| {
             let buffer = protocol.buffer(size_hint);
@@ -377,12 +386,13 @@ impl Link<dyn Driven> {
                 let why = "`get_buffer` of a protocol gave an empty buffer";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, why)));
             }
-            self.io.borrow_mut().poll_receive(cx, buffer)
+            self.io.borrow_mut().poll_receive(&self.key, buffer)
         });
         // It has panicked.
         received.unwrap_or(Poll::Pending)
     }
 
+    #[inline(never)]
     fn end_of_peer(&self) {
         self.set(Flags::EOF);
         self.io.borrow_mut().receiving.leave();
@@ -392,19 +402,21 @@ impl Link<dyn Driven> {
     }
 
     /// Ends the connection, once everything is sent (K2).
-    fn poll_lost(&self, cx: &mut Context<'_>) -> Poll<()> {
+    #[inline(never)]
+    fn poll_lost(&self) -> Poll<()> {
         if !self.has(Flags::ABORTED) {
             if self.unsent() > 0 {
                 return Poll::Pending;
             }
-            let flushed = self.io.borrow_mut().poll_flush(cx);
+            let waker = self.waker();
+            let flushed = self.io.borrow_mut().poll_flush(&mut Context::from_waker(&waker));
             if let Err(error) = ready!(flushed) {
                 self.fail(error);
             }
         }
         let is_aborted = self.has(Flags::ABORTED);
         self.set(Flags::LOST);
-        let error = self.with_rare(|rare| rare.error.take());
+        let error = self.io.borrow_mut().rare.take().and_then(|rare| rare.error);
         self.call_once("connection_lost", |protocol| protocol.connection_lost(error));
         if let Some(socket) = self.io.borrow().socket.as_ref() {
             if is_aborted {
@@ -423,35 +435,58 @@ impl Link<dyn Driven> {
         self.set(Flags::LOST.with(Flags::CLOSING));
         let mut io = self.io.borrow_mut();
         io.receiving.leave();
-        io.sending.leave();
-        io.outgoing = None;
-        let socket = io.socket.take();
+        let (socket, rare) = (io.socket.take(), io.rare.take());
         drop(io);
-        drop((socket, self.seat.take(), self.rare.take()));
+        drop((socket, self.seat.take(), rare));
+    }
+}
+
+impl Rare {
+    fn new() -> Box<Self> {
+        Box::new(Self { outgoing: Outgoing::new(), sending: Waiter::new(), error: None, made: None })
+    }
+
+    /// Whether it is as at the beginning.
+    fn is_empty(&self) -> bool {
+        let is_as_new = self.outgoing.len() == 0 && self.outgoing.limits() == Outgoing::new().limits();
+        is_as_new && self.error.is_none() && self.made.is_none()
     }
 }
 
 impl Io {
-    fn outgoing(&mut self) -> &mut Outgoing {
-        self.outgoing.get_or_insert_with(|| Box::new(Outgoing::new()))
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(Rare::new)
+    }
+
+    fn outgoing(&self) -> Option<&Outgoing> {
+        self.rare.as_ref().map(|rare| &rare.outgoing)
     }
 
     #[inline]
-    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
+    fn poll_receive(&mut self, key: &Arc<Key>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         let Some(socket) = &self.socket else { return Poll::Pending };
         let mut bufs = [IoSliceMut::new(buf)];
         let message = &mut RecvMsg::new(&mut bufs);
-        socket.poll_recv(cx, &mut self.receiving, message)
+        // Nobody's waker first: one of the key has to be counted, and a waiter that stands hardly ever needs it again.
+        let received =
+            socket.poll_recv(&mut Context::from_waker(Waker::noop()), &mut self.receiving, message);
+        if received.is_ready() {
+            return received;
+        }
+        let waker = Waker::from(key.clone());
+        socket.poll_recv(&mut Context::from_waker(&waker), &mut self.receiving, message)
     }
 
-    /// Sends until all is sent or the socket is full, which then wakes `cx`; keeps the rest.
+    /// Sends what the system takes at once, and keeps the rest.
     #[inline]
-    fn send_or_keep(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Kept> {
+    fn send_or_keep(&mut self, key: &Arc<Key>, bufs: &[IoSlice<'_>]) -> io::Result<Kept> {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
-        let is_first = self.outgoing.as_ref().is_none_or(|outgoing| outgoing.len() == 0);
+        let is_first = self.outgoing().is_none_or(|outgoing| outgoing.len() == 0);
         let mut sent = 0;
         if let (true, true, Some(socket)) = (is_first, whole > 0, &self.socket) {
-            match socket.poll_send(cx, &mut self.sending, &SendMsg::new(bufs)) {
+            // Nobody's: whoever has to wait does so when the rest is kept.
+            let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+            match socket.poll_send(&mut cx, &mut waiter, &SendMsg::new(bufs)) {
                 Poll::Ready(n) => sent = n?,
                 Poll::Pending => {}
             }
@@ -459,13 +494,13 @@ impl Io {
         if sent == whole {
             return Ok(Kept::Nothing);
         }
-        self.keep(cx, bufs, sent, is_first)
+        self.keep(key, bufs, sent, is_first)
     }
 
     #[cold]
     fn keep(
         &mut self,
-        cx: &mut Context<'_>,
+        key: &Arc<Key>,
         bufs: &[IoSlice<'_>],
         mut sent: usize,
         is_first: bool,
@@ -473,11 +508,12 @@ impl Io {
         for buf in bufs {
             let passed = sent.min(buf.len());
             sent -= passed;
-            self.outgoing().push(&buf[passed..]);
+            self.rare().outgoing.push(&buf[passed..]);
         }
         if is_first {
             // So that the socket knows who waits.
-            if let Poll::Ready(result) = self.poll_send_rest(cx, false) {
+            let waker = Waker::from(key.clone());
+            if let Poll::Ready(result) = self.poll_send_rest(&mut Context::from_waker(&waker), false) {
                 result?;
             }
         }
@@ -486,28 +522,31 @@ impl Io {
 
     fn poll_send_rest(&mut self, cx: &mut Context<'_>, ends: bool) -> Poll<io::Result<()>> {
         let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
-        if let Some(outgoing) = &mut self.outgoing {
-            while outgoing.len() > 0 {
-                let bufs = [IoSlice::new(outgoing.unsent())];
-                let n = ready!(socket.poll_send(cx, &mut self.sending, &SendMsg::new(&bufs)))?;
-                outgoing.advance(n);
-            }
-            if outgoing.limits() == Outgoing::new().limits() {
-                self.outgoing = None;
+        if let Some(rare) = &mut self.rare {
+            while rare.outgoing.len() > 0 {
+                let bufs = [IoSlice::new(rare.outgoing.unsent())];
+                let n = ready!(socket.poll_send(cx, &mut rare.sending, &SendMsg::new(&bufs)))?;
+                rare.outgoing.advance(n);
             }
         }
         if ends {
-            ready!(socket.poll_flush(cx, &mut self.sending))?;
+            ready!(self.poll_flush(cx))?;
             // One that is not connected any more has ended.
-            let _ = socket.shutdown(Shutdown::Write);
+            self.socket.iter().for_each(|socket| drop(socket.shutdown(Shutdown::Write)));
+        }
+        if self.rare.as_ref().is_some_and(|rare| rare.is_empty()) {
+            self.rare = None;
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.socket {
-            Some(socket) => socket.poll_flush(cx, &mut self.sending),
-            None => Poll::Ready(Ok(())),
+        let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
+        let mut waiter = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.sending)).unwrap_or_default();
+        let flushed = socket.poll_flush(cx, &mut waiter);
+        if flushed.is_pending() {
+            self.rare().sending = waiter;
         }
+        flushed
     }
 }

@@ -290,7 +290,7 @@ impl ServerOptions {
 fn drive<Kind, P: AnyProtocol<Kind>>(
     socket: Arc<dyn Socket>,
     protocol: P,
-    ticket: Option<Ticket>,
+    ticket: Option<Ticket<'_>>,
 ) -> Rc<Link<P::Driven>> {
     Driver::current().take_in(|key| Link::new(key, socket, protocol.driven(), ticket))
 }
@@ -298,7 +298,7 @@ fn drive<Kind, P: AnyProtocol<Kind>>(
 /// What a server does with a client: it gives it a protocol.
 fn serving<Kind: 'static, P: AnyProtocol<Kind>>(
     factory: impl Fn() -> P + 'static,
-) -> impl Fn(Arc<dyn Socket>, Ticket) + Clone + 'static {
+) -> impl Fn(Arc<dyn Socket>, Ticket<'_>) + Clone + 'static {
     let factory = Rc::new(factory);
     move |socket, ticket| {
         let mut panic = None;

@@ -9,7 +9,7 @@ use std::task::Poll;
 use asyncio_base::report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::Socket;
-use asyncio_sync::{OwnedPermit, Semaphore};
+use asyncio_sync::Permit;
 
 use crate::accept::{Accepting, take_queue};
 use crate::server::clients::{Client, Presence, Seat};
@@ -18,8 +18,6 @@ use crate::server::clients::{Client, Presence, Seat};
 pub(crate) struct Acceptor {
     listener: Arc<dyn Socket>,
     backlog: u32,
-    /// As many as may be served, if there is such a number.
-    places: Option<Arc<Semaphore>>,
     presence: Presence,
     /// What is done when the listening ends.
     end: Option<Box<dyn FnOnce() + Send>>,
@@ -27,26 +25,23 @@ pub(crate) struct Acceptor {
 
 /// What a client that is accepted gets of the server.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct Ticket<'a> {
     presence: Presence,
-    permit: Option<OwnedPermit>,
+    place: Option<Permit<'a>>,
 }
 
-impl Ticket {
+impl Ticket<'_> {
     /// Gives the client its place; the presence is for its handler.
     pub(crate) fn sit<C: Client + 'static>(self, client: &Arc<C>) -> (Seat, Presence) {
-        (self.presence.seat(client, self.permit), self.presence)
+        // The seat gives it back.
+        self.place.into_iter().for_each(Permit::forget);
+        (self.presence.seat(client), self.presence)
     }
 }
 
 impl Acceptor {
-    pub(super) fn new(
-        listener: Arc<dyn Socket>,
-        backlog: u32,
-        places: Option<Arc<Semaphore>>,
-        presence: Presence,
-    ) -> Self {
-        Self { listener, backlog, places, presence, end: None }
+    pub(super) fn new(listener: Arc<dyn Socket>, backlog: u32, presence: Presence) -> Self {
+        Self { listener, backlog, presence, end: None }
     }
 
     /// Does `end` when the listening ends, before the queue is taken.
@@ -56,8 +51,8 @@ impl Acceptor {
     }
 
     /// Accepts until the server is closed; then also those who wait in the queue (V1).
-    pub(crate) async fn run(self, on_client: impl Fn(Arc<dyn Socket>, Ticket)) {
-        let Self { listener, backlog, places, presence, end } = self;
+    pub(crate) async fn run(self, on_client: impl Fn(Arc<dyn Socket>, Ticket<'_>)) {
+        let Self { listener, backlog, presence, end } = self;
         let clients = presence.clients().clone();
         let mut waiting = Vec::new();
         {
@@ -75,11 +70,11 @@ impl Acceptor {
                     }
                 };
                 // Now, and not before: a listener to which nobody comes must not have a place.
-                let Some(permit) = before(closing.as_mut(), permit(places.as_ref())).await else {
+                let Some(place) = before(closing.as_mut(), clients.place()).await else {
                     waiting.push(socket);
                     break;
                 };
-                on_client(socket, Ticket { presence: presence.clone(), permit });
+                on_client(socket, Ticket { presence: presence.clone(), place });
             }
         }
         end.into_iter().for_each(|end| end());
@@ -90,8 +85,8 @@ impl Acceptor {
             Err(error) => clients.fail(error),
         }
         for socket in waiting {
-            let permit = permit(places.as_ref()).await;
-            on_client(socket, Ticket { presence: presence.clone(), permit });
+            let place = clients.place().await;
+            on_client(socket, Ticket { presence: presence.clone(), place });
         }
     }
 }
@@ -99,15 +94,6 @@ impl Acceptor {
 impl Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor").field("listener", &self.listener).finish_non_exhaustive()
-    }
-}
-
-/// Waits for a place, where they are counted.
-async fn permit(places: Option<&Arc<Semaphore>>) -> Option<OwnedPermit> {
-    match places {
-        // OK because nobody closes it.
-        Some(places) => places.clone().acquire_owned().await.ok(),
-        None => None,
     }
 }
 

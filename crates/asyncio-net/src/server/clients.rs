@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Weak;
 
 use asyncio_base::shim::{Arc, Mutex};
-use asyncio_sync::{Event, OwnedPermit};
+use asyncio_sync::{Event, Permit, Semaphore};
 use slab::Slab;
 
 /// A connection that a server has accepted, as the server sees it.
@@ -17,9 +17,11 @@ pub(crate) trait Client: Debug + Send + Sync {
 }
 
 /// The clients of a server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Clients {
     list: Mutex<List>,
+    /// As many as may be served, if there is such a number.
+    places: Option<Semaphore>,
     closing: Event,
     ended: Event,
 }
@@ -44,6 +46,24 @@ enum Late {
 }
 
 impl Clients {
+    pub(crate) fn new(clients_max: Option<usize>) -> Self {
+        Self {
+            list: Mutex::default(),
+            places: clients_max.map(Semaphore::new),
+            closing: Event::new(),
+            ended: Event::new(),
+        }
+    }
+
+    /// Waits for a place, where they are counted. Whoever has it is [seated](Presence::seat).
+    pub(super) async fn place(&self) -> Option<Permit<'_>> {
+        match &self.places {
+            // OK because nobody closes it.
+            Some(places) => places.acquire().await.ok(),
+            None => None,
+        }
+    }
+
     /// Stops the listening.
     pub(crate) fn close(&self) {
         self.closing.set();
@@ -124,11 +144,12 @@ impl Presence {
         &self.inner.0
     }
 
-    /// Gives a client a place in the list.
-    pub(crate) fn seat<C: Client + 'static>(&self, client: &Arc<C>, permit: Option<OwnedPermit>) -> Seat {
+    /// Gives a client its place, in the list and among those that are counted.
+    pub(crate) fn seat<C: Client + 'static>(&self, client: &Arc<C>) -> Seat {
         let weak = Arc::downgrade(client);
         let mut list = self.clients().list.lock();
         let key = list.clients.insert(weak);
+        let key = u32::try_from(key).expect("fewer than 2^32 connections fit into memory");
         let late = list.late;
         drop(list);
         match late {
@@ -136,7 +157,7 @@ impl Presence {
             Late::Closed => client.clone().close(),
             Late::Aborted => client.clone().abort(),
         }
-        Seat { key, presence: self.clone(), _permit: permit }
+        Seat { key, presence: self.clone() }
     }
 }
 
@@ -154,18 +175,21 @@ impl Debug for Presence {
     }
 }
 
-/// A client's place in the list, left when dropped.
+/// A client's place, left when dropped. Small, since every connection of a server has one.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    key: usize,
+    key: u32,
     presence: Presence,
-    /// Its part of `clients_max`.
-    _permit: Option<OwnedPermit>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let weak = self.presence.clients().list.lock().clients.try_remove(self.key);
+        let clients = self.presence.clients();
+        let weak = clients.list.lock().clients.try_remove(self.key as usize);
         drop(weak);
+        if let Some(places) = &clients.places {
+            // OK because it was taken before.
+            places.add_permits(1).expect("no more come back than there were");
+        }
     }
 }

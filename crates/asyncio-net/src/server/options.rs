@@ -1,7 +1,8 @@
 //! [`ServerOptions`]: how a server listens.
 
 use asyncio_base::shim::Arc;
-use asyncio_sync::Semaphore;
+
+use crate::server::clients::Clients;
 
 /// How a server listens, where the defaults of [`start_server`](crate::start_server) will not do.
 ///
@@ -60,8 +61,8 @@ impl ServerOptions {
         self
     }
 
-    pub(super) fn places(&self) -> Option<Arc<Semaphore>> {
-        self.clients_max.map(|count| Arc::new(Semaphore::new(count)))
+    pub(super) fn clients(&self) -> Arc<Clients> {
+        Arc::new(Clients::new(self.clients_max))
     }
 }
 

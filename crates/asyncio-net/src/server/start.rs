@@ -12,7 +12,7 @@ use asyncio_tasks::{spawn_local, spawn_pinned};
 
 use crate::addr::ToSocketAddrs;
 use crate::server::accepting::{Acceptor, Ticket};
-use crate::server::clients::{Clients, Presence};
+use crate::server::clients::Presence;
 use crate::server::{Server, ServerOptions};
 use crate::tcp::to_ip;
 
@@ -21,15 +21,15 @@ impl ServerOptions {
     pub(crate) async fn start(
         &self,
         addrs: impl ToSocketAddrs,
-        on_client: impl Fn(Arc<dyn Socket>, Ticket) + Clone + 'static,
+        on_client: impl Fn(Arc<dyn Socket>, Ticket<'_>) + Clone + 'static,
     ) -> io::Result<Server> {
         let listeners = self.listen(addrs).await?;
-        let (clients, places) = (Arc::new(Clients::default()), self.places());
+        let clients = self.clients();
         let presence = Presence::new(clients.clone());
         let mut local_addrs = Vec::new();
         for (listener, addr) in listeners {
             local_addrs.push(addr);
-            let acceptor = Acceptor::new(listener, self.backlog, places.clone(), presence.clone());
+            let acceptor = Acceptor::new(listener, self.backlog, presence.clone());
             spawn_local(acceptor.run(on_client.clone())).detach();
         }
         Ok(Server::new(clients, local_addrs))
@@ -39,14 +39,14 @@ impl ServerOptions {
     pub(crate) fn start_with(
         &self,
         listener: Arc<dyn Socket>,
-        on_client: impl Fn(Arc<dyn Socket>, Ticket) + Clone + 'static,
+        on_client: impl Fn(Arc<dyn Socket>, Ticket<'_>) + Clone + 'static,
     ) -> Server {
         // Not one of TCP's, where it fails.
         let _ = listener.set_option(SocketOption::NoDelay(true));
         let local_addrs = listener.local_addr().ok().and_then(|addr| to_ip(&addr).ok()).into_iter().collect();
-        let clients = Arc::new(Clients::default());
+        let clients = self.clients();
         let presence = Presence::new(clients.clone());
-        let acceptor = Acceptor::new(listener, self.backlog, self.places(), presence);
+        let acceptor = Acceptor::new(listener, self.backlog, presence);
         spawn_local(acceptor.run(on_client)).detach();
         Server::new(clients, local_addrs)
     }
@@ -56,12 +56,12 @@ impl ServerOptions {
     pub(crate) async fn start_unix(
         &self,
         path: &Path,
-        on_client: impl Fn(Arc<dyn Socket>, Ticket) + Clone + 'static,
+        on_client: impl Fn(Arc<dyn Socket>, Ticket<'_>) + Clone + 'static,
     ) -> io::Result<Server> {
         let (listener, file) = self.listen_unix(path).await?;
-        let clients = Arc::new(Clients::default());
+        let clients = self.clients();
         let presence = Presence::new(clients.clone());
-        let acceptor = Acceptor::new(listener, self.backlog, self.places(), presence);
+        let acceptor = Acceptor::new(listener, self.backlog, presence);
         // Before the queue is taken: whoever comes after that would come too late.
         let acceptor = acceptor.with_end(move || drop(file));
         spawn_local(acceptor.run(on_client)).detach();
@@ -75,7 +75,7 @@ impl ServerOptions {
         on_client: impl Fn() -> C + Clone + Send + 'static,
     ) -> io::Result<Server>
     where
-        C: Fn(Arc<dyn Socket>, Ticket) + Clone + 'static,
+        C: Fn(Arc<dyn Socket>, Ticket<'_>) + Clone + 'static,
     {
         let addrs = addrs.to_socket_addrs().await?;
         // The tasks first: a listener without one would take connections that nobody accepts.
@@ -97,11 +97,10 @@ impl ServerOptions {
         }
         sets.insert(0, first);
 
-        let (clients, places) = (Arc::new(Clients::default()), self.places());
+        let clients = self.clients();
         let presence = Presence::new(clients.clone());
         for (worker, set) in workers.into_iter().zip(sets) {
-            let acceptor =
-                |(listener, _)| Acceptor::new(listener, self.backlog, places.clone(), presence.clone());
+            let acceptor = |(listener, _)| Acceptor::new(listener, self.backlog, presence.clone());
             // One whose worker has ended meanwhile listens no more.
             let _ = worker.send(set.into_iter().map(acceptor).collect());
         }

@@ -11,40 +11,55 @@ use std::io;
 use std::ops::Range;
 use std::task::{Poll, ready};
 
+use crate::receive_buffer::ReceiveBuffer;
+
 /// How many bytes one receive may bring: what Linux gives in one call from a socket's buffer of the default size, and what asyncio asks for four
 /// times of (256 KiB, of which most stay unused).
 const LENT: usize = 64 * 1024;
 /// So many a thread keeps: a megabyte. More are in use at the same time only where streams are left with bytes unread.
 const KEPT_MAX: usize = 16;
-/// What a stream keeps for itself when it is empty: enough for lines. A larger one is given back.
+/// More than so many bytes are not copied out of a stream's own memory: that is given away, and shrunk where most of it is empty.
 const OWN_MAX: usize = 4 * 1024;
 
 thread_local! {
-    static LENDING: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    #[expect(clippy::vec_box, reason = "it is the boxes that go to and fro")]
+    static LENDING: RefCell<Vec<Box<Lent>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn borrow() -> Box<[u8]> {
+/// A buffer of a thread's, and which of its bytes are there.
+struct Lent {
+    buffer: ReceiveBuffer,
+    bytes: Range<usize>,
+}
+
+fn borrow() -> Box<Lent> {
     // At the end of the thread nothing is kept any more.
     let kept = LENDING.try_with(|kept| kept.borrow_mut().pop()).ok().flatten();
-    kept.unwrap_or_else(|| vec![0; LENT].into_boxed_slice())
+    kept.unwrap_or_else(|| Box::new(Lent { buffer: ReceiveBuffer::new(LENT), bytes: 0..0 }))
 }
 
-fn give_back(buffer: Box<[u8]>) {
+fn give_back(lent: Box<Lent>) {
     let _ = LENDING.try_with(|kept| {
         let mut kept = kept.borrow_mut();
         if kept.len() < KEPT_MAX {
-            kept.push(buffer);
+            kept.push(lent);
         }
     });
 }
 
-/// The bytes that have been received and not been read.
+/// The bytes that have been received and not been read. Two words, since every stream has one.
 #[derive(Default)]
 pub(super) struct ReadBuffer {
-    /// Those of the last receive, in a buffer of the thread's. Read before `own` is written again, so they are the only ones.
-    lent: Option<(Box<[u8]>, Range<usize>)>,
-    /// The stream's own, from `start` on; empty while there is a lent one.
-    own: Vec<u8>,
+    /// Those of the last receive. Read before `own` is there again, so they are the only ones.
+    lent: Option<Box<Lent>>,
+    /// The stream's own; not while there is a lent one, and never without bytes.
+    own: Option<Box<Own>>,
+}
+
+/// From `start` on.
+#[derive(Default)]
+struct Own {
+    bytes: Vec<u8>,
     start: usize,
 }
 
@@ -52,9 +67,10 @@ impl ReadBuffer {
     /// What is there.
     #[inline]
     pub(super) fn data(&self) -> &[u8] {
-        match &self.lent {
-            Some((buffer, range)) => &buffer[range.clone()],
-            None => &self.own[self.start..],
+        match (&self.lent, &self.own) {
+            (Some(lent), _) => &lent.buffer[lent.bytes.clone()],
+            (None, Some(own)) => &own.bytes[own.start..],
+            (None, None) => &[],
         }
     }
 
@@ -65,30 +81,36 @@ impl ReadBuffer {
         receive: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         // B2, B3: what is there comes before what will be.
-        self.keep();
-        let mut buffer = borrow();
-        let received = receive(&mut buffer);
-        match received {
-            Poll::Ready(Ok(n)) if n > 0 && self.own.is_empty() => self.lent = Some((buffer, 0..n)),
-            Poll::Ready(Ok(n)) => {
-                self.own.extend_from_slice(&buffer[..n]);
-                give_back(buffer);
+        if self.lent.is_some() || self.own.is_some() {
+            self.keep();
+        }
+        let mut lent = borrow();
+        let received = receive(&mut lent.buffer);
+        match (&received, &mut self.own) {
+            (Poll::Ready(Ok(n)), None) if *n > 0 => {
+                lent.bytes = 0..*n;
+                self.lent = Some(lent);
             }
-            _ => give_back(buffer),
+            (Poll::Ready(Ok(n)), Some(own)) => {
+                own.bytes.extend_from_slice(&lent.buffer[..*n]);
+                give_back(lent);
+            }
+            _ => give_back(lent),
         }
         Poll::Ready(Ok(ready!(received)?))
     }
 
-    /// Moves what is there into the stream's own buffer.
+    /// Moves what is there into the stream's own memory, and to its beginning.
     fn keep(&mut self) {
-        if let Some((buffer, range)) = self.lent.take() {
-            self.own.extend_from_slice(&buffer[range]);
-            give_back(buffer);
-        } else if self.start > 0 {
-            self.own.drain(..self.start);
-            self.start = 0;
-            if self.own.len() < self.own.capacity() / 4 {
-                self.own.shrink_to(OWN_MAX);
+        if let Some(lent) = self.lent.take() {
+            let bytes = lent.buffer[lent.bytes.clone()].to_vec();
+            self.own = Some(Box::new(Own { bytes, start: 0 }));
+            give_back(lent);
+        } else if let Some(own) = self.own.as_mut().filter(|own| own.start > 0) {
+            own.bytes.drain(..own.start);
+            own.start = 0;
+            if own.bytes.len() < own.bytes.capacity() / 4 {
+                own.bytes.shrink_to(OWN_MAX);
             }
         }
     }
@@ -96,20 +118,15 @@ impl ReadBuffer {
     /// Passes over the first `n` bytes.
     #[inline]
     pub(super) fn consume(&mut self, n: usize) {
-        match &mut self.lent {
-            Some((_, range)) => {
-                range.start += n;
-                if range.start == range.end {
-                    self.lent.take().into_iter().for_each(|(buffer, _)| give_back(buffer));
-                }
+        if let Some(lent) = &mut self.lent {
+            lent.bytes.start += n;
+            if lent.bytes.is_empty() {
+                self.lent.take().into_iter().for_each(give_back);
             }
-            None => {
-                self.start += n;
-                if self.start == self.own.len() {
-                    self.start = 0;
-                    self.own.clear();
-                    self.own.shrink_to(OWN_MAX);
-                }
+        } else if let Some(own) = &mut self.own {
+            own.start += n;
+            if own.start == own.bytes.len() {
+                self.own = None;
             }
         }
     }
@@ -117,8 +134,9 @@ impl ReadBuffer {
     /// Takes the first `n` bytes out.
     #[inline]
     pub(super) fn take(&mut self, n: usize) -> Vec<u8> {
-        if self.start == 0 && n == self.own.len() && n > OWN_MAX {
-            return std::mem::take(&mut self.own);
+        let is_whole = |own: &Own| own.start == 0 && n == own.bytes.len() && n > OWN_MAX;
+        if self.own.as_deref().is_some_and(is_whole) {
+            return self.own.take().unwrap_or_default().bytes;
         }
         let bytes = self.data()[..n].to_vec();
         self.consume(n);
@@ -141,9 +159,7 @@ impl fmt::Debug for ReadBuffer {
 impl Drop for ReadBuffer {
     #[inline]
     fn drop(&mut self) {
-        if let Some((buffer, _)) = self.lent.take() {
-            give_back(buffer);
-        }
+        self.lent.take().into_iter().for_each(give_back);
     }
 }
 
@@ -198,10 +214,7 @@ mod tests {
                     }
                 }
                 assert!(buffer.data().iter().eq(&model));
-                assert!(
-                    !model.is_empty() || (buffer.lent.is_none() && buffer.own.capacity() <= OWN_MAX),
-                    "B1"
-                );
+                assert!(!model.is_empty() || (buffer.lent.is_none() && buffer.own.is_none()), "B1");
             }
         }
     }

@@ -13,7 +13,6 @@
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker, ready};
 
 use asyncio_base::shim::{Arc, Mutex, MutexGuard};
@@ -30,20 +29,28 @@ use crate::streams::lost::Lost;
 pub(crate) struct Connection {
     socket: Arc<dyn Socket>,
     sending: Mutex<Sending>,
-    /// Its place in the server that accepted it.
-    seat: OnceLock<Seat>,
 }
 
+/// Small, since every connection has one.
 #[derive(Debug)]
 struct Sending {
-    /// What was written and not sent; O2.
-    outgoing: Outgoing,
+    phase: Phase,
     /// O1.
     has_flusher: bool,
     /// Bytes were written after the end, and dropped.
     is_late: bool,
     is_aborted: bool,
-    phase: Phase,
+    /// Only while there is something in it.
+    rare: Option<Box<Rare>>,
+    /// Its place in the server that accepted it; left with the connection.
+    seat: Option<Seat>,
+}
+
+/// What most connections never need.
+#[derive(Debug)]
+struct Rare {
+    /// What was written and not sent; O2.
+    outgoing: Outgoing,
     error: Option<Lost>,
     /// Whoever waits in the writer: there is one, since that takes it by `&mut`.
     waits: Option<Waker>,
@@ -65,21 +72,20 @@ enum Phase {
 impl Connection {
     pub(crate) fn new(socket: Arc<dyn Socket>) -> Arc<Self> {
         let sending = Sending {
-            outgoing: Outgoing::new(),
+            phase: Phase::Open,
             has_flusher: false,
             is_late: false,
             is_aborted: false,
-            phase: Phase::Open,
-            error: None,
-            waits: None,
+            rare: None,
+            seat: None,
         };
-        Arc::new(Self { socket, sending: Mutex::new(sending), seat: OnceLock::new() })
+        Arc::new(Self { socket, sending: Mutex::new(sending) })
     }
 
     /// Gives it its place in a server. Once.
     pub(crate) fn sit(&self, seat: Seat) {
-        let taken = self.seat.set(seat);
-        debug_assert!(taken.is_ok(), "a client of two servers");
+        let former = self.sending.lock().seat.replace(seat);
+        debug_assert!(former.is_none(), "a client of two servers");
     }
 
     #[inline]
@@ -94,19 +100,14 @@ impl Connection {
             sending.is_late |= bufs.iter().any(|buf| !buf.is_empty());
             return;
         }
-        if sending.error.is_some() {
+        if sending.error().is_some() {
             return;
         }
         let sent = if sending.has_flusher { 0 } else { self.send_now(&mut sending, bufs) };
-        let mut rest = sent;
-        for buf in bufs {
-            let passed = rest.min(buf.len());
-            rest -= passed;
-            if sending.error.is_none() {
-                sending.outgoing.push(&buf[passed..]);
-            }
+        if sent < bufs.iter().map(|buf| buf.len()).sum() && sending.error().is_none() {
+            sending.keep(bufs, sent);
+            self.flush(sending);
         }
-        self.flush(sending);
     }
 
     /// Sends what the socket takes at once; says how much.
@@ -166,7 +167,7 @@ impl Connection {
         let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
         match budget::unlimited(|| self.poll_end(&mut sending, &mut cx, &mut waiter)) {
             Poll::Ready(()) => {
-                let waits = sending.waits.take();
+                let waits = sending.take_waits();
                 drop(sending);
                 waits.into_iter().for_each(Waker::wake);
             }
@@ -185,7 +186,7 @@ impl Connection {
         sending.phase = Phase::Closed;
         // The connection may be gone already; then there is nobody to tell.
         let _ = self.socket.reset();
-        let waits = sending.waits.take();
+        let waits = sending.take_waits();
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
     }
@@ -197,7 +198,7 @@ impl Connection {
             Phase::Closing => (Shutdown::Both, Phase::Closed),
             Phase::Open | Phase::Ended | Phase::Closed => return Poll::Ready(()),
         };
-        if sending.error.is_none() {
+        if sending.error().is_none() {
             if let Err(error) = ready!(self.socket.poll_flush(cx, waiter)) {
                 sending.fail(error);
             }
@@ -211,11 +212,11 @@ impl Connection {
     /// Sends until everything is sent and the phase is at its end.
     fn poll_flush(&self, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<()> {
         let mut sending = self.sending.lock();
-        let (unsent, had_error) = (sending.outgoing.len(), sending.error.is_some());
+        let (unsent, had_error) = (sending.unsent(), sending.error().is_some());
         let poll = self.poll_flush_locked(&mut sending, cx, waiter);
-        let is_given_up = !had_error && sending.error.as_ref().is_some_and(Lost::is_loop_closed);
+        let is_given_up = !had_error && sending.error().is_some_and(Lost::is_loop_closed);
         // Above, nothing but the flusher's own waker is touched under the lock; this is another's.
-        let waits = if sending.is_worth_a_wake() { sending.waits.take() } else { None };
+        let waits = if sending.is_worth_a_wake() { sending.take_waits() } else { None };
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
         if is_given_up {
@@ -233,30 +234,31 @@ impl Connection {
         cx: &mut Context<'_>,
         waiter: &mut Waiter,
     ) -> Poll<()> {
-        while sending.outgoing.len() > 0 {
-            let bufs = [IoSlice::new(sending.outgoing.unsent())];
+        while let Some(rare) = sending.rare.as_mut().filter(|rare| rare.outgoing.len() > 0) {
+            let bufs = [IoSlice::new(rare.outgoing.unsent())];
             match ready!(self.socket.poll_send(cx, waiter, &SendMsg::new(&bufs))) {
-                Ok(n) => sending.outgoing.advance(n),
+                Ok(n) => rare.outgoing.advance(n),
                 Err(error) => sending.fail(error),
             }
         }
         ready!(self.poll_end(sending, cx, waiter));
         sending.has_flusher = false;
+        sending.tidy();
         Poll::Ready(())
     }
 
     /// Waits until the writer may go on.
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_until(cx, |sending| match sending.error() {
+        self.poll_until(cx, |sending| match sending.error().map(Lost::to_io) {
             None if sending.is_late => Some(Err(too_late())),
-            None => (!sending.outgoing.is_paused()).then_some(Ok(())),
+            None => (!sending.is_paused()).then_some(Ok(())),
             Some(error) => Some(Err(error)),
         })
     }
 
     /// Waits until everything is with the system.
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_until(cx, |sending| match sending.error() {
+        self.poll_until(cx, |sending| match sending.error().map(Lost::to_io) {
             None if sending.has_flusher => None,
             None if sending.is_late => Some(Err(too_late())),
             None => Some(Ok(())),
@@ -266,7 +268,7 @@ impl Connection {
 
     /// Waits until the connection is closed, or has failed. One that was aborted is closed.
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_until(cx, |sending| match sending.error() {
+        self.poll_until(cx, |sending| match sending.error().map(Lost::to_io) {
             _ if sending.has_flusher => None,
             Some(error) if !sending.is_aborted => Some(Err(error)),
             _ if sending.phase != Phase::Closed => None,
@@ -287,7 +289,7 @@ impl Connection {
         let waker = cx.waker().clone();
         let mut sending = self.sending.lock();
         let seen = look(&sending);
-        let left = if seen.is_some() { Some(waker) } else { sending.waits.replace(waker) };
+        let left = if seen.is_some() { Some(waker) } else { sending.rare().waits.replace(waker) };
         drop(sending);
         drop(left);
         match seen {
@@ -303,7 +305,7 @@ impl Connection {
     pub(super) fn fail(&self, error: Lost) {
         let mut sending = self.sending.lock();
         sending.fail(error);
-        let waits = sending.waits.take();
+        let waits = sending.take_waits();
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
     }
@@ -311,7 +313,7 @@ impl Connection {
     /// Why what looks like the peer's end is none: the system tells an error of the connection once, and it was the writer that was told.
     pub(super) fn failure(&self) -> Option<Lost> {
         // A broken pipe comes behind the end of the peer, or of our own: the end was one.
-        self.sending.lock().error.clone().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+        self.sending.lock().error().filter(|error| error.kind() != io::ErrorKind::BrokenPipe).cloned()
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -319,17 +321,18 @@ impl Connection {
     }
 
     pub(super) fn unsent(&self) -> usize {
-        self.sending.lock().outgoing.len()
+        self.sending.lock().unsent()
     }
 
     pub(super) fn limits(&self) -> (usize, usize) {
-        self.sending.lock().outgoing.limits()
+        let sending = self.sending.lock();
+        sending.rare.as_ref().map_or_else(|| Outgoing::new().limits(), |rare| rare.outgoing.limits())
     }
 
     pub(super) fn set_limits(&self, high: usize, low: usize) {
         let mut sending = self.sending.lock();
-        sending.outgoing.set_limits(high, low);
-        let waits = if sending.outgoing.is_paused() { None } else { sending.waits.take() };
+        sending.rare().outgoing.set_limits(high, low);
+        let waits = if sending.is_paused() { None } else { sending.take_waits() };
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
     }
@@ -346,24 +349,65 @@ impl Client for Connection {
 }
 
 impl Sending {
-    /// Whether a flusher has something to do.
-    fn has_work(&self) -> bool {
-        self.outgoing.len() > 0 || matches!(self.phase, Phase::Ending | Phase::Closing)
+    fn rare(&mut self) -> &mut Rare {
+        self.rare
+            .get_or_insert_with(|| Box::new(Rare { outgoing: Outgoing::new(), error: None, waits: None }))
     }
 
-    fn error(&self) -> Option<io::Error> {
-        self.error.as_ref().map(Lost::to_io)
+    /// Gives back what is not needed any more.
+    fn tidy(&mut self) {
+        let is_as_new = |rare: &Rare| {
+            let outgoing = &rare.outgoing;
+            outgoing.len() == 0 && outgoing.limits() == Outgoing::new().limits() && rare.error.is_none()
+        };
+        if self.rare.as_deref().is_some_and(|rare| is_as_new(rare) && rare.waits.is_none()) {
+            self.rare = None;
+        }
+    }
+
+    /// Keeps what has not been sent of those bytes.
+    #[cold]
+    fn keep(&mut self, bufs: &[IoSlice<'_>], mut sent: usize) {
+        for buf in bufs {
+            let passed = sent.min(buf.len());
+            sent -= passed;
+            self.rare().outgoing.push(&buf[passed..]);
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| rare.outgoing.len())
+    }
+
+    fn is_paused(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.outgoing.is_paused())
+    }
+
+    #[inline]
+    fn error(&self) -> Option<&Lost> {
+        self.rare.as_ref()?.error.as_ref()
+    }
+
+    fn take_waits(&mut self) -> Option<Waker> {
+        self.rare.as_mut()?.waits.take()
+    }
+
+    /// Whether a flusher has something to do.
+    fn has_work(&self) -> bool {
+        self.unsent() > 0 || matches!(self.phase, Phase::Ending | Phase::Closing)
     }
 
     /// O4.
+    #[cold]
     fn fail(&mut self, error: impl Into<Lost>) {
-        self.error.get_or_insert_with(|| error.into());
-        self.outgoing.clear();
+        let rare = self.rare();
+        rare.error.get_or_insert_with(|| error.into());
+        rare.outgoing.clear();
     }
 
     /// Whether what somebody waits for may have come.
     fn is_worth_a_wake(&self) -> bool {
-        self.error.is_some() || !self.outgoing.is_paused() || !self.has_flusher
+        self.error().is_some() || !self.is_paused() || !self.has_flusher
     }
 }
 
@@ -408,13 +452,13 @@ impl Drop for Flusher {
             return;
         }
         let mut sending = self.connection.sending.lock();
-        let unsent = sending.outgoing.len();
+        let unsent = sending.unsent();
         sending.has_flusher = false;
         // The peer is not to take what has come for everything.
         let _ = self.connection.socket.reset();
         sending.phase = Phase::Closed;
         sending.fail(io::Error::new(io::ErrorKind::ConnectionAborted, "the loop ended before all was sent"));
-        let waits = sending.waits.take();
+        let waits = sending.take_waits();
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
         if unsent > 0 {

@@ -259,7 +259,7 @@ impl<E: Display> HandlerOutput for Result<(), E> {
 /// What a server does with a client: it gives it a task, and the handler to that.
 fn serving<F: Future<Output: HandlerOutput> + 'static>(
     handler: impl Fn(StreamReader, StreamWriter) -> F + 'static,
-) -> impl Fn(Arc<dyn Socket>, Ticket) + Clone + 'static {
+) -> impl Fn(Arc<dyn Socket>, Ticket<'_>) + Clone + 'static {
     let handler = Rc::new(handler);
     move |socket, ticket| {
         let connection = Connection::new(socket);
