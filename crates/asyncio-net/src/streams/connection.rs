@@ -301,19 +301,31 @@ impl Connection {
         }
     }
 
-    /// The reader has seen that the connection has failed: so has the writer.
-    pub(super) fn fail(&self, error: Lost) {
+    /// The reader has seen that the connection has failed: so has the writer. Whichever was first knows why, but that a broken pipe says less than what the
+    /// reader is told.
+    #[cold]
+    pub(super) fn fail(&self, error: io::Error) {
         let mut sending = self.sending.lock();
+        let former = if sending.has_broken_pipe() { sending.rare().error.take() } else { None };
         sending.fail(error);
         let waits = sending.take_waits();
         drop(sending);
+        drop(former);
         waits.into_iter().for_each(Waker::wake);
     }
 
-    /// Why what looks like the peer's end is none: the system tells an error of the connection once, and it was the writer that was told.
-    pub(super) fn failure(&self) -> Option<Lost> {
+    /// Whether what looks like the peer's end is none: the system tells an error of the connection once, and it was the writer that was told.
+    pub(super) fn has_failed(&self) -> bool {
+        let sending = self.sending.lock();
         // A broken pipe comes behind the end of the peer, or of our own: the end was one.
-        self.sending.lock().error().filter(|error| error.kind() != io::ErrorKind::BrokenPipe).cloned()
+        sending.error().is_some() && !sending.has_broken_pipe()
+    }
+
+    /// Why it has failed.
+    #[cold]
+    pub(super) fn error(&self) -> io::Error {
+        let error = self.sending.lock().error().cloned();
+        error.map_or_else(|| io::ErrorKind::NotConnected.into(), |error| error.to_io())
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -386,6 +398,10 @@ impl Sending {
     #[inline]
     fn error(&self) -> Option<&Lost> {
         self.rare.as_ref()?.error.as_ref()
+    }
+
+    fn has_broken_pipe(&self) -> bool {
+        self.error().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     fn take_waits(&mut self) -> Option<Waker> {

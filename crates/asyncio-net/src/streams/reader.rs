@@ -13,7 +13,6 @@ use futures_core::Stream;
 use crate::streams::buffer::ReadBuffer;
 use crate::streams::connection::Connection;
 use crate::streams::error::ReadError;
-use crate::streams::lost::Lost;
 use crate::streams::separators::Separators;
 
 /// asyncio's, 64 KiB.
@@ -60,11 +59,12 @@ pub struct StreamReader {
 }
 
 /// How the incoming bytes have ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     NotYet,
     Clean,
-    Failed(Lost),
+    /// The connection knows why.
+    Failed,
 }
 
 impl StreamReader {
@@ -236,7 +236,7 @@ impl StreamReader {
 
     /// Says whether everything has been read, and the end has been seen.
     pub fn at_eof(&self) -> bool {
-        matches!(self.end, End::Clean) && self.buffer.data().is_empty()
+        self.end == End::Clean && self.buffer.data().is_empty()
     }
 
     /// Sets how many bytes may stand in front of a separator. The default is 64 KiB, asyncio's.
@@ -292,29 +292,22 @@ impl StreamReader {
         &mut self,
         receive: impl FnOnce(&mut Self) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        match &self.end {
+        match self.end {
             End::NotYet => {}
             End::Clean => return Poll::Ready(Ok(0)),
-            End::Failed(error) => return Poll::Ready(Err(error.to_io())),
+            End::Failed => return Poll::Ready(Err(self.connection.error())),
         }
-        let lost = match ready!(receive(self)) {
-            Ok(0) => self.connection.failure(),
+        self.end = match ready!(receive(self)) {
+            Ok(0) if self.connection.has_failed() => End::Failed,
+            Ok(0) => End::Clean,
             Ok(n) => return Poll::Ready(Ok(n)),
             Err(error) => {
-                let lost = Lost::from(error);
-                self.connection.fail(lost.clone());
-                // Where it was aborted from this side, that is why.
-                Some(self.connection.failure().unwrap_or(lost))
+                self.connection.fail(error);
+                End::Failed
             }
         };
         self.waiter.leave();
-        let Some(lost) = lost else {
-            self.end = End::Clean;
-            return Poll::Ready(Ok(0));
-        };
-        let error = lost.to_io();
-        self.end = End::Failed(lost);
-        Poll::Ready(Err(error))
+        Poll::Ready(if self.end == End::Clean { Ok(0) } else { Err(self.connection.error()) })
     }
 }
 
