@@ -8,6 +8,7 @@
 //! 2. A waker that panics does not keep the others from being woken; the first panic goes on afterwards.
 
 use std::fmt;
+use std::mem::forget;
 use std::panic::resume_unwind;
 use std::task::Waker;
 
@@ -52,9 +53,21 @@ impl WakeList {
     #[inline]
     #[track_caller]
     pub fn push(&mut self, waker: Waker) {
-        assert!(self.len < Self::CAPACITY, "a full wake list was pushed to; wake it first");
-        self.wakers[self.len] = Some(waker);
+        assert!(self.try_push(waker).is_ok(), "a full wake list was pushed to; wake it first");
+    }
+
+    /// Adds a waker, where there is room.
+    ///
+    /// # Errors
+    ///
+    /// Gives it back where there is none.
+    #[inline]
+    pub fn try_push(&mut self, waker: Waker) -> Result<(), Waker> {
+        let Some(place) = self.wakers.get_mut(self.len) else { return Err(waker) };
+        // There is nothing in it that would have to be dropped.
+        forget(place.replace(waker));
         self.len += 1;
+        Ok(())
     }
 
     /// Wakes all and empties the list. Call it without holding a lock.

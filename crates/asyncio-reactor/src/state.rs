@@ -210,15 +210,12 @@ impl IoState {
     #[must_use = "if it says false, wakers are left: wake the list and call again"]
     pub fn take_wakers(&self, conditions: Ready, list: &mut WakeList) -> bool {
         let mut places = self.lock();
-        let mut all_taken = true;
         // Whoever stands is told of the end, and nothing else comes.
         let is_last = self.word.load(Ordering::Relaxed) & CLOSED != 0;
-        for direction in [Direction::Read, Direction::Write] {
-            if conditions.intersects(Ready::of(direction)) {
-                all_taken &= places.take_wakers(direction, is_last, list);
-            }
-        }
-        all_taken
+        let mut take = |direction| {
+            !conditions.intersects(Ready::of(direction)) || places.take_wakers(direction, is_last, list)
+        };
+        take(Direction::Read) && take(Direction::Write)
     }
 
     /// For one-shot selectors: asks to watch `direction`, and runs `modify` with all watched directions if it was not
@@ -316,33 +313,30 @@ impl Places<'_> {
 
     #[inline]
     fn take_wakers(&mut self, direction: Direction, is_last: bool, list: &mut WakeList) -> bool {
-        if !self.take_first(direction, is_last, list) {
-            return false;
-        }
-        self.waiters.more.is_none() || self.take_others(direction, list)
+        self.take_first(direction, is_last, list)
+            && (self.waiters.more.is_none() || self.take_others(direction, list))
     }
 
     /// R5.
     #[inline]
     fn take_first(&mut self, direction: Direction, is_last: bool, list: &mut WakeList) -> bool {
-        let stands = self.has(Marks::of(Marks::STANDS, direction));
+        let stands = !is_last && self.has(Marks::of(Marks::STANDS, direction));
         let place = &mut self.waiters.first[direction as usize];
-        let Some(waker) = place else { return true };
-        if list.is_full() {
-            return false;
+        let Some(waker) = place.take() else { return true };
+        if stands {
+            *place = Some(waker.clone());
         }
-        let taken = if stands && !is_last { Some(waker.clone()) } else { place.take() };
-        taken.into_iter().for_each(|waker| list.push(waker));
-        true
+        list.try_push(waker).map_err(|waker| *place = Some(waker)).is_ok()
     }
 
     #[cold]
     fn take_others(&mut self, direction: Direction, list: &mut WakeList) -> bool {
         for place in self.more(direction) {
-            if place.waker.is_some() && list.is_full() {
+            let Some(waker) = place.waker.take() else { continue };
+            if let Err(waker) = list.try_push(waker) {
+                place.waker = Some(waker);
                 return false;
             }
-            place.waker.take().into_iter().for_each(|waker| list.push(waker));
         }
         true
     }

@@ -57,11 +57,16 @@ impl Waiter {
     }
 
     /// Leaves the present place, if any; nothing will wake this waiter.
+    #[inline]
     pub fn leave(&mut self) {
-        self.stands = false;
         if let Some(state) = self.state.take() {
-            state.leave(self.direction, self.index);
+            self.leave_place(&state);
         }
+    }
+
+    fn leave_place(&mut self, state: &IoState) {
+        self.stands = false;
+        state.leave(self.direction, self.index);
     }
 }
 
