@@ -212,10 +212,9 @@ impl IoState {
         let mut places = self.lock();
         // Whoever stands is told of the end, and nothing else comes.
         let is_last = self.word.load(Ordering::Relaxed) & CLOSED != 0;
-        let mut take = |direction| {
-            !conditions.intersects(Ready::of(direction)) || places.take_wakers(direction, is_last, list)
-        };
-        take(Direction::Read) && take(Direction::Write)
+        let is_meant = |direction| conditions.intersects(Ready::of(direction));
+        (!is_meant(Direction::Read) || places.take_wakers(Direction::Read, is_last, list))
+            && (!is_meant(Direction::Write) || places.take_wakers(Direction::Write, is_last, list))
     }
 
     /// For one-shot selectors: asks to watch `direction`, and runs `modify` with all watched directions if it was not
@@ -313,12 +312,12 @@ impl Places<'_> {
 
     #[inline]
     fn take_wakers(&mut self, direction: Direction, is_last: bool, list: &mut WakeList) -> bool {
-        self.take_first(direction, is_last, list)
+        (self.waiters.first[direction as usize].is_none() || self.take_first(direction, is_last, list))
             && (self.waiters.more.is_none() || self.take_others(direction, list))
     }
 
-    /// R5.
-    #[inline]
+    /// R5. Apart, since of two directions one has somebody.
+    #[inline(never)]
     fn take_first(&mut self, direction: Direction, is_last: bool, list: &mut WakeList) -> bool {
         let stands = !is_last && self.has(Marks::of(Marks::STANDS, direction));
         let place = &mut self.waiters.first[direction as usize];

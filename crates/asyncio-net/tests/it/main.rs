@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod cancel;
+mod faults;
 mod foreign;
 mod listener;
 mod names;
