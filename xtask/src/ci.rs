@@ -53,12 +53,14 @@ pub(crate) fn test() -> Result<()> {
     cargo(&["test", "--workspace", "--all-features"])
 }
 
-/// A minute of every kind of load, and one of 19,000 connections that come and go. `test` runs a few seconds of both.
+/// A minute of every kind of load, one of 19,000 connections that come and go, and a gibibyte each way. `test` runs a few seconds of all.
 fn soak() -> Result<()> {
-    for (package, name) in [("asyncio", "soak"), ("asyncio-net", "churn")] {
+    let tests =
+        [("asyncio", "soak", ""), ("asyncio-net", "churn", ""), ("asyncio-net", "it", "a_great_many")];
+    for (package, name, only) in tests {
         let mut test = command(
             &cargo_program(),
-            &["test", "--release", "--package", package, "--test", name, "--", "--nocapture"],
+            &["test", "--release", "--package", package, "--test", name, "--", only, "--nocapture"],
         );
         shell::run(test.env("ASYNCIO_SOAK_SECONDS", "60"))?;
     }

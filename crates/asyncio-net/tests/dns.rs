@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![cfg(target_os = "linux")]
 
+mod namespaces;
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,11 +15,7 @@ use std::time::{Duration, Instant};
 use asyncio_net::{TcpListener, TcpStream, lookup_host};
 use asyncio_runtime::run;
 
-/// Set for the program inside.
-const INSIDE: &str = "ASYNCIO_TEST_INSIDE";
-
 const SCRIPT: &str = r#"
-ip link set lo up
 ip addr add 192.0.2.1/32 dev lo
 # Whoever is asked for behind this link never answers.
 ip link add v0 type veth peer name v1
@@ -28,13 +26,11 @@ mount --bind "$1/resolv.conf" /etc/resolv.conf
 mount --bind "$1/hosts" /etc/hosts
 # Other services have sockets that a network does not part.
 mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
-shift
-exec "$@"
 "#;
 
 /// Runs `test`, which has this name, in a network of its own.
 fn in_a_network(name: &str, test: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
+    if namespaces::is_inside() {
         return test();
     }
     let conf = std::env::temp_dir().join(format!("asyncio-names-{}-{name}", std::process::id()));
@@ -46,30 +42,9 @@ fn in_a_network(name: &str, test: impl FnOnce()) {
     ] {
         std::fs::write(conf.join(file), content).unwrap();
     }
-    let output = Command::new("unshare")
-        .args(["-U", "-r", "-n", "-m", "-p", "-f", "--kill-child", "sh", "-e", "-c", SCRIPT, "sh"])
-        .arg(&conf)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env(INSIDE, "1")
-        .output();
+    let outcome = namespaces::run_again(name, SCRIPT, &conf);
     std::fs::remove_dir_all(&conf).unwrap();
-    let is_required = std::env::var_os("ASYNCIO_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    match output {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-            // The test has begun, so the namespaces are not what failed.
-            let has_begun = said.contains("running 1 test");
-            if has_begun || is_required {
-                assert!(output.status.success() && has_begun, "{said}");
-                said.lines().filter(|line| line.starts_with("skipped")).for_each(|line| eprintln!("{line}"));
-            } else {
-                eprintln!("skipped: no network of its own is to be had: {said}");
-            }
-        }
-        Err(error) if is_required => panic!("unshare cannot be started: {error}"),
-        Err(error) => eprintln!("skipped: unshare cannot be started: {error}"),
-    }
+    outcome.check();
 }
 
 struct NameServer(Child);

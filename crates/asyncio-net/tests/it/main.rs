@@ -5,6 +5,7 @@
 mod cancel;
 mod faults;
 mod foreign;
+mod kinds;
 mod listener;
 mod names;
 mod protocol;

@@ -130,3 +130,48 @@ fn options_and_std() {
         assert_eq!(back.local_addr().unwrap(), addr);
     });
 }
+
+#[test]
+fn the_largest_there_is_and_one_more() {
+    on_each_loop(async || {
+        let (one, other) = (bound().await, bound().await);
+        let to = other.local_addr().unwrap();
+        let bytes = crate::worlds::pattern(65_508);
+        let error = one.send_to(&bytes, to).await.unwrap_err();
+        assert!(error.raw_os_error().is_some(), "{error}");
+        assert_eq!(one.send_to(&bytes[..65_507], to).await.unwrap(), 65_507, "the socket goes on");
+        let mut buf = vec![0; 70_000];
+        let (n, _) = other.recv_from(&mut buf).await.unwrap();
+        assert!(buf[..n] == bytes[..65_507]);
+    });
+}
+
+#[test]
+fn to_all_only_if_that_is_allowed() {
+    on_each_loop(async || {
+        let one = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        let all = ("255.255.255.255", one.local_addr().unwrap().port());
+        let error = one.send_to(b"to all", all).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+    });
+}
+
+/// Each of a thousand comes or is dropped by the system; none twice, none changed, and in order.
+#[test]
+fn a_thousand_at_once() {
+    on_each_loop(async || {
+        let (one, other) = (bound().await, bound().await);
+        let to = other.local_addr().unwrap();
+        for n in 0..1000_u32 {
+            one.send_to(&n.to_le_bytes().repeat(50), to).await.unwrap();
+        }
+        let (mut buf, mut next, mut count) = ([0; 400], 0, 0);
+        while let Ok(received) = timeout(Duration::from_millis(20), other.recv(&mut buf)).await {
+            assert_eq!(received.unwrap(), 200);
+            let n = u32::from_le_bytes(buf[..4].try_into().unwrap());
+            assert!(n >= next && buf[..200] == n.to_le_bytes().repeat(50));
+            (next, count) = (n + 1, count + 1);
+        }
+        assert!(count > 100);
+    });
+}

@@ -1,8 +1,10 @@
 //! Protocols and transports: on each selector, over TCP and over Unix sockets.
 
+mod buffered;
 mod datagrams;
 mod ending;
 mod failing;
+mod inside;
 mod order;
 mod servers;
 mod writing;
@@ -106,6 +108,28 @@ impl Protocol for Recorder {
 
     fn resume_writing(&mut self) {
         self.tell("resume".into());
+    }
+}
+
+/// Sends everything back.
+#[derive(Default)]
+pub(crate) struct Echo(Option<Transport>);
+
+impl Protocol for Echo {
+    fn connection_made(&mut self, transport: Transport) {
+        self.0 = Some(transport);
+    }
+
+    fn data_received(&mut self, data: &[u8]) {
+        self.0.iter().for_each(|transport| transport.write(data));
+    }
+
+    fn pause_writing(&mut self) {
+        self.0.iter().for_each(Transport::pause_reading);
+    }
+
+    fn resume_writing(&mut self) {
+        self.0.iter().for_each(Transport::resume_reading);
     }
 }
 

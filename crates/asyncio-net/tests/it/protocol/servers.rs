@@ -3,36 +3,14 @@
 use std::net::SocketAddr;
 
 use asyncio_net::protocol::{
-    Protocol, Transport, create_connection, create_server, create_server_on_workers, create_unix_connection,
-    create_unix_server,
+    create_connection, create_server, create_server_on_workers, create_unix_connection, create_unix_server,
 };
 use asyncio_net::{ServerOptions, StreamReader, StreamWriter, open_connection};
 use asyncio_runtime::Runner;
 use asyncio_tasks::yield_now;
 
-use super::{Log, Recorder, pattern, settled};
+use super::{Echo, Log, Recorder, pattern, settled};
 use crate::worlds::{on_each_loop, reporting};
-
-#[derive(Default)]
-struct Echo(Option<Transport>);
-
-impl Protocol for Echo {
-    fn connection_made(&mut self, transport: Transport) {
-        self.0 = Some(transport);
-    }
-
-    fn data_received(&mut self, data: &[u8]) {
-        self.0.iter().for_each(|transport| transport.write(data));
-    }
-
-    fn pause_writing(&mut self) {
-        self.0.iter().for_each(Transport::pause_reading);
-    }
-
-    fn resume_writing(&mut self) {
-        self.0.iter().for_each(Transport::resume_reading);
-    }
-}
 
 async fn asks(addr: SocketAddr, bytes: &[u8]) -> (StreamReader, StreamWriter) {
     let (mut reader, mut writer) = open_connection(addr).await.unwrap();

@@ -1,6 +1,7 @@
 //! `StreamReader` and `StreamWriter`: on each selector, over TCP and over Unix sockets.
 
 mod cancel;
+mod cuts;
 mod ending;
 mod failing;
 mod outside;
