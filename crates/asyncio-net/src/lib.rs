@@ -29,6 +29,7 @@
 //! # Features
 //!
 //! - `hickory`: names by asking name servers, without threads: `HickoryResolver`.
+//! - `tls`: TLS on rustls, for streams, servers and protocols: the module `tls`.
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +37,8 @@ pub mod halves;
 pub mod protocol;
 pub mod streams;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(unix)]
 pub mod unix;
 

@@ -10,9 +10,11 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
+use std::thread;
+use std::time::Duration;
 
 use asyncio_base::budget;
-use asyncio_base::shim::{Arc, AtomicBool, Ordering, thread};
+use asyncio_base::shim::{Arc, AtomicBool, Ordering};
 use socket2::{Domain, Protocol, SockAddr, Type};
 
 use crate::reactor;
@@ -311,7 +313,8 @@ impl<'a> Registering<'a> {
     fn begin(flag: &'a AtomicBool) -> Self {
         // Acquire: pairs with the Release below, so the second sees the registration of the first.
         while flag.swap(true, Ordering::Acquire) {
-            thread::yield_now();
+            // Not a turn of one with a lower priority, for which it would wait for ever.
+            thread::sleep(Duration::from_micros(50));
         }
         Self(flag)
     }

@@ -231,7 +231,7 @@ pub trait Registrar: Debug + Send + Sync + 'static {
     fn delete(&self, source: BorrowedDescriptor<'_>) -> io::Result<()>;
 }
 
-/// A [`Registrar`] of any kind, in one word, since every connection has one. Clones are of the same one.
+/// A [`Registrar`] of any kind, in one word, since every connection has one. Clones are of the same one. The registrar must not hold the reactor that holds this.
 #[derive(Clone)]
 pub struct AnyRegistrar {
     inner: Arc<Thick>,

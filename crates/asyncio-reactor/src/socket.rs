@@ -151,6 +151,22 @@ pub trait Socket: Debug + Send + Sync {
         })
     }
 
+    /// Waits until the connection can be used: one of TLS shakes hands. Any other call waits for that too; this is for whoever wants to know before.
+    ///
+    /// The default has nothing to wait for.
+    fn poll_handshake(&self, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<io::Result<()>> {
+        let _ = (cx, waiter);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Flushes, and takes leave of the peer as the protocol of this socket has it, before both directions are [shut down](Self::shutdown): TLS
+    /// sends its close_notify and waits for the peer's. What the peer has sent before that is lost.
+    ///
+    /// The default flushes.
+    fn poll_end(&self, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<io::Result<()>> {
+        self.poll_flush(cx, waiter)
+    }
+
     /// Shuts one direction down, or both.
     ///
     /// # Errors

@@ -38,6 +38,7 @@
 //! - `macros` (default): the attributes `#[asyncio::main]` and `#[asyncio::test]`.
 //! - `net` (default): sockets, streams and names: [`net`].
 //! - `hickory`: names by asking name servers, without threads.
+//! - `tls`: TLS on rustls, for streams, servers and protocols: `asyncio::net::tls`.
 //! - `tracing`: sends the log lines of every layer to `tracing`.
 //! - `conformance`: the conformance suites, which any implementation of a seam can run: `asyncio::reactor::conformance`.
 

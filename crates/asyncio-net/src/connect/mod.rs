@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::addr::ToSocketAddrs;
+use crate::streams::{StreamReader, StreamWriter};
 use crate::tcp::TcpStream;
 use attempts::Attempts;
 
@@ -42,6 +43,8 @@ pub use failed::ConnectFailed;
 pub struct ConnectOptions {
     attempt_delay: Duration,
     local_addrs: Vec<SocketAddr>,
+    #[cfg(feature = "tls")]
+    tls: Option<(crate::tls::TlsConnector, String)>,
 }
 
 /// What RFC 8305 recommends, section 8.
@@ -52,7 +55,12 @@ const ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
 impl ConnectOptions {
     /// The defaults: an attempt every 250 ms, from any address of this machine.
     pub fn new() -> Self {
-        Self { attempt_delay: ATTEMPT_DELAY, local_addrs: Vec::new() }
+        Self {
+            attempt_delay: ATTEMPT_DELAY,
+            local_addrs: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// Sets how long the next address waits for the one before (asyncio's `happy_eyeballs_delay`). The default is 250 ms, as RFC 8305 recommends; less
@@ -70,6 +78,14 @@ impl ConnectOptions {
         self
     }
 
+    /// Speaks TLS with the server, which has to prove that this is its name: asyncio's `ssl=` and `server_hostname=`. The handshake is a part of connecting, and the
+    /// [`TcpStream`] that comes of it encrypts; what was agreed on [`TlsInfo::of`](crate::tls::TlsInfo::of) its socket says.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, connector: crate::tls::TlsConnector, server_name: impl Into<String>) -> Self {
+        self.tls = Some((connector, server_name.into()));
+        self
+    }
+
     /// Connects to the first of the addresses that accepts.
     ///
     /// # Errors
@@ -83,7 +99,30 @@ impl ConnectOptions {
     pub async fn connect(&self, addrs: impl ToSocketAddrs) -> io::Result<TcpStream> {
         let addrs = addrs.to_socket_addrs().await?;
         let socket = Attempts::new(addrs, self.attempt_delay, &self.local_addrs).await?;
+        #[cfg(feature = "tls")]
+        let socket = match &self.tls {
+            Some((connector, name)) => connector.connect(name, socket).await?.into(),
+            None => socket,
+        };
         Ok(TcpStream::from_socket(socket))
+    }
+
+    /// Connects, and gives the two directions of the connection, as [`open_connection`](crate::open_connection) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it: all attempts are given up.
+    pub async fn open_connection(
+        &self,
+        addrs: impl ToSocketAddrs,
+    ) -> io::Result<(StreamReader, StreamWriter)> {
+        let stream = self.connect(addrs).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream.into_streams())
     }
 }
 

@@ -58,6 +58,11 @@ impl Half {
         self.socket.poll_flush(cx, &mut self.waiter)
     }
 
+    #[cfg(feature = "tls")]
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_end(cx, &mut self.waiter)
+    }
+
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_close(cx, &mut self.waiter)
     }

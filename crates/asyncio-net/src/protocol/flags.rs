@@ -30,8 +30,11 @@ impl Flags {
     pub(super) const BUFFERED: Self = Self(1 << 10);
     /// More is unsent than there should be; the protocol knows it if [`TOLD_PAUSED`](Self::TOLD_PAUSED).
     pub(super) const PAUSED: Self = Self(1 << 11);
+    /// TLS begins.
+    pub(super) const SHAKING: Self = Self(1 << 12);
     /// Nothing is received while one of these is set.
-    pub(super) const NO_READING: Self = Self(Self::READING_PAUSED.0 | Self::EOF.0 | Self::CLOSING.0);
+    pub(super) const NO_READING: Self =
+        Self(Self::READING_PAUSED.0 | Self::EOF.0 | Self::CLOSING.0 | Self::SHAKING.0);
 
     /// Whether all of those are set.
     pub(super) const fn has(self, flags: Self) -> bool {

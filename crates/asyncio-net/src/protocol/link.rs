@@ -188,10 +188,40 @@ impl<P: Driven + ?Sized> Link<P> {
         }
     }
 
+    /// Receives nothing until it is [done](Self::shaken).
+    #[cfg(feature = "tls")]
+    pub(super) fn begin_shaking(&self) {
+        self.set(Flags::SHAKING);
+        self.io.borrow_mut().receiving.leave();
+    }
+
+    /// Waits until everything is sent.
+    #[cfg(feature = "tls")]
+    pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.borrow_mut().poll_send_rest(cx, false)
+    }
+
+    /// Puts another socket into the place of the present one.
+    #[cfg(feature = "tls")]
+    pub(super) fn replace_socket(&self, socket: Arc<dyn Socket>) {
+        self.io.borrow_mut().socket = Some(socket);
+    }
+
+    /// Receives again.
+    #[cfg(feature = "tls")]
+    pub(super) fn shaken(&self) {
+        self.unset(Flags::SHAKING);
+        self.schedule();
+    }
+
     /// Waits for `connection_made`.
-    pub(super) fn poll_made(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll_made(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if self.has(Flags::MADE) {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
+        }
+        if self.has(Flags::LOST) {
+            let error = self.io.borrow_mut().rare.take().and_then(|rare| rare.error);
+            return Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::NotConnected.into())));
         }
         let waker = cx.waker().clone();
         let former = self.io.borrow_mut().rare().made.replace(waker);
@@ -288,8 +318,12 @@ impl Link<dyn Driven> {
         if wishes.has(Wishes::CLOSE | Wishes::ABORT) {
             self.grant(wishes);
         }
-        if !self.has(Flags::MADE) && self.make(this) {
-            return false;
+        if !self.has(Flags::MADE) {
+            match self.make(this) {
+                Some(goes_on) if goes_on => {}
+                Some(_) => return false,
+                None => return true,
+            }
         }
         if self.has(Flags::ENDS) || self.io.borrow().rare.is_some() {
             self.send_rest();
@@ -313,18 +347,31 @@ impl Link<dyn Driven> {
         }
     }
 
-    /// Tells the protocol that the connection is made; says whether somebody else is to know it before anything happens to it.
+    /// Tells the protocol that the connection is made, once it can be used; says whether the step goes on, or is the last (`None`).
     #[inline(never)]
-    fn make(&self, this: &Rc<Self>) -> bool {
+    fn make(&self, this: &Rc<Self>) -> Option<bool> {
+        let shaken = self.io.borrow_mut().poll_handshake(&self.key);
+        match shaken {
+            Poll::Ready(Ok(())) => {}
+            Poll::Pending if !self.has(Flags::CLOSING) => return Some(false),
+            // One that is to be closed before has never been made.
+            Poll::Pending => return None,
+            // For whoever waits; what a client of a server says instead of shaking hands is its own affair.
+            Poll::Ready(Err(error)) => {
+                self.fail(error);
+                return None;
+            }
+        }
         self.call("connection_made", |protocol| protocol.connection_made(Transport::of(this)));
         self.set(Flags::MADE);
         let waits = self.io.borrow_mut().rare.as_mut().and_then(|rare| rare.made.take());
         let is_waited_for = waits.is_some();
         if let Some(waits) = waits {
+            // Whoever made the connection has it before anything else happens to it.
             waits.wake();
             self.schedule();
         }
-        is_waited_for
+        Some(!is_waited_for)
     }
 
     /// Sends what is unsent, and then the end, if there is to be one.
@@ -409,8 +456,8 @@ impl Link<dyn Driven> {
                 return Poll::Pending;
             }
             let waker = self.waker();
-            let flushed = self.io.borrow_mut().poll_flush(&mut Context::from_waker(&waker));
-            if let Err(error) = ready!(flushed) {
+            let ended = self.io.borrow_mut().poll_end(&mut Context::from_waker(&waker));
+            if let Err(error) = ready!(ended) {
                 self.fail(error);
             }
         }
@@ -435,8 +482,14 @@ impl Link<dyn Driven> {
         self.set(Flags::LOST.with(Flags::CLOSING));
         let mut io = self.io.borrow_mut();
         io.receiving.leave();
-        let (socket, rare) = (io.socket.take(), io.rare.take());
+        let (socket, mut rare) = (io.socket.take(), io.rare.take());
+        let made = rare.as_mut().and_then(|rare| rare.made.take());
+        if made.is_some() {
+            // The error is for whoever waits.
+            std::mem::swap(&mut io.rare, &mut rare);
+        }
         drop(io);
+        made.into_iter().for_each(Waker::wake);
         drop((socket, self.seat.take(), rare));
     }
 }
@@ -462,6 +515,12 @@ impl Io {
         self.rare.as_ref().map(|rare| &rare.outgoing)
     }
 
+    fn poll_handshake(&mut self, key: &Arc<Key>) -> Poll<io::Result<()>> {
+        let Some(socket) = &self.socket else { return Poll::Pending };
+        let waker = Waker::from(key.clone());
+        socket.poll_handshake(&mut Context::from_waker(&waker), &mut self.receiving)
+    }
+
     #[inline]
     fn poll_receive(&mut self, key: &Arc<Key>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         let Some(socket) = &self.socket else { return Poll::Pending };
@@ -474,7 +533,12 @@ impl Io {
             return received;
         }
         let waker = Waker::from(key.clone());
-        socket.poll_recv(&mut Context::from_waker(&waker), &mut self.receiving, message)
+        let received = socket.poll_recv(&mut Context::from_waker(&waker), &mut self.receiving, message);
+        if received.is_ready() {
+            // It came between the two, from a reactor of another thread: nobody's waker must not stand there.
+            self.receiving.leave();
+        }
+        received
     }
 
     /// Sends what the system takes at once, and keeps the rest.
@@ -530,7 +594,7 @@ impl Io {
             }
         }
         if ends {
-            ready!(self.poll_flush(cx))?;
+            ready!(self.poll_by(|socket, waiter| socket.poll_flush(cx, waiter)))?;
             // One that is not connected any more has ended.
             self.socket.iter().for_each(|socket| drop(socket.shutdown(Shutdown::Write)));
         }
@@ -540,13 +604,21 @@ impl Io {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_by(|socket, waiter| socket.poll_end(cx, waiter))
+    }
+
+    /// Polls the socket with the waiter of this direction, which is kept only where it waits.
+    fn poll_by(
+        &mut self,
+        poll: impl FnOnce(&dyn Socket, &mut Waiter) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
         let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
         let mut waiter = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.sending)).unwrap_or_default();
-        let flushed = socket.poll_flush(cx, &mut waiter);
-        if flushed.is_pending() {
+        let polled = poll(&**socket, &mut waiter);
+        if polled.is_pending() {
             self.rare().sending = waiter;
         }
-        flushed
+        polled
     }
 }

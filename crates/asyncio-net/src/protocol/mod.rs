@@ -113,7 +113,7 @@ pub async fn connect_accepted_socket<Kind, P: AnyProtocol<Kind>>(
     let link = drive(socket.into(), factory(), None);
     let transport = Transport::of(&(link.clone() as Rc<Link<_>>));
     let mut making = Making(Some(transport));
-    poll_fn(|cx| link.poll_made(cx)).await;
+    poll_fn(|cx| link.poll_made(cx)).await?;
     let transport = making.0.take().expect("it is taken here alone");
     Ok((transport, ProtocolHandle::new(link)))
 }

@@ -1,6 +1,8 @@
 //! [`Transport`] and [`ProtocolHandle`]: what one holds of a connection of a protocol.
 
 use std::fmt::{self, Debug};
+#[cfg(feature = "tls")]
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
@@ -135,6 +137,45 @@ impl Transport {
     /// Returns the socket below, for its options, until the connection is lost.
     pub fn socket(&self) -> Option<Arc<dyn Socket>> {
         self.link.upgrade().and_then(|link| link.socket())
+    }
+
+    /// Begins TLS on the connection, as both sides have agreed to (`STARTTLS`): asyncio's `loop.start_tls`. A callback may call it, and give what it returns to a task.
+    ///
+    /// Everything that was written is sent before. The protocol is told of no bytes from this call until the handshake is over, and then of those under TLS; bytes that it was told of together with
+    /// the agreement, and behind it, are no TLS of the peer's, and may be anybody's: it has to refuse them.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`TlsConnector::connect`](crate::tls::TlsConnector::connect) and [`TlsAcceptor::accept`](crate::tls::TlsAcceptor::accept), and where the connection is lost. It is
+    /// aborted then.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is aborted if it is dropped.
+    #[cfg(feature = "tls")]
+    pub fn start_tls(
+        &self,
+        upgrade: crate::tls::Upgrade,
+    ) -> impl Future<Output = io::Result<()>> + 'static + use<> {
+        /// Aborts a connection whose handshake came to nothing.
+        struct Shaking(Option<Rc<Link<dyn Driven>>>);
+        impl Drop for Shaking {
+            fn drop(&mut self) {
+                let link = self.0.iter().filter(|link| link.has(Flags::SHAKING));
+                link.for_each(|link| link.abort());
+            }
+        }
+        let shaking = Shaking(self.link.upgrade().filter(|link| !link.has(Flags::LOST)));
+        shaking.0.iter().for_each(|link| link.begin_shaking());
+        async move {
+            let link = shaking.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            std::future::poll_fn(|cx| link.poll_sent(cx)).await?;
+            let tls = upgrade.socket(link.socket().ok_or(io::ErrorKind::NotConnected)?)?;
+            link.replace_socket(tls.clone());
+            tls.handshake().await?;
+            link.shaken();
+            Ok(())
+        }
     }
 
     fn connected(&self) -> io::Result<Arc<dyn Socket>> {

@@ -13,11 +13,13 @@ use asyncio_sync::Permit;
 
 use crate::accept::{Accepting, take_queue};
 use crate::server::clients::{Client, Presence, Seat};
+use crate::server::options::Around;
 
 /// One listener of a server.
 pub(crate) struct Acceptor {
     listener: Arc<dyn Socket>,
     backlog: u32,
+    around: Option<Around>,
     presence: Presence,
     /// What is done when the listening ends.
     end: Option<Box<dyn FnOnce() + Send>>,
@@ -40,8 +42,13 @@ impl Ticket<'_> {
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: Arc<dyn Socket>, backlog: u32, presence: Presence) -> Self {
-        Self { listener, backlog, presence, end: None }
+    pub(super) fn new(
+        listener: Arc<dyn Socket>,
+        backlog: u32,
+        around: Option<Around>,
+        presence: Presence,
+    ) -> Self {
+        Self { listener, backlog, around, presence, end: None }
     }
 
     /// Does `end` when the listening ends, before the queue is taken.
@@ -52,8 +59,15 @@ impl Acceptor {
 
     /// Accepts until the server is closed; then also those who wait in the queue (V1).
     pub(crate) async fn run(self, on_client: impl Fn(Arc<dyn Socket>, Ticket<'_>)) {
-        let Self { listener, backlog, presence, end } = self;
+        let Self { listener, backlog, around, presence, end } = self;
         let clients = presence.clients().clone();
+        let on_client = |socket, place| {
+            let ticket = Ticket { presence: presence.clone(), place };
+            match around.as_ref().map_or(Ok(Arc::clone(&socket)), |around| around(socket)) {
+                Ok(socket) => on_client(socket, ticket),
+                Err(error) => report::report("net", format_args!("a client is turned away: {error}")),
+            }
+        };
         let mut waiting = Vec::new();
         {
             let mut closing = pin!(clients.closing().wait());
@@ -74,7 +88,7 @@ impl Acceptor {
                     waiting.push(socket);
                     break;
                 };
-                on_client(socket, Ticket { presence: presence.clone(), place });
+                on_client(socket, place);
             }
         }
         end.into_iter().for_each(|end| end());
@@ -85,8 +99,7 @@ impl Acceptor {
             Err(error) => clients.fail(error),
         }
         for socket in waiting {
-            let place = clients.place().await;
-            on_client(socket, Ticket { presence: presence.clone(), place });
+            on_client(socket, clients.place().await);
         }
     }
 }

@@ -152,12 +152,14 @@ impl Presence {
         let key = u32::try_from(key).expect("fewer than 2^32 connections fit into memory");
         let late = list.late;
         drop(list);
+        // Before what may panic in a user's socket.
+        let seat = Seat { key, presence: self.clone() };
         match late {
             Late::Served => {}
             Late::Closed => client.clone().close(),
             Late::Aborted => client.clone().abort(),
         }
-        Seat { key, presence: self.clone() }
+        seat
     }
 }
 
@@ -180,6 +182,18 @@ impl Debug for Presence {
 pub(crate) struct Seat {
     key: u32,
     presence: Presence,
+}
+
+impl Seat {
+    /// Another client has the place from now on.
+    #[cfg(feature = "tls")]
+    pub(crate) fn give<C: Client + 'static>(&self, client: &Arc<C>) {
+        let weak: Weak<dyn Client> = Arc::<C>::downgrade(client);
+        let mut list = self.presence.clients().list.lock();
+        let former = list.clients.get_mut(self.key as usize).map(|place| std::mem::replace(place, weak));
+        drop(list);
+        drop(former);
+    }
 }
 
 impl Drop for Seat {

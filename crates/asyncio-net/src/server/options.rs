@@ -1,8 +1,13 @@
 //! [`ServerOptions`]: how a server listens.
 
-use asyncio_base::shim::Arc;
+use std::fmt;
+use std::io;
 
-use crate::server::clients::Clients;
+use asyncio_base::shim::Arc;
+use asyncio_reactor::Socket;
+
+use crate::server::accepting::Acceptor;
+use crate::server::clients::{Clients, Presence};
 
 /// How a server listens, where the defaults of [`start_server`](crate::start_server) will not do.
 ///
@@ -20,13 +25,17 @@ use crate::server::clients::Clients;
 /// })
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "options do nothing until a server is started with them"]
 pub struct ServerOptions {
     pub(super) backlog: u32,
     pub(super) reuse_port: bool,
     clients_max: Option<usize>,
+    around: Option<Around>,
 }
+
+/// Puts something around the socket of a client, as TLS.
+pub(super) type Around = Arc<dyn Fn(Arc<dyn Socket>) -> io::Result<Arc<dyn Socket>> + Send + Sync>;
 
 /// asyncio's.
 const BACKLOG: u32 = 100;
@@ -34,7 +43,7 @@ const BACKLOG: u32 = 100;
 impl ServerOptions {
     /// The defaults: 100 may wait to be accepted, any number is served, and the address is the server's alone.
     pub fn new() -> Self {
-        Self { backlog: BACKLOG, reuse_port: false, clients_max: None }
+        Self { backlog: BACKLOG, reuse_port: false, clients_max: None, around: None }
     }
 
     /// Sets how many connections may wait to be accepted. The default is 100, asyncio's; the system has a bound of its own (`somaxconn`).
@@ -61,8 +70,30 @@ impl ServerOptions {
         self
     }
 
+    /// Has every client speak TLS: asyncio's `ssl=`. The handshake is a part of what is done for that client, and holds nobody else up; one that fails is that client's
+    /// own, and no handler hears of it.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, acceptor: crate::tls::TlsAcceptor) -> Self {
+        self.around = Some(Arc::new(move |socket| Ok(acceptor.socket(socket)?)));
+        self
+    }
+
+    pub(super) fn acceptor(&self, listener: Arc<dyn Socket>, presence: Presence) -> Acceptor {
+        Acceptor::new(listener, self.backlog, self.around.clone(), presence)
+    }
+
     pub(super) fn clients(&self) -> Arc<Clients> {
         Arc::new(Clients::new(self.clients_max))
+    }
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerOptions")
+            .field("backlog", &self.backlog)
+            .field("reuse_port", &self.reuse_port)
+            .field("clients_max", &self.clients_max)
+            .finish_non_exhaustive()
     }
 }
 

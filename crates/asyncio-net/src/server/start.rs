@@ -29,7 +29,7 @@ impl ServerOptions {
         let mut local_addrs = Vec::new();
         for (listener, addr) in listeners {
             local_addrs.push(addr);
-            let acceptor = Acceptor::new(listener, self.backlog, presence.clone());
+            let acceptor = self.acceptor(listener, presence.clone());
             spawn_local(acceptor.run(on_client.clone())).detach();
         }
         Ok(Server::new(clients, local_addrs))
@@ -46,7 +46,7 @@ impl ServerOptions {
         let local_addrs = listener.local_addr().ok().and_then(|addr| to_ip(&addr).ok()).into_iter().collect();
         let clients = self.clients();
         let presence = Presence::new(clients.clone());
-        let acceptor = Acceptor::new(listener, self.backlog, presence);
+        let acceptor = self.acceptor(listener, presence);
         spawn_local(acceptor.run(on_client)).detach();
         Server::new(clients, local_addrs)
     }
@@ -61,7 +61,7 @@ impl ServerOptions {
         let (listener, file) = self.listen_unix(path).await?;
         let clients = self.clients();
         let presence = Presence::new(clients.clone());
-        let acceptor = Acceptor::new(listener, self.backlog, presence);
+        let acceptor = self.acceptor(listener, presence);
         // Before the queue is taken: whoever comes after that would come too late.
         let acceptor = acceptor.with_end(move || drop(file));
         spawn_local(acceptor.run(on_client)).detach();
@@ -100,7 +100,7 @@ impl ServerOptions {
         let clients = self.clients();
         let presence = Presence::new(clients.clone());
         for (worker, set) in workers.into_iter().zip(sets) {
-            let acceptor = |(listener, _)| Acceptor::new(listener, self.backlog, presence.clone());
+            let acceptor = |(listener, _)| self.acceptor(listener, presence.clone());
             // One whose worker has ended meanwhile listens no more.
             let _ = worker.send(set.into_iter().map(acceptor).collect());
         }

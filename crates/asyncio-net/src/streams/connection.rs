@@ -88,6 +88,21 @@ impl Connection {
         debug_assert!(former.is_none(), "a client of two servers");
     }
 
+    /// Makes another one around the same socket, whose place in a server it has from now on. This one is over, and ends nothing.
+    #[cfg(feature = "tls")]
+    pub(super) fn give_to(&self, socket: Arc<dyn Socket>) -> Arc<Self> {
+        let other = Self::new(socket);
+        let mut sending = self.sending.lock();
+        sending.phase = Phase::Closed;
+        let seat = sending.seat.take();
+        drop(sending);
+        if let Some(seat) = seat {
+            seat.give(&other);
+            other.sit(seat);
+        }
+        other
+    }
+
     #[inline]
     pub(super) fn socket(&self) -> &Arc<dyn Socket> {
         &self.socket
@@ -199,7 +214,11 @@ impl Connection {
             Phase::Open | Phase::Ended | Phase::Closed => return Poll::Ready(()),
         };
         if sending.error().is_none() {
-            if let Err(error) = ready!(self.socket.poll_flush(cx, waiter)) {
+            let ended = match how {
+                Shutdown::Both => self.socket.poll_end(cx, waiter),
+                _ => self.socket.poll_flush(cx, waiter),
+            };
+            if let Err(error) = ready!(ended) {
                 sending.fail(error);
             }
         }
@@ -217,6 +236,7 @@ impl Connection {
         let is_given_up = !had_error && sending.error().is_some_and(Lost::is_loop_closed);
         // Above, nothing but the flusher's own waker is touched under the lock; this is another's.
         let waits = if sending.is_worth_a_wake() { sending.take_waits() } else { None };
+        sending.tidy();
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
         if is_given_up {
@@ -243,7 +263,6 @@ impl Connection {
         }
         ready!(self.poll_end(sending, cx, waiter));
         sending.has_flusher = false;
-        sending.tidy();
         Poll::Ready(())
     }
 

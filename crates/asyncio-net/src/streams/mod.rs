@@ -18,7 +18,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::Socket;
 
 use crate::addr::ToSocketAddrs;
-use crate::tcp::TcpStream;
+use crate::connect::ConnectOptions;
 
 pub(crate) use connection::Connection;
 
@@ -68,9 +68,7 @@ pub use writer::{Closing, StreamWriter};
 ///
 /// Nothing is lost by dropping it: the attempts are given up.
 pub async fn open_connection(addrs: impl ToSocketAddrs) -> io::Result<(StreamReader, StreamWriter)> {
-    let stream = TcpStream::connect(addrs).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream.into_streams())
+    ConnectOptions::new().open_connection(addrs).await
 }
 
 /// Connects to a Unix socket, and gives the two directions of the connection: asyncio's `open_unix_connection`.
@@ -92,6 +90,19 @@ pub async fn open_unix_connection(
 /// The two directions of a connected socket.
 pub(crate) fn of_socket(socket: Arc<dyn Socket>) -> (StreamReader, StreamWriter) {
     of_connection(Connection::new(socket))
+}
+
+/// Puts something around the socket of a connection that has been used: what was written is sent before, and what was received and not read is refused.
+#[cfg(feature = "tls")]
+pub(crate) async fn over<S: Socket + 'static>(
+    reader: StreamReader,
+    writer: StreamWriter,
+    around: impl FnOnce(Arc<dyn Socket>) -> io::Result<Arc<S>>,
+) -> io::Result<(StreamReader, StreamWriter)> {
+    std::future::poll_fn(|cx| writer.poll_flushed(cx)).await?;
+    let connection = reader.into_connection(&writer)?;
+    let socket = around(connection.socket().clone())?;
+    Ok(of_connection(connection.give_to(socket)))
 }
 
 pub(crate) fn of_connection(connection: Arc<Connection>) -> (StreamReader, StreamWriter) {

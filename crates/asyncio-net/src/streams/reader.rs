@@ -259,6 +259,18 @@ impl StreamReader {
         self.connection.socket()
     }
 
+    /// Takes the connection of both out, unless something was received and not read.
+    #[cfg(feature = "tls")]
+    pub(super) fn into_connection(self, writer: &super::StreamWriter) -> io::Result<Arc<Connection>> {
+        assert!(writer.is_of(&self.connection), "the reader and the writer are of two connections");
+        let unread = self.buffer.data().len();
+        if unread > 0 {
+            let what = format!("{unread} bytes were received before TLS began, and may be anybody's");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        Ok(self.connection)
+    }
+
     /// Says whether so many bytes are there. They cost the budget a step: no call of the system may come between many reads.
     async fn has_bytes(&mut self, n: usize) -> bool {
         let has_bytes = self.buffer.data().len() >= n;

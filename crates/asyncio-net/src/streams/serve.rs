@@ -1,17 +1,18 @@
 //! Servers on streams: a handler for each client.
 
 use std::fmt::Display;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Weak;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
+use asyncio_base::budget;
 use asyncio_base::panic::{Payload, catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
-use asyncio_reactor::Socket;
+use asyncio_reactor::{Socket, Waiter};
 use asyncio_tasks::{current_task, spawn_local};
 
 use crate::addr::ToSocketAddrs;
@@ -267,12 +268,36 @@ fn serving<F: Future<Output: HandlerOutput> + 'static>(
         connection.sit(seat);
         let served =
             Served { connection: Arc::downgrade(&connection), aborts: presence.clients().aborts(), presence };
-        let (reader, writer) = of_connection(connection);
-        let mut panic = None;
-        match catch_and_store(&mut panic, || handler(reader, writer)) {
-            Some(future) => spawn_local(Serving { served, future }).detach(),
-            None => served.failed(&Failure::of_panic(panic)),
+        let socket = connection.socket().clone();
+        let streams = of_connection(connection);
+        let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+        match budget::unlimited(|| socket.poll_handshake(&mut cx, &mut waiter)) {
+            Poll::Ready(Ok(())) => serve(&*handler, served, streams),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let handler = handler.clone();
+                let task = async move {
+                    // What a client says instead of shaking hands is its own affair.
+                    if poll_fn(|cx| socket.poll_handshake(cx, &mut waiter)).await.is_ok() {
+                        serve(&*handler, served, streams);
+                    }
+                };
+                spawn_local(task).detach();
+            }
         }
+    }
+}
+
+/// Gives a client to the handler, and what that makes of it a task.
+fn serve<F: Future<Output: HandlerOutput> + 'static>(
+    handler: &impl Fn(StreamReader, StreamWriter) -> F,
+    served: Served,
+    (reader, writer): (StreamReader, StreamWriter),
+) {
+    let mut panic = None;
+    match catch_and_store(&mut panic, || handler(reader, writer)) {
+        Some(future) => spawn_local(Serving { served, future }).detach(),
+        None => served.failed(&Failure::of_panic(panic)),
     }
 }
 

@@ -189,6 +189,38 @@ impl StreamWriter {
     }
 }
 
+#[cfg(feature = "tls")]
+impl StreamWriter {
+    pub(super) fn is_of(&self, connection: &Arc<Connection>) -> bool {
+        Arc::ptr_eq(&self.connection, connection)
+    }
+
+    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_flushed(cx)
+    }
+
+    /// Begins TLS on the connection: [`tls::start_tls`](crate::tls::start_tls), asyncio's `StreamWriter.start_tls`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the reader is of another connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is closed if it is dropped.
+    pub async fn start_tls(
+        self,
+        reader: super::StreamReader,
+        upgrade: crate::tls::Upgrade,
+    ) -> io::Result<(super::StreamReader, Self)> {
+        crate::tls::start_tls(reader, self, upgrade).await
+    }
+}
+
 impl Drop for StreamWriter {
     fn drop(&mut self) {
         self.connection.write_eof();

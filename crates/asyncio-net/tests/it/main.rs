@@ -14,6 +14,8 @@ mod scripted;
 mod server;
 mod stream;
 mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
 mod workers;
 mod worlds;

@@ -2,6 +2,7 @@
 
 mod buffered;
 mod datagrams;
+mod elsewhere;
 mod ending;
 mod failing;
 mod inside;
@@ -26,14 +27,14 @@ assert_not_impl_any!(ProtocolHandle<Recorder, Plain>: Send, Sync);
 
 /// What happened, in order. Bytes that came in pieces are one event.
 #[derive(Clone, Default)]
-struct Log(Rc<RefCell<Vec<String>>>);
+pub(crate) struct Log(Rc<RefCell<Vec<String>>>);
 
 impl Log {
     fn note(&self, event: impl Into<String>) {
         self.0.borrow_mut().push(event.into());
     }
 
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.borrow_mut())
     }
 
@@ -41,7 +42,7 @@ impl Log {
         self.0.borrow().iter().any(|other| other == event)
     }
 
-    async fn until(&self, event: &str) {
+    pub(crate) async fn until(&self, event: &str) {
         while !self.has(event) {
             yield_now().await;
         }
@@ -52,20 +53,20 @@ impl Log {
 type Does = Box<dyn FnMut(&str, &Transport)>;
 
 /// Notes what it is told, and does at each what it was asked to do.
-struct Recorder {
+pub(crate) struct Recorder {
     log: Log,
     transport: Option<Transport>,
-    received: Vec<u8>,
+    pub(crate) received: Vec<u8>,
     on_eof: OnEof,
     does: Does,
 }
 
 impl Recorder {
-    fn new(log: &Log) -> Self {
+    pub(crate) fn new(log: &Log) -> Self {
         Self::that(log, |_, _| {})
     }
 
-    fn that(log: &Log, does: impl FnMut(&str, &Transport) + 'static) -> Self {
+    pub(crate) fn that(log: &Log, does: impl FnMut(&str, &Transport) + 'static) -> Self {
         let (transport, received) = (None, Vec::new());
         Self { log: log.clone(), transport, received, on_eof: OnEof::Close, does: Box::new(does) }
     }

@@ -1,0 +1,362 @@
+//! [`Session`]: what is known of one TLS connection, and how its bytes go to and from the socket below.
+//!
+//! - T1: rustls decides; here bytes are moved. What it has to send goes out before anything new is taken, so no more waits than one send's worth.
+//! - T2: the end is clean only behind the peer's close_notify. An end of the socket before that is an error, now and whenever it is asked again.
+//! - T3: a fault ends the connection for both directions: the alert is sent if the socket takes it, and every later call says what it was.
+//! - T4: a handshake has until its deadline, which begins with its first poll.
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use asyncio_base::shim::Arc;
+use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
+use asyncio_timers::{Sleep, sleep};
+use rustls::Connection;
+
+use crate::receive_buffer::ReceiveBuffer;
+
+/// How much is received in one call: four records.
+const RECEIVED_AT_ONCE: usize = 64 * 1024;
+
+thread_local! {
+    /// Lent for one receive, as what is left over is little.
+    static RECEIVING: std::cell::Cell<Option<ReceiveBuffer>> = const { std::cell::Cell::new(None) };
+}
+
+/// One TLS connection, under the lock of its socket.
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    /// What was received and rustls has not taken yet.
+    received: Vec<u8>,
+    /// The socket below has ended.
+    has_ended: bool,
+    /// T3.
+    fault: Option<(io::ErrorKind, Arc<str>)>,
+    /// close_notify is on its way.
+    pub(super) is_closed: bool,
+    /// What to do with the socket below, once all is sent.
+    pub(super) then: Option<Shutdown>,
+    /// For whoever has to send in order to read.
+    sending: Waiter,
+    /// T4; the handshake's, and after it that of the end.
+    deadline: Option<Pin<Box<Sleep>>>,
+    pub(super) has_flusher: bool,
+}
+
+impl Session {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            received: Vec::new(),
+            has_ended: false,
+            fault: None,
+            is_closed: false,
+            then: None,
+            sending: Waiter::new(),
+            deadline: None,
+            has_flusher: false,
+        }
+    }
+
+    /// T3.
+    fn check(&self) -> io::Result<()> {
+        match &self.fault {
+            Some((kind, text)) => Err(io::Error::new(*kind, text.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// T3: gives the error, and notes it.
+    pub(super) fn fail(&mut self, error: io::Error) -> io::Error {
+        if self.fault.is_none() {
+            self.fault = Some((error.kind(), error.to_string().into()));
+        }
+        self.sending.leave();
+        self.deadline = None;
+        error
+    }
+
+    /// Shakes hands (T4).
+    pub(super) fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+        limit: Duration,
+    ) -> Poll<io::Result<()>> {
+        self.check()?;
+        if !self.connection.is_handshaking() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if self.poll_deadline(cx, limit).is_ready() {
+                let _ = socket.reset();
+                let what = format!("the TLS handshake has not ended within {limit:?}");
+                return Poll::Ready(Err(self.fail(io::Error::new(io::ErrorKind::TimedOut, what))));
+            }
+            // What goes out may be all that the peer waits for, and where it has to wait, its answer cannot come either.
+            if let Poll::Ready(Err(error)) = self.poll_flush_in_between(cx, socket) {
+                return Poll::Ready(Err(self.fail(error)));
+            }
+            if !self.connection.is_handshaking() {
+                break;
+            }
+            let is_there = ready!(self.poll_receive(cx, waiter, socket));
+            if is_there.is_err() {
+                // The peer learns why, if the socket takes it.
+                let _ = self.poll_flush_in_between(cx, socket);
+            }
+            if !is_there? {
+                let what = "the peer has ended the connection in the midst of the TLS handshake";
+                return Poll::Ready(Err(self.fail(io::Error::new(io::ErrorKind::UnexpectedEof, what))));
+            }
+        }
+        waiter.leave();
+        self.deadline = None;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        if limit == Duration::MAX {
+            return Poll::Pending;
+        }
+        self.deadline.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx)
+    }
+
+    /// Sends what rustls has to send, and then does what is to be done with the socket below.
+    pub(super) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+    ) -> Poll<io::Result<()>> {
+        while self.connection.wants_write() {
+            let mut sink = Sink { cx, waiter, socket };
+            match self.connection.write_tls(&mut sink) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(self.fail(error))),
+            }
+        }
+        ready!(socket.poll_flush(cx, waiter))?;
+        if let Some(how) = self.then.take() {
+            // One that is not connected any more has ended.
+            let _ = socket.shutdown(how);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The same, for whoever does something else.
+    fn poll_flush_in_between(&mut self, cx: &mut Context<'_>, socket: &dyn Socket) -> Poll<io::Result<()>> {
+        let mut waiter = std::mem::take(&mut self.sending);
+        let flushed = self.poll_flush(cx, &mut waiter, socket);
+        if flushed.is_pending() {
+            self.sending = waiter;
+        }
+        flushed
+    }
+
+    /// Receives some bytes and has rustls look at them; says whether there were any.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+    ) -> Poll<io::Result<bool>> {
+        if !self.received.is_empty() {
+            let received = std::mem::take(&mut self.received);
+            return Poll::Ready(self.take_in(&received).map(|()| true));
+        }
+        if self.has_ended {
+            return Poll::Ready(Ok(false));
+        }
+        let mut buffer = RECEIVING.take().unwrap_or_else(|| ReceiveBuffer::new(RECEIVED_AT_ONCE));
+        let mut bufs = [IoSliceMut::new(&mut buffer)];
+        let polled = socket.poll_recv(cx, waiter, &mut RecvMsg::new(&mut bufs));
+        let result = match polled {
+            Poll::Ready(Ok(Received { n: 0, .. })) => {
+                self.has_ended = true;
+                // That is how rustls hears of it.
+                self.connection.read_tls(&mut io::empty()).map(|_| false)
+            }
+            Poll::Ready(Ok(received)) => self.take_in(&buffer[..received.n]).map(|()| true),
+            Poll::Ready(Err(error)) => Err(self.fail(error)),
+            Poll::Pending => {
+                RECEIVING.set(Some(buffer));
+                return Poll::Pending;
+            }
+        };
+        RECEIVING.set(Some(buffer));
+        Poll::Ready(result)
+    }
+
+    /// Has rustls look at bytes, up to the first that somebody can read.
+    fn take_in(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            // It says that it is full only while somebody can read.
+            let n = self.connection.read_tls(&mut bytes).map_err(|error| self.fail(error))?;
+            if n == 0 {
+                // Behind the peer's close_notify nothing counts.
+                break;
+            }
+            let state = self.connection.process_new_packets().map_err(|error| {
+                let what = format!("TLS: {error}");
+                self.fail(io::Error::new(io::ErrorKind::InvalidData, what))
+            })?;
+            if state.plaintext_bytes_to_read() > 0 {
+                self.received.extend_from_slice(bytes);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives what the peer has sent, decrypted.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+        message: &mut RecvMsg<'_, '_>,
+    ) -> Poll<io::Result<Received>> {
+        loop {
+            match self.read_plain(message) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    let what =
+                        "the connection has ended without TLS's close_notify: what came may be cut short";
+                    return Poll::Ready(Err(self.fail(io::Error::new(io::ErrorKind::UnexpectedEof, what))));
+                }
+                result => return Poll::Ready(result.map(Received::new)),
+            }
+            self.check()?;
+            let is_there = self.poll_receive(cx, waiter, socket);
+            if self.connection.wants_write() || matches!(is_there, Poll::Ready(Err(_))) {
+                // An alert, or new keys: they go if they can, and if not, with the next bytes.
+                let _ = self.poll_flush_in_between(cx, socket);
+            }
+            ready!(is_there)?;
+        }
+    }
+
+    /// Reads what is decrypted; "would block" where there is nothing yet.
+    fn read_plain(&mut self, message: &mut RecvMsg<'_, '_>) -> io::Result<usize> {
+        let mut reader = self.connection.reader();
+        if message.peek {
+            let bytes = reader.fill_buf()?;
+            let mut left = bytes;
+            let read = message.bufs.iter_mut().map(|buf| left.read(buf)).sum::<io::Result<usize>>()?;
+            return Ok(read);
+        }
+        let mut read = 0;
+        for buf in message.bufs.iter_mut().filter(|buf| !buf.is_empty()) {
+            match reader.read(buf) {
+                Ok(n) => {
+                    read += n;
+                    if n < buf.len() {
+                        break;
+                    }
+                }
+                // What has come is handed on first.
+                Err(_) if read > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Encrypts and sends; what the socket does not take is kept, and has to be flushed by somebody (T1).
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_closed {
+            let what = "bytes were written after TLS's close_notify";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, what)));
+        }
+        ready!(self.poll_flush(cx, waiter, socket))?;
+        // As much as it has room for, 64 KiB.
+        Poll::Ready(self.connection.writer().write_vectored(bufs))
+    }
+
+    /// Says goodbye to the peer: nothing is written any more.
+    pub(super) fn close(&mut self) {
+        if !self.is_closed {
+            self.is_closed = true;
+            self.connection.send_close_notify();
+        }
+    }
+
+    /// Says goodbye, and waits for the peer's, whatever comes before it (RFC 8446, section 6.1); not longer than `limit`.
+    pub(super) fn poll_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+        limit: Duration,
+    ) -> Poll<io::Result<()>> {
+        if self.connection.is_handshaking() || self.fault.is_some() {
+            // There is nobody to whom it could be said.
+            return Poll::Ready(Ok(()));
+        }
+        self.close();
+        if self.poll_deadline(cx, limit).is_ready() {
+            let what = format!("the peer has not answered TLS's close_notify within {limit:?}");
+            return Poll::Ready(Err(self.fail(io::Error::new(io::ErrorKind::TimedOut, what))));
+        }
+        ready!(self.poll_flush(cx, waiter, socket))?;
+        let mut unread = [0; 4096];
+        loop {
+            let mut bufs = [IoSliceMut::new(&mut unread)];
+            match ready!(self.poll_read(cx, waiter, socket, &mut RecvMsg::new(&mut bufs))) {
+                // Whoever has said all that he wanted need not hear that the other says nothing.
+                Ok(Received { n: 0, .. }) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        self.deadline = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("is_handshaking", &self.connection.is_handshaking())
+            .field("is_closed", &self.is_closed)
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The socket below, as rustls writes to it.
+struct Sink<'a, 'b> {
+    cx: &'a mut Context<'b>,
+    waiter: &'a mut Waiter,
+    socket: &'a dyn Socket,
+}
+
+impl Write for Sink<'_, '_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.socket.poll_send(self.cx, self.waiter, &SendMsg::new(bufs)) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
