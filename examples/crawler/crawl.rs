@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use asyncio::net::tls::TlsConnector;
 use serde::{Deserialize, Serialize};
 
 use crate::http;
@@ -19,6 +20,8 @@ pub struct Options {
     /// For each page, redirects apart.
     pub timeout: Duration,
     pub pages_max: usize,
+    /// Whom it trusts.
+    pub tls: TlsConnector,
 }
 
 /// What became of one place.
@@ -123,7 +126,7 @@ async fn work(shared: Rc<RefCell<Crawl>>, progress: Rc<Progress>) {
             crawl.idle.push(cx.waker().clone());
             Poll::Pending
         });
-        let fetch = async { Some(asyncio::timeout(options.timeout, http::get(&url)).await) };
+        let fetch = async { Some(asyncio::timeout(options.timeout, http::get(&url, &options.tls)).await) };
         let result = futures_lite::future::or(fetch, async {
             stopped.await;
             None

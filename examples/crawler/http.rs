@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 
-use asyncio::net::TcpStream;
+use asyncio::net::tls::TlsConnector;
+use asyncio::net::{ConnectOptions, TcpStream};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use crate::links::Url;
+use crate::links::{Scheme, Url};
 
 /// What a server said.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Response {
 pub enum Error {
     NoSuchHost(io::Error),
     Refused(io::Error),
+    /// It is not whom it says, or speaks no TLS.
+    NotTrusted(io::Error),
     Io(io::Error),
     NotHttp(String),
     /// The body ended before the length it had told, or did not keep to its own form.
@@ -34,10 +37,15 @@ const HEAD_MAX: usize = 64 * 1024;
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
 /// Gets a page on a connection of its own.
-pub async fn get(url: &Url) -> Result<Response, Error> {
+pub async fn get(url: &Url, tls: &TlsConnector) -> Result<Response, Error> {
     let addrs = asyncio::net::lookup_host((url.host_name(), url.port)).await.map_err(Error::NoSuchHost)?;
-    let mut stream = TcpStream::connect(&addrs[..]).await.map_err(|error| match error.kind() {
+    let options = match url.scheme {
+        Scheme::Http => ConnectOptions::new(),
+        Scheme::Https => ConnectOptions::new().tls(tls.clone(), url.host_name()),
+    };
+    let mut stream = options.connect(&addrs[..]).await.map_err(|error| match error.kind() {
         io::ErrorKind::ConnectionRefused => Error::Refused(error),
+        io::ErrorKind::InvalidData => Error::NotTrusted(error),
         _ => Error::Io(error),
     })?;
     let request = format!(
@@ -211,6 +219,7 @@ impl Error {
         match self {
             Self::NoSuchHost(_) => "no such host",
             Self::Refused(_) => "refused",
+            Self::NotTrusted(_) => "not trusted",
             Self::Io(_) => "connection failed",
             Self::NotHttp(_) => "not HTTP",
             Self::BadBody(_) => "bad body",
@@ -222,7 +231,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSuchHost(error) | Self::Refused(error) | Self::Io(error) => {
+            Self::NoSuchHost(error) | Self::Refused(error) | Self::NotTrusted(error) | Self::Io(error) => {
                 write!(f, "{}: {error}", self.kind())
             }
             Self::NotHttp(why) | Self::BadBody(why) => write!(f, "{}: {why}", self.kind()),

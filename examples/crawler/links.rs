@@ -2,9 +2,33 @@
 
 use std::fmt;
 
+/// How a place is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 /// A place on one host: `http://host:port/path?query`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Url {
+    pub scheme: Scheme,
     /// As it stands in the `Host` header: a name or an address, in brackets if it is IPv6.
     pub host: String,
     pub port: u16,
@@ -15,11 +39,13 @@ pub struct Url {
 impl Url {
     /// Reads an absolute address.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let rest = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) => return Err(format!("{scheme}:// is not supported yet: only http://")),
-            None => return Err(format!("{text:?} is not an address: write http://host/path")),
-        };
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or_else(|| format!("{text:?} is not an address: write http://host/path"))?;
+        let scheme = [Scheme::Http, Scheme::Https]
+            .into_iter()
+            .find(|known| scheme.eq_ignore_ascii_case(known.name()))
+            .ok_or_else(|| format!("{scheme}:// is not supported: only http:// and https://"))?;
         let (authority, path) = match rest.find(['/', '?']) {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
@@ -29,24 +55,24 @@ impl Url {
             Some((host, port)) if !port.ends_with(']') => {
                 (host, port.parse().map_err(|_| format!("{port:?} is not a port"))?)
             }
-            _ => (authority, 80),
+            _ => (authority, scheme.default_port()),
         };
         if host.is_empty() {
             return Err(format!("{text:?} has no host"));
         }
-        Ok(Self { host: host.to_ascii_lowercase(), port, path: normalized(path) })
+        Ok(Self { scheme, host: host.to_ascii_lowercase(), port, path: normalized(path) })
     }
 
     /// Follows a link that stands on this page. `None` where it leads to another host or is not a page.
     pub fn join(&self, link: &str) -> Option<Self> {
         let link = link.trim().split('#').next().unwrap_or("");
         let lower = link.to_ascii_lowercase();
-        let target = if lower.starts_with("http://") {
+        let target = if lower.starts_with("http://") || lower.starts_with("https://") {
             Self::parse(link).ok()?
-        } else if let Some(rest) = link.strip_prefix("//") {
-            Self::parse(&format!("http://{rest}")).ok()?
+        } else if link.starts_with("//") {
+            Self::parse(&format!("{}:{link}", self.scheme.name())).ok()?
         } else if link.split(['/', '?']).next().is_some_and(|first| first.contains(':')) {
-            return None; // mailto:, javascript:, https: and the like
+            return None; // mailto:, javascript: and the like
         } else if link.is_empty() {
             return None;
         } else {
@@ -58,11 +84,17 @@ impl Url {
             };
             Self { path: normalized(&path), ..self.clone() }
         };
-        (target.host == self.host && target.port == self.port).then_some(target)
+        let is_here =
+            |other: &Self| (other.scheme, &other.host, other.port) == (self.scheme, &self.host, self.port);
+        Some(target).filter(is_here)
     }
 
     pub fn authority(&self) -> String {
-        if self.port == 80 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+        if self.port == self.scheme.default_port() {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 
     /// The host without brackets, as name look-up wants it.
@@ -73,7 +105,7 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.path)
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority(), self.path)
     }
 }
 
@@ -132,7 +164,9 @@ mod tests {
         assert_eq!(url.to_string(), "http://example.com:8080/b/c?q=1");
         assert_eq!(Url::parse("http://h").unwrap().to_string(), "http://h/");
         assert_eq!(Url::parse("http://[::1]:81/x").unwrap().host_name(), "::1");
-        for wrong in ["https://h/", "h/x", "http://", "http://h:99999/"] {
+        assert_eq!(Url::parse("HTTPS://h/x").unwrap().to_string(), "https://h/x");
+        assert_eq!(Url::parse("https://h:80/x").unwrap().authority(), "h:80");
+        for wrong in ["ftp://h/", "h/x", "http://", "http://h:99999/"] {
             assert!(Url::parse(wrong).is_err(), "{wrong}");
         }
     }

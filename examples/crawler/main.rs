@@ -1,22 +1,23 @@
 //! The main job: crawls a web site, by default an embedded one of 500 pages.
 //!
-//! `cargo run --release --example crawler [-- URL] [--concurrency N] [--timeout SECONDS] [--max-pages N] [--json FILE]`
+//! `cargo run --release --example crawler [-- URL] [--concurrency N] [--timeout SECONDS] [--max-pages N] [--roots FILE] [--json FILE]`
 
 mod interrupt;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use asyncio::net::tls::TlsConnector;
 use clap::Parser;
 use examples::crawl::{Options, Progress, Report, crawl};
 use examples::links::Url;
 use examples::site::Site;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Crawls a host over HTTP/1.1, or an embedded site if none is named.
+/// Crawls a host over HTTP/1.1, with TLS or without, or an embedded site if none is named.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to begin, as in http://example.com/
+    /// Where to begin, as in https://example.com/
     url: Option<String>,
     /// How many pages are fetched at the same time.
     #[arg(long, default_value_t = 32)]
@@ -27,6 +28,9 @@ struct Arguments {
     /// How many pages at most.
     #[arg(long, default_value_t = 10_000)]
     max_pages: usize,
+    /// Trusts the authorities of this file (PEM), and no others.
+    #[arg(long)]
+    roots: Option<PathBuf>,
     /// Writes the report to this file.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -37,7 +41,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let timeout =
         Duration::try_from_secs_f64(arguments.timeout).map_err(|error| format!("--timeout: {error}"))?;
-    let options = Options { concurrency: arguments.concurrency, timeout, pages_max: arguments.max_pages };
+    let tls = match &arguments.roots {
+        Some(path) => {
+            let roots = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            TlsConnector::builder().roots(roots).build()?
+        }
+        None => TlsConnector::new()?,
+    };
+    let options =
+        Options { concurrency: arguments.concurrency, timeout, pages_max: arguments.max_pages, tls };
     let (site, start) = match &arguments.url {
         Some(url) => (None, Url::parse(url)?),
         None => {

@@ -32,10 +32,12 @@ fn crawl(mut runner: asyncio::Runner) {
     use examples::links::Url;
     use std::time::Duration;
 
+    let tls = asyncio::net::tls::TlsConnector::new().expect("the platform says whom it trusts");
     let report = runner.run(async {
         let site = examples::site::Site::start().await.expect("loopback has a port");
         let start = Url::parse(&format!("http://{}/", site.addr)).expect("an address");
-        let options = Options { concurrency: 16, timeout: Duration::from_millis(500), pages_max: 10_000 };
+        let options =
+            Options { concurrency: 16, timeout: Duration::from_millis(500), pages_max: 10_000, tls };
         crawl(start, options, Box::new(|_, _| ()), |_| ()).await
     });
     println!("the crawler runs on it: {} pages in {:.1} s", report.totals.pages, report.totals.seconds);

@@ -1,18 +1,20 @@
 //! The crawler against the embedded site, against another crawler, and against servers that misbehave.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use asyncio::net::tls::TlsConnector;
 use examples::crawl::{Options, Report, crawl};
 use examples::links::Url;
 use examples::site::{PAGES, Site};
 
 fn options() -> Options {
-    Options { concurrency: 8, timeout: Duration::from_millis(700), pages_max: 10_000 }
+    let tls = TlsConnector::new().unwrap();
+    Options { concurrency: 8, timeout: Duration::from_millis(700), pages_max: 10_000, tls }
 }
 
 fn report_of(url: &str) -> Report {
@@ -89,6 +91,7 @@ fn whatever_goes_wrong_is_a_row_of_the_table() {
     let cases: Vec<(String, &str)> = vec![
         (format!("http://{closed}/"), "refused"),
         ("http://no-such-host.invalid/".into(), "no such host"),
+        (server(b"HTTP/1.1 200 OK\r\n\r\n", false).replace("http:", "https:"), "not trusted"),
         (server(b"\x16\x03\x01\x02", false), "not HTTP"),
         (server(b"", false), "not HTTP"),
         (server(b"HTTP/1.1 200", false), "not HTTP"),
@@ -111,7 +114,7 @@ fn whatever_goes_wrong_is_a_row_of_the_table() {
         assert_eq!(report.totals.errors.keys().collect::<Vec<_>>(), [expected], "{url}: {:?}", report.pages);
         assert!(report.pages[0].error.is_some());
     }
-    assert!(Url::parse("https://example.com/").unwrap_err().contains("not supported yet"));
+    assert!(Url::parse("ftp://example.com/").unwrap_err().contains("not supported"));
 }
 
 /// A process that ends with the test.
@@ -193,4 +196,69 @@ fn it_finds_the_pages_that_wget_finds() {
     assert!(missed.is_empty(), "wget finds what we do not: {missed:?}");
     let more: Vec<_> = ours.difference(&theirs).collect();
     assert!(more.is_empty(), "we find what wget does not: {more:?}");
+}
+
+/// A site of OpenSSL's, under an authority of ours: by the program itself.
+#[test]
+fn it_crawls_a_site_with_tls() {
+    let folder = std::env::temp_dir().join(format!("asyncio-crawler-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    write("roots.pem", &authority.pem());
+    write("server.pem", &params.signed_by(&key, &authority).unwrap().pem());
+    write("server.key", &key.serialize_pem());
+    const COUNT: usize = 20;
+    let links: String = (0..COUNT).map(|n| format!("<a href='page{n}.html'>{n}</a>")).collect();
+    write("index.html", &links);
+    for n in 0..COUNT {
+        write(&format!("page{n}.html"), &format!("<a href='/index.html'>back</a>{}", "x".repeat(n * 3000)));
+    }
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_server", "-WWW", "-accept", "127.0.0.1:0", "-cert", "server.pem", "-key", "server.key"]);
+    let mut server = match openssl.current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn() {
+        Ok(child) => Killed(child),
+        Err(error) if std::env::var_os("ASYNCIO_REQUIRE_PEERS").is_none_or(|value| value != "1") => {
+            return eprintln!("skipped: openssl cannot be started: {error}");
+        }
+        Err(error) => panic!("openssl cannot be started: {error}"),
+    };
+    let mut said = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    let port = loop {
+        let line = said.next().unwrap().unwrap();
+        if let Some(address) = line.strip_prefix("ACCEPT ") {
+            break address.rsplit_once(':').unwrap().1.to_owned();
+        }
+    };
+    // Or it would be stopped by a full pipe.
+    std::thread::spawn(move || said.for_each(drop));
+    let start = format!("https://localhost:{port}/index.html");
+    let json = folder.join("report.json");
+    let run = |more: &[&std::ffi::OsStr]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["run", "--quiet", "--release", "--package", "examples", "--example", "crawler", "--"]);
+        // It serves one after the other.
+        let output = cargo
+            .args([&start, "--concurrency", "4", "--timeout", "20", "--json"])
+            .arg(&json)
+            .args(more)
+            .output();
+        assert!(output.as_ref().unwrap().status.success(), "{output:?}");
+        serde_json::from_slice::<Report>(&std::fs::read(&json).unwrap()).unwrap()
+    };
+    let report = run(&["--roots".as_ref(), folder.join("roots.pem").as_ref()]);
+    assert!(report.totals.errors.is_empty(), "{:?}", report.totals.errors);
+    assert_eq!(report.pages.len(), COUNT + 1);
+    for page in &report.pages {
+        let name = page.url.rsplit('/').next().unwrap();
+        assert_eq!(page.bytes as u64, std::fs::metadata(folder.join(name)).unwrap().len(), "{}", page.url);
+    }
+    // Whom the platform does not know is not trusted.
+    let report = run(&[]);
+    assert_eq!(report.totals.errors.keys().collect::<Vec<_>>(), ["not trusted"]);
+    std::fs::remove_dir_all(&folder).unwrap();
 }

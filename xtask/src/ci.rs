@@ -98,6 +98,7 @@ pub(crate) fn examples() -> Result<()> {
         "echo",
         "echo_protocol",
         "echo_streams",
+        "tls_echo",
         "proxy",
         "redis_like",
         "http_server",
