@@ -46,12 +46,14 @@ mod about;
 mod accept;
 mod addr;
 mod connect;
+mod copy;
 mod datagram;
 mod names;
 mod outgoing;
 #[cfg(unix)]
 mod readiness;
 mod receive_buffer;
+mod send_file;
 mod server;
 mod udp;
 
@@ -60,6 +62,7 @@ pub use asyncio_reactor::Socket;
 
 pub use addr::ToSocketAddrs;
 pub use connect::{ConnectFailed, ConnectOptions};
+pub use copy::copy_bidirectional;
 #[cfg(feature = "hickory")]
 pub use names::HickoryResolver;
 pub use names::{
@@ -77,6 +80,6 @@ pub use streams::{
 #[doc(inline)]
 pub use streams::{open_unix_connection, start_unix_server};
 pub use tcp::{TcpListener, TcpStream};
-pub use udp::UdpSocket;
+pub use udp::{Datagram, DatagramBatch, UdpSocket};
 #[cfg(unix)]
 pub use unix::{UnixDatagram, UnixListener, UnixStream};

@@ -19,6 +19,8 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 
 use crate::reactor;
 use crate::readiness::{Direction, Readiness, Ready, Seen};
+#[cfg(target_os = "linux")]
+use crate::socket;
 use crate::socket::{OptionName, Received, RecvMsg, SendMsg, Socket, SocketOption};
 use crate::sys::{self, BorrowedDescriptor, OwnedDescriptor};
 use crate::waiter::Waiter;
@@ -263,6 +265,49 @@ impl Socket for OsSocket {
             return self.poll_send_by_name(cx, message);
         }
         self.poll_io(cx, waiter, Direction::Write, |_| sys::send(self.socket(), message))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_recv_many(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        messages: &mut [RecvMsg<'_, '_>],
+        received: &mut [Received],
+    ) -> Poll<io::Result<usize>> {
+        let is_plain = |message: &RecvMsg<'_, '_>| !message.peek && message.ancillary.is_none();
+        if messages.is_empty() || received.is_empty() || !messages.iter().all(is_plain) {
+            return socket::recv_one_by_one(self, cx, waiter, messages, received);
+        }
+        self.poll_io(cx, waiter, Direction::Read, |_| sys::recv_many(self.socket(), messages, received))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_send_many(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        messages: &[SendMsg<'_, '_>],
+    ) -> Poll<io::Result<usize>> {
+        let is_plain = |message: &SendMsg<'_, '_>| {
+            message.rights.is_empty() && !message.addr.is_some_and(SockAddr::is_unix)
+        };
+        if messages.is_empty() || !messages.iter().all(is_plain) {
+            return socket::send_one_by_one(self, cx, waiter, messages);
+        }
+        self.poll_io(cx, waiter, Direction::Write, |_| sys::send_many(self.socket(), messages))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        file: BorrowedDescriptor<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, waiter, Direction::Write, |_| sys::send_file(self.socket(), file, offset, count))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

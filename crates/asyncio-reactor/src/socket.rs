@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::Shutdown;
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -88,18 +88,7 @@ pub trait Socket: Debug + Send + Sync {
         messages: &mut [RecvMsg<'_, '_>],
         received: &mut [Received],
     ) -> Poll<io::Result<usize>> {
-        let mut done = 0;
-        for (message, received) in messages.iter_mut().zip(received) {
-            match self.poll_recv(cx, waiter, message) {
-                Poll::Ready(Ok(one)) => *received = one,
-                // What has come is handed on; the error, if it lasts, comes with the next call.
-                _ if done > 0 => break,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-            done += 1;
-        }
-        Poll::Ready(Ok(done))
+        recv_one_by_one(self, cx, waiter, messages, received)
     }
 
     /// Sends several datagrams; returns how many, at least one.
@@ -109,16 +98,7 @@ pub trait Socket: Debug + Send + Sync {
         waiter: &mut Waiter,
         messages: &[SendMsg<'_, '_>],
     ) -> Poll<io::Result<usize>> {
-        let mut done = 0;
-        for message in messages {
-            match self.poll_send(cx, waiter, message) {
-                Poll::Ready(Ok(_)) => done += 1,
-                _ if done > 0 => break,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(Ok(done))
+        send_one_by_one(self, cx, waiter, messages)
     }
 
     /// Sends a part of a file from `offset` on, which is moved by what was sent.
@@ -243,6 +223,47 @@ pub trait Socket: Debug + Send + Sync {
     }
 }
 
+/// Receives several datagrams, by a call for each.
+pub(crate) fn recv_one_by_one<S: Socket + ?Sized>(
+    socket: &S,
+    cx: &mut Context<'_>,
+    waiter: &mut Waiter,
+    messages: &mut [RecvMsg<'_, '_>],
+    received: &mut [Received],
+) -> Poll<io::Result<usize>> {
+    let mut done = 0;
+    for (message, received) in messages.iter_mut().zip(received) {
+        match socket.poll_recv(cx, waiter, message) {
+            Poll::Ready(Ok(one)) => *received = one,
+            // What has come is handed on; the error, if it lasts, comes with the next call.
+            _ if done > 0 => break,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+        done += 1;
+    }
+    Poll::Ready(Ok(done))
+}
+
+/// Sends several datagrams, by a call for each.
+pub(crate) fn send_one_by_one<S: Socket + ?Sized>(
+    socket: &S,
+    cx: &mut Context<'_>,
+    waiter: &mut Waiter,
+    messages: &[SendMsg<'_, '_>],
+) -> Poll<io::Result<usize>> {
+    let mut done = 0;
+    for message in messages {
+        match socket.poll_send(cx, waiter, message) {
+            Poll::Ready(Ok(_)) => done += 1,
+            _ if done > 0 => break,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    Poll::Ready(Ok(done))
+}
+
 /// What to receive, and where to.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "built by callers; a new field is a new version")]
@@ -340,6 +361,18 @@ pub enum SocketOption {
     Ttl(u32),
     /// Send to broadcast addresses (`SO_BROADCAST`).
     Broadcast(bool),
+    /// Receive what is sent to a group, by the interface that has this address, or any (`IP_ADD_MEMBERSHIP`). It cannot be read.
+    JoinMulticastV4(Ipv4Addr, Ipv4Addr),
+    /// Receive that no more (`IP_DROP_MEMBERSHIP`). It cannot be read.
+    LeaveMulticastV4(Ipv4Addr, Ipv4Addr),
+    /// Receive what is sent to a group, by the interface of this number, or any if it is 0 (`IPV6_ADD_MEMBERSHIP`). It cannot be read.
+    JoinMulticastV6(Ipv6Addr, u32),
+    /// Receive that no more (`IPV6_DROP_MEMBERSHIP`). It cannot be read.
+    LeaveMulticastV6(Ipv6Addr, u32),
+    /// What is sent to a group comes back to this machine (`IP_MULTICAST_LOOP`; on an IPv6 socket `IPV6_MULTICAST_LOOP`).
+    MulticastLoop(bool),
+    /// How many hops a datagram to a group may take (`IP_MULTICAST_TTL`; on an IPv6 socket `IPV6_MULTICAST_HOPS`).
+    MulticastTtl(u32),
 }
 
 /// Names an option of a socket, to read it.
@@ -357,6 +390,8 @@ pub enum OptionName {
     Linger,
     Ttl,
     Broadcast,
+    MulticastLoop,
+    MulticastTtl,
 }
 
 /// asyncio's `sock_*` calls.

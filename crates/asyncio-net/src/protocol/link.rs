@@ -7,7 +7,7 @@
 //! - K4: a panic in a callback is an error of the connection, which ends at once. `connection_lost` is told of it.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -16,12 +16,13 @@ use asyncio_base::budget;
 use asyncio_base::panic::{Payload, catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{Direction, Received, RecvMsg, SendMsg, Socket, Waiter};
+use asyncio_reactor::{Direction, Received, Socket};
 
 use crate::outgoing::Outgoing;
 use crate::protocol::callbacks::OnEof;
 use crate::protocol::driven::Driven;
 use crate::protocol::driver::{Key, Wishes};
+use crate::protocol::wire::{Kept, Wire};
 use crate::protocol::{Flags, Transport};
 use crate::server::{Seat, Ticket};
 
@@ -31,37 +32,13 @@ const BYTES_MAX: usize = 256 * 1024;
 
 /// One connection of a protocol.
 pub(super) struct Link<P: ?Sized> {
-    io: RefCell<Io>,
+    wire: RefCell<Wire>,
     /// Notes the connection with the driver, and is its waker.
     key: Arc<Key>,
     flags: Cell<Flags>,
     /// Its place in the server that accepted it.
     seat: Cell<Option<Seat>>,
     protocol: RefCell<P>,
-}
-
-struct Io {
-    /// `None` once it is lost.
-    socket: Option<Arc<dyn Socket>>,
-    receiving: Waiter,
-    /// Only while there is something in it.
-    rare: Option<Box<Rare>>,
-}
-
-/// What a write has left.
-enum Kept {
-    Nothing,
-    /// Or it has gone out in the end; the marks are to be looked at.
-    Some,
-}
-
-/// What hardly any connection has at a time.
-struct Rare {
-    outgoing: Outgoing,
-    sending: Waiter,
-    error: Option<io::Error>,
-    /// Whoever waits for `connection_made`.
-    made: Option<Waker>,
 }
 
 impl<P: Driven> Link<P> {
@@ -74,7 +51,7 @@ impl<P: Driven> Link<P> {
         let seat = ticket.map(|ticket| ticket.sit(&key).0);
         let flags = if protocol.is_buffered() { Flags::BUFFERED } else { Flags::NONE };
         Self {
-            io: RefCell::new(Io { socket: Some(socket), receiving: Waiter::standing(), rare: None }),
+            wire: RefCell::new(Wire::new(socket)),
             key,
             flags: Cell::new(flags),
             seat: Cell::new(seat),
@@ -116,19 +93,19 @@ impl<P: Driven + ?Sized> Link<P> {
 
     /// Returns the socket, until the connection is lost.
     pub(super) fn socket(&self) -> Option<Arc<dyn Socket>> {
-        self.io.borrow().socket.clone()
+        self.wire.borrow().socket.clone()
     }
 
     pub(super) fn unsent(&self) -> usize {
-        self.io.borrow().outgoing().map_or(0, Outgoing::len)
+        self.wire.borrow().outgoing().map_or(0, Outgoing::len)
     }
 
     pub(super) fn limits(&self) -> (usize, usize) {
-        self.io.borrow().outgoing().map_or_else(|| Outgoing::new().limits(), Outgoing::limits)
+        self.wire.borrow().outgoing().map_or_else(|| Outgoing::new().limits(), Outgoing::limits)
     }
 
     pub(super) fn set_limits(&self, high: usize, low: usize) {
-        self.io.borrow_mut().rare().outgoing.set_limits(high, low);
+        self.wire.borrow_mut().rare().outgoing.set_limits(high, low);
         self.look_at_marks();
     }
 
@@ -139,7 +116,7 @@ impl<P: Driven + ?Sized> Link<P> {
             assert!(self.has(Flags::CLOSING), "a protocol wrote after `write_eof`");
             return;
         }
-        let write = || self.io.borrow_mut().send_or_keep(&self.key, bufs);
+        let write = || self.wire.borrow_mut().send_or_keep(&self.key, bufs);
         // The driver has no budget; a task that writes hears of it where it waits.
         let written = if self.has(Flags::IN_CALLBACK) { write() } else { budget::unlimited(write) };
         match written {
@@ -163,7 +140,7 @@ impl<P: Driven + ?Sized> Link<P> {
     pub(super) fn close(&self) {
         if !self.has(Flags::CLOSING) {
             self.set(Flags::CLOSING);
-            self.io.borrow_mut().receiving.leave();
+            self.wire.borrow_mut().receiving.leave();
             self.schedule();
         }
     }
@@ -178,7 +155,7 @@ impl<P: Driven + ?Sized> Link<P> {
 
     pub(super) fn pause_reading(&self) {
         self.set(Flags::READING_PAUSED);
-        self.io.borrow_mut().receiving.leave();
+        self.wire.borrow_mut().receiving.leave();
     }
 
     pub(super) fn resume_reading(&self) {
@@ -192,19 +169,19 @@ impl<P: Driven + ?Sized> Link<P> {
     #[cfg(feature = "tls")]
     pub(super) fn begin_shaking(&self) {
         self.set(Flags::SHAKING);
-        self.io.borrow_mut().receiving.leave();
+        self.wire.borrow_mut().receiving.leave();
     }
 
     /// Waits until everything is sent.
     #[cfg(feature = "tls")]
     pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.borrow_mut().poll_send_rest(cx, false)
+        self.wire.borrow_mut().poll_send_rest(cx, false)
     }
 
     /// Puts another socket into the place of the present one.
     #[cfg(feature = "tls")]
     pub(super) fn replace_socket(&self, socket: Arc<dyn Socket>) {
-        self.io.borrow_mut().socket = Some(socket);
+        self.wire.borrow_mut().socket = Some(socket);
     }
 
     /// Receives again.
@@ -220,11 +197,11 @@ impl<P: Driven + ?Sized> Link<P> {
             return Poll::Ready(Ok(()));
         }
         if self.has(Flags::LOST) {
-            let error = self.io.borrow_mut().rare.take().and_then(|rare| rare.error);
+            let error = self.wire.borrow_mut().rare.take().and_then(|rare| rare.error);
             return Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::NotConnected.into())));
         }
         let waker = cx.waker().clone();
-        let former = self.io.borrow_mut().rare().made.replace(waker);
+        let former = self.wire.borrow_mut().rare().made.replace(waker);
         drop(former);
         Poll::Pending
     }
@@ -232,19 +209,19 @@ impl<P: Driven + ?Sized> Link<P> {
     /// The connection has an error, and ends at once.
     #[cold]
     fn fail(&self, error: io::Error) {
-        self.io.borrow_mut().rare().error.get_or_insert(error);
+        self.wire.borrow_mut().rare().error.get_or_insert(error);
         self.set(Flags::CLOSING.with(Flags::ABORTED));
         self.drop_unsent();
     }
 
     fn drop_unsent(&self) {
-        self.io.borrow_mut().rare.iter_mut().for_each(|rare| rare.outgoing.clear());
+        self.wire.borrow_mut().rare.iter_mut().for_each(|rare| rare.outgoing.clear());
         self.unset(Flags::PAUSED);
     }
 
     /// Notes whether what is unsent is too much.
     fn note_marks(&self) {
-        if self.io.borrow().outgoing().is_some_and(Outgoing::is_paused) {
+        if self.wire.borrow().outgoing().is_some_and(Outgoing::is_paused) {
             self.set(Flags::PAUSED);
         } else {
             self.unset(Flags::PAUSED);
@@ -325,7 +302,7 @@ impl Link<dyn Driven> {
                 None => return true,
             }
         }
-        if self.has(Flags::ENDS) || self.io.borrow().rare.is_some() {
+        if self.has(Flags::ENDS) || self.wire.borrow().rare.is_some() {
             self.send_rest();
         }
         self.receive(buffer);
@@ -350,7 +327,7 @@ impl Link<dyn Driven> {
     /// Tells the protocol that the connection is made, once it can be used; says whether the step goes on, or is the last (`None`).
     #[inline(never)]
     fn make(&self, this: &Rc<Self>) -> Option<bool> {
-        let shaken = self.io.borrow_mut().poll_handshake(&self.key);
+        let shaken = self.wire.borrow_mut().poll_handshake(&self.key);
         match shaken {
             Poll::Ready(Ok(())) => {}
             Poll::Pending if !self.has(Flags::CLOSING) => return Some(false),
@@ -364,7 +341,7 @@ impl Link<dyn Driven> {
         }
         self.call("connection_made", |protocol| protocol.connection_made(Transport::of(this)));
         self.set(Flags::MADE);
-        let waits = self.io.borrow_mut().rare.as_mut().and_then(|rare| rare.made.take());
+        let waits = self.wire.borrow_mut().rare.as_mut().and_then(|rare| rare.made.take());
         let is_waited_for = waits.is_some();
         if let Some(waits) = waits {
             // Whoever made the connection has it before anything else happens to it.
@@ -379,7 +356,7 @@ impl Link<dyn Driven> {
     fn send_rest(&self) {
         let ends = self.has(Flags::ENDS) && !self.has(Flags::ENDED);
         let waker = self.waker();
-        let sent = self.io.borrow_mut().poll_send_rest(&mut Context::from_waker(&waker), ends);
+        let sent = self.wire.borrow_mut().poll_send_rest(&mut Context::from_waker(&waker), ends);
         match sent {
             Poll::Ready(Ok(())) if ends => self.set(Flags::ENDED),
             Poll::Ready(Err(error)) => self.fail(error),
@@ -399,7 +376,7 @@ impl Link<dyn Driven> {
             let received = if self.has(Flags::BUFFERED) {
                 self.receive_into_its_own(buffer.len())
             } else {
-                self.io.borrow_mut().poll_receive(&self.key, buffer)
+                self.wire.borrow_mut().poll_receive(&self.key, buffer)
             };
             match received {
                 Poll::Ready(Ok(Received { n: 0, .. })) => return self.end_of_peer(),
@@ -407,7 +384,7 @@ impl Link<dyn Driven> {
                     self.call("data_received", |protocol| protocol.received(received.n, buffer));
                     bytes += received.n;
                     // The next event notes the connection anew, without being asked for.
-                    if received.is_drained && self.io.borrow().receiving.stands(Direction::Read) {
+                    if received.is_drained && self.wire.borrow().receiving.stands(Direction::Read) {
                         return;
                     }
                 }
@@ -433,7 +410,7 @@ impl Link<dyn Driven> {
                 let why = "`get_buffer` of a protocol gave an empty buffer";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, why)));
             }
-            self.io.borrow_mut().poll_receive(&self.key, buffer)
+            self.wire.borrow_mut().poll_receive(&self.key, buffer)
         });
         // It has panicked.
         received.unwrap_or(Poll::Pending)
@@ -442,7 +419,7 @@ impl Link<dyn Driven> {
     #[inline(never)]
     fn end_of_peer(&self) {
         self.set(Flags::EOF);
-        self.io.borrow_mut().receiving.leave();
+        self.wire.borrow_mut().receiving.leave();
         if self.call("eof_received", |protocol| protocol.eof_received()) == Some(OnEof::Close) {
             self.close();
         }
@@ -456,16 +433,16 @@ impl Link<dyn Driven> {
                 return Poll::Pending;
             }
             let waker = self.waker();
-            let ended = self.io.borrow_mut().poll_end(&mut Context::from_waker(&waker));
+            let ended = self.wire.borrow_mut().poll_end(&mut Context::from_waker(&waker));
             if let Err(error) = ready!(ended) {
                 self.fail(error);
             }
         }
         let is_aborted = self.has(Flags::ABORTED);
         self.set(Flags::LOST);
-        let error = self.io.borrow_mut().rare.take().and_then(|rare| rare.error);
+        let error = self.wire.borrow_mut().rare.take().and_then(|rare| rare.error);
         self.call_once("connection_lost", |protocol| protocol.connection_lost(error));
-        if let Some(socket) = self.io.borrow().socket.as_ref() {
+        if let Some(socket) = self.wire.borrow().socket.as_ref() {
             if is_aborted {
                 // The peer may be gone.
                 let _ = socket.reset();
@@ -480,145 +457,16 @@ impl Link<dyn Driven> {
     /// Leaves what a connection has that is lost; or that is to be now, though the protocol was not told.
     pub(super) fn give_up(&self) {
         self.set(Flags::LOST.with(Flags::CLOSING));
-        let mut io = self.io.borrow_mut();
-        io.receiving.leave();
-        let (socket, mut rare) = (io.socket.take(), io.rare.take());
+        let mut wire = self.wire.borrow_mut();
+        wire.receiving.leave();
+        let (socket, mut rare) = (wire.socket.take(), wire.rare.take());
         let made = rare.as_mut().and_then(|rare| rare.made.take());
         if made.is_some() {
             // The error is for whoever waits.
-            std::mem::swap(&mut io.rare, &mut rare);
+            std::mem::swap(&mut wire.rare, &mut rare);
         }
-        drop(io);
+        drop(wire);
         made.into_iter().for_each(Waker::wake);
         drop((socket, self.seat.take(), rare));
-    }
-}
-
-impl Rare {
-    fn new() -> Box<Self> {
-        Box::new(Self { outgoing: Outgoing::new(), sending: Waiter::new(), error: None, made: None })
-    }
-
-    /// Whether it is as at the beginning.
-    fn is_empty(&self) -> bool {
-        let is_as_new = self.outgoing.len() == 0 && self.outgoing.limits() == Outgoing::new().limits();
-        is_as_new && self.error.is_none() && self.made.is_none()
-    }
-}
-
-impl Io {
-    fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_with(Rare::new)
-    }
-
-    fn outgoing(&self) -> Option<&Outgoing> {
-        self.rare.as_ref().map(|rare| &rare.outgoing)
-    }
-
-    fn poll_handshake(&mut self, key: &Arc<Key>) -> Poll<io::Result<()>> {
-        let Some(socket) = &self.socket else { return Poll::Pending };
-        let waker = Waker::from(key.clone());
-        socket.poll_handshake(&mut Context::from_waker(&waker), &mut self.receiving)
-    }
-
-    #[inline]
-    fn poll_receive(&mut self, key: &Arc<Key>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
-        let Some(socket) = &self.socket else { return Poll::Pending };
-        let mut bufs = [IoSliceMut::new(buf)];
-        let message = &mut RecvMsg::new(&mut bufs);
-        // Nobody's waker first: one of the key has to be counted, and a waiter that stands hardly ever needs it again.
-        let received =
-            socket.poll_recv(&mut Context::from_waker(Waker::noop()), &mut self.receiving, message);
-        if received.is_ready() {
-            return received;
-        }
-        let waker = Waker::from(key.clone());
-        let received = socket.poll_recv(&mut Context::from_waker(&waker), &mut self.receiving, message);
-        if received.is_ready() {
-            // It came between the two, from a reactor of another thread: nobody's waker must not stand there.
-            self.receiving.leave();
-        }
-        received
-    }
-
-    /// Sends what the system takes at once, and keeps the rest.
-    #[inline]
-    fn send_or_keep(&mut self, key: &Arc<Key>, bufs: &[IoSlice<'_>]) -> io::Result<Kept> {
-        let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
-        let is_first = self.outgoing().is_none_or(|outgoing| outgoing.len() == 0);
-        let mut sent = 0;
-        if let (true, true, Some(socket)) = (is_first, whole > 0, &self.socket) {
-            // Nobody's: whoever has to wait does so when the rest is kept.
-            let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
-            match socket.poll_send(&mut cx, &mut waiter, &SendMsg::new(bufs)) {
-                Poll::Ready(n) => sent = n?,
-                Poll::Pending => {}
-            }
-        }
-        if sent == whole {
-            return Ok(Kept::Nothing);
-        }
-        self.keep(key, bufs, sent, is_first)
-    }
-
-    #[cold]
-    fn keep(
-        &mut self,
-        key: &Arc<Key>,
-        bufs: &[IoSlice<'_>],
-        mut sent: usize,
-        is_first: bool,
-    ) -> io::Result<Kept> {
-        for buf in bufs {
-            let passed = sent.min(buf.len());
-            sent -= passed;
-            self.rare().outgoing.push(&buf[passed..]);
-        }
-        if is_first {
-            // So that the socket knows who waits.
-            let waker = Waker::from(key.clone());
-            if let Poll::Ready(result) = self.poll_send_rest(&mut Context::from_waker(&waker), false) {
-                result?;
-            }
-        }
-        Ok(Kept::Some)
-    }
-
-    fn poll_send_rest(&mut self, cx: &mut Context<'_>, ends: bool) -> Poll<io::Result<()>> {
-        let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
-        if let Some(rare) = &mut self.rare {
-            while rare.outgoing.len() > 0 {
-                let bufs = [IoSlice::new(rare.outgoing.unsent())];
-                let n = ready!(socket.poll_send(cx, &mut rare.sending, &SendMsg::new(&bufs)))?;
-                rare.outgoing.advance(n);
-            }
-        }
-        if ends {
-            ready!(self.poll_by(|socket, waiter| socket.poll_flush(cx, waiter)))?;
-            // One that is not connected any more has ended.
-            self.socket.iter().for_each(|socket| drop(socket.shutdown(Shutdown::Write)));
-        }
-        if self.rare.as_ref().is_some_and(|rare| rare.is_empty()) {
-            self.rare = None;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_by(|socket, waiter| socket.poll_end(cx, waiter))
-    }
-
-    /// Polls the socket with the waiter of this direction, which is kept only where it waits.
-    fn poll_by(
-        &mut self,
-        poll: impl FnOnce(&dyn Socket, &mut Waiter) -> Poll<io::Result<()>>,
-    ) -> Poll<io::Result<()>> {
-        let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
-        let mut waiter = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.sending)).unwrap_or_default();
-        let polled = poll(&**socket, &mut waiter);
-        if polled.is_pending() {
-            self.rare().sending = waiter;
-        }
-        polled
     }
 }

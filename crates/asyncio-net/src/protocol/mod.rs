@@ -15,6 +15,7 @@ mod endpoint;
 mod flags;
 mod link;
 mod transport;
+mod wire;
 
 use std::future::poll_fn;
 use std::io;

@@ -1,8 +1,10 @@
 //! [`StreamWriter`]: the writing direction of a connection. What it writes is sent at once, or kept and sent in the background.
 
+use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::ops::RangeBounds;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,6 +12,7 @@ use asyncio_base::budget;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::Socket;
 
+use crate::send_file::send_file;
 use crate::streams::connection::Connection;
 use crate::tcp::to_ip;
 
@@ -62,6 +65,46 @@ impl StreamWriter {
     /// Writes the bytes of several buffers, one after the other, as [`write`](Self::write) does: asyncio's `writelines`. They go out in one call.
     pub fn writev(&mut self, bufs: &[IoSlice<'_>]) {
         self.connection.write(bufs);
+    }
+
+    /// Sends a part of a file, up to its end at most, and returns how many bytes: asyncio's `sendfile`. The system copies them by itself where it can (Linux); elsewhere, and under TLS, they are
+    /// read by another thread. The position of the file does not matter, and stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_net::UnixStream;
+    /// use futures_lite::AsyncReadExt;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("asyncio-doc-send-file-{}", std::process::id()));
+    /// std::fs::write(&path, "0123456789")?;
+    /// let file = std::fs::File::open(&path)?;
+    /// # std::fs::remove_file(&path)?;
+    /// asyncio_runtime::run(async {
+    ///     let (one, mut other) = UnixStream::pair()?;
+    ///     let (_reader, mut writer) = one.into_streams();
+    ///     assert_eq!(writer.send_file(&file, 3..7).await?, 4);
+    ///     let mut text = [0; 4];
+    ///     other.read_exact(&mut text).await?;
+    ///     assert_eq!(&text, b"3456");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails where the file cannot be read, and with what the connection says.
+    ///
+    /// # Cancel safety
+    ///
+    /// How much was sent is lost if it is dropped.
+    pub async fn send_file(&mut self, file: &File, range: impl RangeBounds<u64>) -> io::Result<u64> {
+        // What was written comes before.
+        poll_fn(|cx| self.connection.poll_flushed(cx)).await?;
+        self.connection.check_open()?;
+        send_file(&**self.connection.socket(), file, range).await
     }
 
     /// Writes, and drains.

@@ -1,8 +1,10 @@
 //! [`TcpStream`]: one connection.
 
+use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::ops::RangeBounds;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use asyncio_reactor::{OptionName, Socket, SocketOption, adopt};
 use crate::addr::ToSocketAddrs;
 use crate::connect::ConnectOptions;
 use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
+use crate::send_file::send_file;
 use crate::streams::{self, StreamReader, StreamWriter};
 use crate::tcp::{OwnedReadHalf, OwnedWriteHalf, to_ip};
 
@@ -113,6 +116,20 @@ impl TcpStream {
     /// Polls for [`peek`](Self::peek).
     pub fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.read.poll_peek(cx, buf)
+    }
+
+    /// Sends a part of a file, up to its end at most, and returns how many bytes: asyncio's `sendfile`. The system copies them by itself where it can (Linux); elsewhere, and under TLS, they are
+    /// read by another thread. The position of the file does not matter, and stays.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the file cannot be read, and with what the connection says.
+    ///
+    /// # Cancel safety
+    ///
+    /// How much was sent is lost if it is dropped.
+    pub async fn send_file(&mut self, file: &File, range: impl RangeBounds<u64>) -> io::Result<u64> {
+        send_file(&**self.socket(), file, range).await
     }
 
     /// Lends the two directions, to be used at the same time in one task.

@@ -1,8 +1,10 @@
 //! [`UnixStream`]: one connection.
 
+use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
+use std::ops::RangeBounds;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::task::{Context, Poll};
@@ -11,6 +13,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Socket, Type, adopt};
 
 use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
+use crate::send_file::send_file;
 use crate::streams::{self, StreamReader, StreamWriter};
 use crate::unix::busy::connected;
 use crate::unix::{OwnedReadHalf, OwnedWriteHalf, at, path_address, std_address, system_address};
@@ -129,6 +132,20 @@ impl UnixStream {
     /// Nothing is lost by dropping it.
     pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx: &mut Context<'_>| -> Poll<_> { self.read.poll_peek(cx, buf) }).await
+    }
+
+    /// Sends a part of a file, up to its end at most, and returns how many bytes: asyncio's `sendfile`. The system copies them by itself where it can (Linux); elsewhere, and under TLS, they are
+    /// read by another thread. The position of the file does not matter, and stays.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the file cannot be read, and with what the connection says.
+    ///
+    /// # Cancel safety
+    ///
+    /// How much was sent is lost if it is dropped.
+    pub async fn send_file(&mut self, file: &File, range: impl RangeBounds<u64>) -> io::Result<u64> {
+        send_file(&**self.socket(), file, range).await
     }
 
     /// Lends the two directions, to be used at the same time in one task.

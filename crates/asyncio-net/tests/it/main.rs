@@ -4,6 +4,7 @@
 
 mod cancel;
 mod faults;
+mod files;
 mod foreign;
 mod kinds;
 mod listener;

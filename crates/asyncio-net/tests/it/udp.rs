@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use asyncio_net::UdpSocket;
+use asyncio_net::{DatagramBatch, UdpSocket};
 use asyncio_reactor::{OptionName, SocketOption};
 use asyncio_tasks::{spawn_local, timeout};
 use static_assertions::assert_impl_all;
@@ -173,5 +173,146 @@ fn a_thousand_at_once() {
             (next, count) = (n + 1, count + 1);
         }
         assert!(count > 100);
+    });
+}
+
+#[test]
+fn many_are_sent_and_received_at_once() {
+    on_each_loop(async || {
+        let (one, other) = (bound().await, bound().await);
+        let to = other.local_addr().unwrap();
+        let sent: Vec<(Vec<u8>, _)> = (0..100_u8).map(|n| (vec![n; usize::from(n)], to)).collect();
+        let mut at = 0;
+        while at < sent.len() {
+            let n = one.send_many_to(&sent[at..]).await.unwrap();
+            assert!(n > 0);
+            at += n;
+        }
+        let (mut batch, mut came) = (DatagramBatch::new(40, 60), 0_u8);
+        assert!(batch.is_empty());
+        while came < 100 {
+            let n = other.recv_many(&mut batch).await.unwrap();
+            assert!((1..=40).contains(&n) && n == batch.len());
+            for datagram in batch.iter() {
+                assert_eq!(datagram.from, one.local_addr().unwrap());
+                // The longer ones are cut, and say so.
+                assert_eq!(
+                    (datagram.bytes.len(), datagram.is_truncated),
+                    (usize::from(came).min(60), came > 60)
+                );
+                assert!(datagram.bytes.iter().all(|byte| *byte == came));
+                came += 1;
+            }
+        }
+        let waits = timeout(Duration::from_millis(5), other.recv_many(&mut batch)).await;
+        assert!(waits.is_err() && batch.is_empty(), "and those of before are gone");
+    });
+}
+
+#[test]
+fn many_to_a_peer() {
+    on_each_loop(async || {
+        let (one, other) = (bound().await, bound().await);
+        one.connect(other.local_addr().unwrap()).await.unwrap();
+        assert_eq!(one.send_many(&[]).await.unwrap(), 0);
+        assert_eq!(one.send_many(&[b"a", b"", b"bc"]).await.unwrap(), 3);
+        let mut batch = DatagramBatch::new(8, 0);
+        let mut lengths = Vec::new();
+        while lengths.len() < 3 {
+            other.recv_many(&mut batch).await.unwrap();
+            lengths.extend(batch.iter().map(|datagram| (datagram.bytes.len(), datagram.is_truncated)));
+        }
+        assert_eq!(lengths, [(0, true), (0, false), (0, true)]);
+    });
+}
+
+/// What is wrong with one keeps none that stands before it.
+#[test]
+fn one_of_many_that_is_too_long() {
+    on_each_loop(async || {
+        let (one, other) = (bound().await, bound().await);
+        let to = other.local_addr().unwrap();
+        let long = vec![0; 70_000];
+        let datagrams = [(&b"first"[..], to), (&long[..], to), (&b"last"[..], to)];
+        assert_eq!(one.send_many_to(&datagrams).await.unwrap(), 1);
+        one.send_many_to(&datagrams[1..]).await.unwrap_err();
+        assert_eq!(one.send_many_to(&datagrams[2..]).await.unwrap(), 1);
+        let mut buf = [0; 10];
+        assert_eq!(other.recv_datagram(&mut buf).await.unwrap().bytes, b"first");
+        assert_eq!(other.recv_datagram(&mut buf).await.unwrap().bytes, b"last");
+    });
+}
+
+#[test]
+fn one_that_is_cut_says_so() {
+    on_each_loop(async || {
+        let (one, other) = (bound().await, bound().await);
+        one.send_to(b"too long", other.local_addr().unwrap()).await.unwrap();
+        let mut buf = [0; 3];
+        let datagram = other.recv_datagram(&mut buf).await.unwrap();
+        assert_eq!((datagram.bytes, datagram.is_truncated), (&b"too"[..], true));
+        assert_eq!(datagram.from, one.local_addr().unwrap());
+    });
+}
+
+/// "Nobody listens there" is told once, and the socket goes on.
+#[test]
+fn many_to_nobody() {
+    on_each_loop(async || {
+        let one = bound().await;
+        let gone = bound().await.local_addr().unwrap();
+        one.connect(gone).await.unwrap();
+        assert_eq!(one.send_many(&[b"anybody?"]).await.unwrap(), 1);
+        let mut batch = DatagramBatch::new(4, 100);
+        let refused = timeout(Duration::from_secs(20), one.recv_many(&mut batch)).await.unwrap();
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(timeout(Duration::from_millis(5), one.recv_many(&mut batch)).await.is_err());
+    });
+}
+
+/// Dropped at every poll, none is lost.
+#[test]
+fn a_batch_that_is_given_up_loses_nothing() {
+    on_each_loop(async || {
+        let (one, other) = (bound().await, bound().await);
+        let to = other.local_addr().unwrap();
+        let (mut batch, mut came) = (DatagramBatch::new(4, 10), 0);
+        for n in 0..50_u8 {
+            assert!(crate::cancel::polled(other.recv_many(&mut batch), 1).await.is_none());
+            one.send_many_to(&[([n], to), ([n], to)]).await.unwrap();
+            let mut of_this = 0;
+            while of_this < 2 {
+                of_this += other.recv_many(&mut batch).await.unwrap();
+                assert!(batch.iter().all(|datagram| datagram.bytes == [n]));
+            }
+            came += of_this;
+        }
+        assert_eq!(came, 100);
+    });
+}
+
+/// By the loopback, which knows groups where it is told to.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_group_hears_what_is_sent_to_it() {
+    on_each_loop(async || {
+        let group = std::net::Ipv4Addr::new(239, 1, 2, 3);
+        let here = std::net::Ipv4Addr::LOCALHOST;
+        let member = UdpSocket::bind((std::net::IpAddr::from(group), 0)).await.unwrap();
+        member.join_multicast_v4(group, here).unwrap();
+        let sender = bound().await;
+        sender.set_multicast_ttl(1).unwrap();
+        sender.set_multicast_loop(true).unwrap();
+        assert_eq!(sender.socket().option(OptionName::MulticastTtl).unwrap(), SocketOption::MulticastTtl(1));
+        let to = (std::net::IpAddr::from(group), member.local_addr().unwrap().port());
+        // A socket bound to 127.0.0.1 sends by the loopback.
+        sender.send_to(b"to all of you", to).await.unwrap();
+        let mut buf = [0; 20];
+        let heard = timeout(Duration::from_secs(20), member.recv(&mut buf)).await.unwrap().unwrap();
+        assert_eq!(&buf[..heard], b"to all of you");
+        member.leave_multicast_v4(group, here).unwrap();
+        assert!(member.leave_multicast_v4(group, here).is_err(), "it is none any more");
+        sender.send_to(b"to nobody", to).await.unwrap();
+        assert!(timeout(Duration::from_millis(10), member.recv(&mut buf)).await.is_err());
     });
 }

@@ -4,6 +4,7 @@
 //! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `is_tcp_stream`: sockets, non-blocking and closed on exec.
 //! - `recv`, `send`: one system call each, never a signal; with the first `SLICES_MAX` slices.
 //! - `reset`: the end of a connection, at once.
+//! - `send_file`, `recv_many`, `send_many`, on Linux: more in one call.
 //! - `DefaultSelector`: the best selector of the platform.
 //!
 //! Options and the portable selector are the same everywhere.
@@ -11,6 +12,8 @@
 mod options;
 mod polling;
 
+#[cfg(target_os = "linux")]
+mod batch;
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]
@@ -42,7 +45,11 @@ pub use platform::is_ready_now;
 pub use platform::{BorrowedDescriptor, OwnedDescriptor};
 pub use polling::PollingSelector;
 
+#[cfg(target_os = "linux")]
+pub(crate) use batch::{recv_many, send_many};
 pub(crate) use options::{option, set_option};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use platform::send_file;
 pub(crate) use platform::{
     SLICES_MAX, accept, borrow, connect, is_connect_pending, is_tcp_stream, new_socket, prepare, recv, send,
 };

@@ -18,6 +18,14 @@ pub(crate) fn set_option(socket: &Socket, option: SocketOption) -> io::Result<()
         SocketOption::Linger(linger) => socket.set_linger(linger),
         SocketOption::Ttl(hops) => set_hops(socket, hops),
         SocketOption::Broadcast(on) => socket.set_broadcast(on),
+        SocketOption::JoinMulticastV4(group, interface) => socket.join_multicast_v4(&group, &interface),
+        SocketOption::LeaveMulticastV4(group, interface) => socket.leave_multicast_v4(&group, &interface),
+        SocketOption::JoinMulticastV6(group, interface) => socket.join_multicast_v6(&group, interface),
+        SocketOption::LeaveMulticastV6(group, interface) => socket.leave_multicast_v6(&group, interface),
+        SocketOption::MulticastLoop(on) if is_v6(socket)? => socket.set_multicast_loop_v6(on),
+        SocketOption::MulticastLoop(on) => socket.set_multicast_loop_v4(on),
+        SocketOption::MulticastTtl(hops) if is_v6(socket)? => socket.set_multicast_hops_v6(hops),
+        SocketOption::MulticastTtl(hops) => socket.set_multicast_ttl_v4(hops),
     }
 }
 
@@ -33,6 +41,12 @@ pub(crate) fn option(socket: &Socket, name: OptionName) -> io::Result<SocketOpti
         OptionName::Linger => SocketOption::Linger(socket.linger()?),
         OptionName::Ttl => SocketOption::Ttl(hops(socket)?),
         OptionName::Broadcast => SocketOption::Broadcast(socket.broadcast()?),
+        OptionName::MulticastLoop if is_v6(socket)? => {
+            SocketOption::MulticastLoop(socket.multicast_loop_v6()?)
+        }
+        OptionName::MulticastLoop => SocketOption::MulticastLoop(socket.multicast_loop_v4()?),
+        OptionName::MulticastTtl if is_v6(socket)? => SocketOption::MulticastTtl(socket.multicast_hops_v6()?),
+        OptionName::MulticastTtl => SocketOption::MulticastTtl(socket.multicast_ttl_v4()?),
     })
 }
 

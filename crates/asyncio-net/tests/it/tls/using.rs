@@ -221,3 +221,24 @@ fn from_two_threads() {
         echo.await.unwrap().unwrap();
     });
 }
+
+/// The system would send it as it stands: so it is read.
+#[test]
+fn a_file_is_encrypted_too() {
+    on_each_loop(async || {
+        let (client, server) = tls_pair().await;
+        let path = std::env::temp_dir().join(format!("asyncio-tls-file-{}", std::process::id()));
+        std::fs::write(&path, pattern(1_000_000)).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        let (_reader, mut writer) = client.into_streams();
+        let sending = spawn_local(async move {
+            assert_eq!(writer.send_file(&file, 1..).await.unwrap(), 999_999);
+            writer.write_eof();
+            writer
+        });
+        let (mut reader, _kept) = server.into_streams();
+        assert!(reader.read_to_end().await.unwrap() == pattern(1_000_000)[1..]);
+        drop(sending.await.unwrap());
+        std::fs::remove_file(path).unwrap();
+    });
+}

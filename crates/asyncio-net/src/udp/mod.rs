@@ -1,7 +1,9 @@
 //! [`UdpSocket`]: datagrams over IP.
 
+mod batch;
+
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, OptionName, Socket, SocketOption, Type, adopt, socket};
@@ -11,9 +13,12 @@ use crate::addr::ToSocketAddrs;
 use crate::datagram::{self, Taking};
 use crate::tcp::to_ip;
 
+pub use batch::{Datagram, DatagramBatch};
+
 /// A UDP socket. Any number of tasks may send and receive on it at the same time, by `&self`.
 ///
-/// A datagram arrives whole, twice, later than others, or not at all. One that is longer than the buffer loses its rest. On a
+/// A datagram arrives whole, twice, later than others, or not at all. One that is longer than the buffer loses its rest, of which
+/// [`recv_datagram`](Self::recv_datagram) and [`recv_many`](Self::recv_many) tell. On a
 /// [connected](Self::connect) socket the peer's "nobody listens there" is an error of a later call, once.
 ///
 /// # Cancel safety
@@ -150,6 +155,46 @@ impl UdpSocket {
         self.receive_from(buf, Taking::Take).await
     }
 
+    /// Receives a datagram, and says where it came from and whether it was longer than `buf`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub async fn recv_datagram<'a>(&self, buf: &'a mut [u8]) -> io::Result<Datagram<'a>> {
+        batch::recv(&*self.socket, buf).await
+    }
+
+    /// Receives as many datagrams as there are and the batch has room for, at least one, in one call of the system where it can do that (Linux: recvmmsg(2)). Returns how many;
+    /// they are in the batch, whose former ones are gone.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub async fn recv_many(&self, batch: &mut DatagramBatch) -> io::Result<usize> {
+        batch.fill(&*self.socket).await
+    }
+
+    /// Sends several datagrams to the [connected](Self::connect) peer, in one call of the system where it can do that (Linux: sendmmsg(2)). Returns how many it has taken, at least the
+    /// first: the others are to be sent again.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`send`](Self::send) of the first; what is wrong with another one is told when that is the first.
+    pub async fn send_many(&self, datagrams: &[&[u8]]) -> io::Result<usize> {
+        let datagrams: Vec<_> = datagrams.iter().map(|bytes| (*bytes, None)).collect();
+        batch::send(&*self.socket, &datagrams).await
+    }
+
+    /// Sends several datagrams, each to its address, as [`send_many`](Self::send_many) does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn send_many_to<B: AsRef<[u8]>>(&self, datagrams: &[(B, SocketAddr)]) -> io::Result<usize> {
+        let datagrams: Vec<_> = datagrams.iter().map(|(bytes, to)| (bytes.as_ref(), Some(*to))).collect();
+        batch::send(&*self.socket, &datagrams).await
+    }
+
     /// Receives a datagram without taking it out.
     ///
     /// # Errors
@@ -219,6 +264,60 @@ impl UdpSocket {
     /// Fails with what the system says.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.socket.set_option(SocketOption::Ttl(ttl))
+    }
+
+    /// Receives what is sent to a group, by the interface that has this address, or by the one that the system chooses (`UNSPECIFIED`).
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.socket.set_option(SocketOption::JoinMulticastV4(group, interface))
+    }
+
+    /// Receives that no more.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.socket.set_option(SocketOption::LeaveMulticastV4(group, interface))
+    }
+
+    /// Receives what is sent to a group, by the interface of this number, or by the one that the system chooses (0).
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.socket.set_option(SocketOption::JoinMulticastV6(group, interface))
+    }
+
+    /// Receives that no more.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub fn leave_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.socket.set_option(SocketOption::LeaveMulticastV6(group, interface))
+    }
+
+    /// Says whether what is sent to a group comes back to this machine, as it does by default.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub fn set_multicast_loop(&self, is_on: bool) -> io::Result<()> {
+        self.socket.set_option(SocketOption::MulticastLoop(is_on))
+    }
+
+    /// Sets how many hops a datagram to a group may take; 1 by default, which is this network.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says.
+    pub fn set_multicast_ttl(&self, hops: u32) -> io::Result<()> {
+        self.socket.set_option(SocketOption::MulticastTtl(hops))
     }
 
     /// Takes the pending error of the socket.

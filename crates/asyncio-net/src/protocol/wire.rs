@@ -1,0 +1,169 @@
+//! [`Wire`]: the socket under a protocol. It tries the system first, and keeps what that does not take.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::task::{Context, Poll, Waker, ready};
+
+use asyncio_base::shim::Arc;
+use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
+
+use crate::outgoing::Outgoing;
+use crate::protocol::driver::Key;
+
+/// The socket of a connection, who waits for it, and what is still to be sent.
+pub(super) struct Wire {
+    /// `None` once it is lost.
+    pub(super) socket: Option<Arc<dyn Socket>>,
+    pub(super) receiving: Waiter,
+    /// Only while there is something in it.
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What a write has left.
+pub(super) enum Kept {
+    Nothing,
+    /// Or it has gone out in the end; the marks are to be looked at.
+    Some,
+}
+
+/// What hardly any connection has at a time.
+pub(super) struct Rare {
+    pub(super) outgoing: Outgoing,
+    sending: Waiter,
+    pub(super) error: Option<io::Error>,
+    /// Whoever waits for `connection_made`.
+    pub(super) made: Option<Waker>,
+}
+
+impl Rare {
+    fn new() -> Box<Self> {
+        Box::new(Self { outgoing: Outgoing::new(), sending: Waiter::new(), error: None, made: None })
+    }
+
+    /// Whether it is as at the beginning.
+    fn is_empty(&self) -> bool {
+        let is_as_new = self.outgoing.len() == 0 && self.outgoing.limits() == Outgoing::new().limits();
+        is_as_new && self.error.is_none() && self.made.is_none()
+    }
+}
+
+impl Wire {
+    pub(super) fn new(socket: Arc<dyn Socket>) -> Self {
+        Self { socket: Some(socket), receiving: Waiter::standing(), rare: None }
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(Rare::new)
+    }
+
+    pub(super) fn outgoing(&self) -> Option<&Outgoing> {
+        self.rare.as_ref().map(|rare| &rare.outgoing)
+    }
+
+    pub(super) fn poll_handshake(&mut self, key: &Arc<Key>) -> Poll<io::Result<()>> {
+        let Some(socket) = &self.socket else { return Poll::Pending };
+        let waker = Waker::from(key.clone());
+        socket.poll_handshake(&mut Context::from_waker(&waker), &mut self.receiving)
+    }
+
+    #[inline]
+    pub(super) fn poll_receive(&mut self, key: &Arc<Key>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
+        let Some(socket) = &self.socket else { return Poll::Pending };
+        let mut bufs = [IoSliceMut::new(buf)];
+        let message = &mut RecvMsg::new(&mut bufs);
+        // Nobody's waker first: one of the key has to be counted, and a waiter that stands hardly ever needs it again.
+        let received =
+            socket.poll_recv(&mut Context::from_waker(Waker::noop()), &mut self.receiving, message);
+        if received.is_ready() {
+            return received;
+        }
+        let waker = Waker::from(key.clone());
+        let received = socket.poll_recv(&mut Context::from_waker(&waker), &mut self.receiving, message);
+        if received.is_ready() {
+            // It came between the two, from a reactor of another thread: nobody's waker must not stand there.
+            self.receiving.leave();
+        }
+        received
+    }
+
+    /// Sends what the system takes at once, and keeps the rest.
+    #[inline]
+    pub(super) fn send_or_keep(&mut self, key: &Arc<Key>, bufs: &[IoSlice<'_>]) -> io::Result<Kept> {
+        let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let is_first = self.outgoing().is_none_or(|outgoing| outgoing.len() == 0);
+        let mut sent = 0;
+        if let (true, true, Some(socket)) = (is_first, whole > 0, &self.socket) {
+            // Nobody's: whoever has to wait does so when the rest is kept.
+            let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+            match socket.poll_send(&mut cx, &mut waiter, &SendMsg::new(bufs)) {
+                Poll::Ready(n) => sent = n?,
+                Poll::Pending => {}
+            }
+        }
+        if sent == whole {
+            return Ok(Kept::Nothing);
+        }
+        self.keep(key, bufs, sent, is_first)
+    }
+
+    #[cold]
+    fn keep(
+        &mut self,
+        key: &Arc<Key>,
+        bufs: &[IoSlice<'_>],
+        mut sent: usize,
+        is_first: bool,
+    ) -> io::Result<Kept> {
+        for buf in bufs {
+            let passed = sent.min(buf.len());
+            sent -= passed;
+            self.rare().outgoing.push(&buf[passed..]);
+        }
+        if is_first {
+            // So that the socket knows who waits.
+            let waker = Waker::from(key.clone());
+            if let Poll::Ready(result) = self.poll_send_rest(&mut Context::from_waker(&waker), false) {
+                result?;
+            }
+        }
+        Ok(Kept::Some)
+    }
+
+    pub(super) fn poll_send_rest(&mut self, cx: &mut Context<'_>, ends: bool) -> Poll<io::Result<()>> {
+        let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
+        if let Some(rare) = &mut self.rare {
+            while rare.outgoing.len() > 0 {
+                let bufs = [IoSlice::new(rare.outgoing.unsent())];
+                let n = ready!(socket.poll_send(cx, &mut rare.sending, &SendMsg::new(&bufs)))?;
+                rare.outgoing.advance(n);
+            }
+        }
+        if ends {
+            ready!(self.poll_by(|socket, waiter| socket.poll_flush(cx, waiter)))?;
+            // One that is not connected any more has ended.
+            self.socket.iter().for_each(|socket| drop(socket.shutdown(Shutdown::Write)));
+        }
+        if self.rare.as_ref().is_some_and(|rare| rare.is_empty()) {
+            self.rare = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_by(|socket, waiter| socket.poll_end(cx, waiter))
+    }
+
+    /// Polls the socket with the waiter of this direction, which is kept only where it waits.
+    fn poll_by(
+        &mut self,
+        poll: impl FnOnce(&dyn Socket, &mut Waiter) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
+        let mut waiter = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.sending)).unwrap_or_default();
+        let polled = poll(&**socket, &mut waiter);
+        if polled.is_pending() {
+            self.rare().sending = waiter;
+        }
+        polled
+    }
+}
