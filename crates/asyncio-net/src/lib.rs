@@ -33,6 +33,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod codec;
 pub mod halves;
 pub mod protocol;
 pub mod streams;

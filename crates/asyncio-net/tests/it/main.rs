@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod cancel;
+mod codec;
 mod faults;
 mod files;
 mod foreign;
