@@ -1,6 +1,6 @@
 //! Streams as asyncio has them: a [`StreamReader`] that knows lines, separators and counts, and a [`StreamWriter`] that never waits to write.
 //!
-//! [`open_connection`] makes a pair, [`start_server`] hands one to each client, and a [`TcpStream`] or a Unix stream can be made one.
+//! [`open_connection`] makes a pair, [`start_server`] hands one to each client, and a [`TcpStream`](crate::TcpStream) or a Unix stream can be made one.
 
 mod buffer;
 mod connection;
@@ -31,8 +31,9 @@ pub use writer::{Closing, StreamWriter};
 
 /// Connects, and gives the two directions of the connection: asyncio's `open_connection`.
 ///
-/// A name is tried with all of its addresses, as [`TcpStream::connect`] does; small segments are sent at once (`TCP_NODELAY`), since what belongs together is
-/// written together. Where a connection is to be made otherwise, there are [`ConnectOptions`](crate::ConnectOptions) and [`TcpStream::into_streams`].
+/// A name is tried with all of its addresses, as [`TcpStream::connect`](crate::TcpStream::connect) does; small segments are sent at once (`TCP_NODELAY`), since what belongs together is
+/// written together. Where a connection is to be made otherwise, there are [`ConnectOptions`] and
+/// [`TcpStream::into_streams`](crate::TcpStream::into_streams).
 ///
 /// # Examples
 ///
@@ -62,7 +63,7 @@ pub use writer::{Closing, StreamWriter};
 ///
 /// # Errors
 ///
-/// Fails as [`TcpStream::connect`] does.
+/// Fails as [`TcpStream::connect`](crate::TcpStream::connect) does.
 ///
 /// # Cancel safety
 ///
