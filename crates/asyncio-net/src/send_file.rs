@@ -9,8 +9,8 @@ use asyncio_base::shim::Arc;
 use asyncio_blocking::to_thread;
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 
-/// How much is asked for in one call: what Linux gives at most.
-const CALL_MAX: u64 = 0x7fff_f000;
+/// How much is asked for in one call: no more than a loop can stand still for, if a peer reads as fast as it is sent.
+const CALL_MAX: u64 = 2 * 1024 * 1024;
 /// How much is read at a time, where it goes through memory.
 const CHUNK: u64 = 256 * 1024;
 

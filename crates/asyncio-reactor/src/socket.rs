@@ -103,7 +103,8 @@ pub trait Socket: Debug + Send + Sync {
 
     /// Sends a part of a file from `offset` on, which is moved by what was sent.
     ///
-    /// The default gives `Unsupported`; then the caller copies.
+    /// The default gives `Unsupported`; then the caller copies. On Linux a peer that is gone raises SIGPIPE beside the error, since sendfile(2) cannot be asked not to: it is
+    /// ignored in every program whose `main` is Rust's, unless that program wants it otherwise.
     fn poll_send_file(
         &self,
         cx: &mut Context<'_>,

@@ -22,6 +22,8 @@ use crate::outgoing::Outgoing;
 use crate::protocol::callbacks::OnEof;
 use crate::protocol::driven::Driven;
 use crate::protocol::driver::{Key, Wishes};
+#[cfg(feature = "tls")]
+use crate::protocol::wire::Around;
 use crate::protocol::wire::{Kept, Wire};
 use crate::protocol::{Flags, Transport};
 use crate::server::{Seat, Ticket};
@@ -97,7 +99,7 @@ impl<P: Driven + ?Sized> Link<P> {
     }
 
     pub(super) fn unsent(&self) -> usize {
-        self.wire.borrow().outgoing().map_or(0, Outgoing::len)
+        self.wire.borrow().unsent()
     }
 
     pub(super) fn limits(&self) -> (usize, usize) {
@@ -165,23 +167,28 @@ impl<P: Driven + ?Sized> Link<P> {
         }
     }
 
-    /// Receives nothing until it is [done](Self::shaken).
+    /// Puts another socket around this one, behind what is unsent, and receives nothing until it is [done](Self::shaken).
     #[cfg(feature = "tls")]
-    pub(super) fn begin_shaking(&self) {
+    pub(super) fn begin_shaking(&self, around: Around) -> io::Result<()> {
         self.set(Flags::SHAKING);
-        self.wire.borrow_mut().receiving.leave();
+        let begun = self.wire.borrow_mut().change(around);
+        self.schedule();
+        begun
     }
 
-    /// Waits until everything is sent.
+    /// Waits until the other socket is there.
     #[cfg(feature = "tls")]
-    pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.wire.borrow_mut().poll_send_rest(cx, false)
-    }
-
-    /// Puts another socket into the place of the present one.
-    #[cfg(feature = "tls")]
-    pub(super) fn replace_socket(&self, socket: Arc<dyn Socket>) {
-        self.wire.borrow_mut().socket = Some(socket);
+    pub(super) fn poll_changed(&self, cx: &Context<'_>) -> Poll<io::Result<Arc<dyn Socket>>> {
+        let is_over = self.has(Flags::LOST) || self.has(Flags::ABORTED);
+        let mut wire = self.wire.borrow_mut();
+        if is_over || !wire.is_changing() {
+            let socket = wire.socket.clone().filter(|_| !is_over);
+            return Poll::Ready(socket.ok_or_else(|| io::ErrorKind::NotConnected.into()));
+        }
+        let former = wire.rare().changed.replace(cx.waker().clone());
+        drop(wire);
+        drop(former);
+        Poll::Pending
     }
 
     /// Receives again.
@@ -354,7 +361,8 @@ impl Link<dyn Driven> {
     /// Sends what is unsent, and then the end, if there is to be one.
     #[inline(never)]
     fn send_rest(&self) {
-        let ends = self.has(Flags::ENDS) && !self.has(Flags::ENDED);
+        // Not in the midst of a handshake.
+        let ends = self.has(Flags::ENDS) && !self.has(Flags::ENDED) && !self.has(Flags::SHAKING);
         let waker = self.waker();
         let sent = self.wire.borrow_mut().poll_send_rest(&mut Context::from_waker(&waker), ends);
         match sent {
@@ -362,6 +370,11 @@ impl Link<dyn Driven> {
             Poll::Ready(Err(error)) => self.fail(error),
             _ => {}
         }
+        let mut wire = self.wire.borrow_mut();
+        let is_changing = wire.is_changing();
+        let changed = wire.rare.as_mut().filter(|_| !is_changing).and_then(|rare| rare.changed.take());
+        drop(wire);
+        changed.into_iter().for_each(Waker::wake);
         // The protocol is told after what has come.
         self.note_marks();
     }
@@ -440,7 +453,9 @@ impl Link<dyn Driven> {
         }
         let is_aborted = self.has(Flags::ABORTED);
         self.set(Flags::LOST);
-        let error = self.wire.borrow_mut().rare.take().and_then(|rare| rare.error);
+        let rare = self.wire.borrow_mut().rare.take();
+        let (error, changed) = rare.map_or((None, None), |rare| (rare.error, rare.changed));
+        changed.into_iter().for_each(Waker::wake);
         self.call_once("connection_lost", |protocol| protocol.connection_lost(error));
         if let Some(socket) = self.wire.borrow().socket.as_ref() {
             if is_aborted {
@@ -461,12 +476,13 @@ impl Link<dyn Driven> {
         wire.receiving.leave();
         let (socket, mut rare) = (wire.socket.take(), wire.rare.take());
         let made = rare.as_mut().and_then(|rare| rare.made.take());
+        let changed = rare.as_mut().and_then(|rare| rare.changed.take());
         if made.is_some() {
             // The error is for whoever waits.
             std::mem::swap(&mut wire.rare, &mut rare);
         }
         drop(wire);
-        made.into_iter().for_each(Waker::wake);
+        made.into_iter().chain(changed).for_each(Waker::wake);
         drop((socket, self.seat.take(), rare));
     }
 }

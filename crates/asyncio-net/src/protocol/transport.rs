@@ -9,6 +9,8 @@ use std::rc::{Rc, Weak};
 
 use asyncio_base::shim::Arc;
 use asyncio_reactor::Socket;
+#[cfg(feature = "tls")]
+use asyncio_reactor::Waiter;
 
 use crate::protocol::Flags;
 use crate::protocol::driven::{AnyProtocol, Driven};
@@ -141,7 +143,7 @@ impl Transport {
 
     /// Begins TLS on the connection, as both sides have agreed to (`STARTTLS`): asyncio's `loop.start_tls`. A callback may call it, and give what it returns to a task.
     ///
-    /// Everything that was written is sent before. The protocol is told of no bytes from this call until the handshake is over, and then of those under TLS; bytes that it was told of together with
+    /// Everything that was written is sent before, and what is written from this call on is encrypted. The protocol is told of no bytes from this call until the handshake is over, and then of those under TLS; bytes that it was told of together with
     /// the agreement, and behind it, are no TLS of the peer's, and may be anybody's: it has to refuse them.
     ///
     /// # Errors
@@ -166,13 +168,17 @@ impl Transport {
             }
         }
         let shaking = Shaking(self.link.upgrade().filter(|link| !link.has(Flags::LOST)));
-        shaking.0.iter().for_each(|link| link.begin_shaking());
+        let around = Box::new(move |socket| Ok(upgrade.socket(socket)? as Arc<dyn Socket>));
+        let begun = match &shaking.0 {
+            Some(link) => link.begin_shaking(around),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        };
         async move {
+            begun?;
             let link = shaking.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-            std::future::poll_fn(|cx| link.poll_sent(cx)).await?;
-            let tls = upgrade.socket(link.socket().ok_or(io::ErrorKind::NotConnected)?)?;
-            link.replace_socket(tls.clone());
-            tls.handshake().await?;
+            let socket = std::future::poll_fn(|cx| link.poll_changed(cx)).await?;
+            let mut waiter = Waiter::new();
+            std::future::poll_fn(|cx| socket.poll_handshake(cx, &mut waiter)).await?;
             link.shaken();
             Ok(())
         }

@@ -33,17 +33,38 @@ pub(super) struct Rare {
     pub(super) error: Option<io::Error>,
     /// Whoever waits for `connection_made`.
     pub(super) made: Option<Waker>,
+    /// Another socket is to be put around this one, once everything is sent.
+    change: Option<Change>,
+    /// Whoever waits for that.
+    pub(super) changed: Option<Waker>,
 }
+
+/// Another socket, and what is to go by it.
+struct Change {
+    around: Around,
+    later: Vec<u8>,
+}
+
+/// Puts a socket around another one.
+pub(super) type Around = Box<dyn FnOnce(Arc<dyn Socket>) -> io::Result<Arc<dyn Socket>>>;
 
 impl Rare {
     fn new() -> Box<Self> {
-        Box::new(Self { outgoing: Outgoing::new(), sending: Waiter::new(), error: None, made: None })
+        Box::new(Self {
+            outgoing: Outgoing::new(),
+            sending: Waiter::new(),
+            error: None,
+            made: None,
+            change: None,
+            changed: None,
+        })
     }
 
     /// Whether it is as at the beginning.
     fn is_empty(&self) -> bool {
         let is_as_new = self.outgoing.len() == 0 && self.outgoing.limits() == Outgoing::new().limits();
-        is_as_new && self.error.is_none() && self.made.is_none()
+        let is_waited_for = self.made.is_some() || self.change.is_some() || self.changed.is_some();
+        is_as_new && self.error.is_none() && !is_waited_for
     }
 }
 
@@ -58,6 +79,42 @@ impl Wire {
 
     pub(super) fn outgoing(&self) -> Option<&Outgoing> {
         self.rare.as_ref().map(|rare| &rare.outgoing)
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        let of =
+            |rare: &Rare| rare.outgoing.len() + rare.change.as_ref().map_or(0, |change| change.later.len());
+        self.rare.as_deref().map_or(0, of)
+    }
+
+    pub(super) fn is_changing(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.change.is_some())
+    }
+
+    /// Puts another socket around this one, behind what is unsent; what is written from now on goes by that.
+    #[cfg(feature = "tls")]
+    pub(super) fn change(&mut self, around: Around) -> io::Result<()> {
+        self.receiving.leave();
+        if self.is_changing() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "TLS begins already"));
+        }
+        self.rare().change = Some(Change { around, later: Vec::new() });
+        if self.rare().outgoing.len() == 0 { self.make_change() } else { Ok(()) }
+    }
+
+    /// Everything is sent.
+    fn make_change(&mut self) -> io::Result<()> {
+        let Some(Change { around, later }) = self.rare.as_mut().and_then(|rare| rare.change.take()) else {
+            return Ok(());
+        };
+        self.rare().sending.leave();
+        if let Some(socket) = self.socket.take() {
+            self.socket = Some(around(socket)?);
+        }
+        if !later.is_empty() {
+            self.rare().outgoing.push(&later);
+        }
+        Ok(())
     }
 
     pub(super) fn poll_handshake(&mut self, key: &Arc<Key>) -> Poll<io::Result<()>> {
@@ -90,6 +147,10 @@ impl Wire {
     #[inline]
     pub(super) fn send_or_keep(&mut self, key: &Arc<Key>, bufs: &[IoSlice<'_>]) -> io::Result<Kept> {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if let Some(change) = self.rare.as_mut().and_then(|rare| rare.change.as_mut()) {
+            bufs.iter().for_each(|buf| change.later.extend_from_slice(buf));
+            return Ok(Kept::Nothing);
+        }
         let is_first = self.outgoing().is_none_or(|outgoing| outgoing.len() == 0);
         let mut sent = 0;
         if let (true, true, Some(socket)) = (is_first, whole > 0, &self.socket) {
@@ -130,13 +191,19 @@ impl Wire {
     }
 
     pub(super) fn poll_send_rest(&mut self, cx: &mut Context<'_>, ends: bool) -> Poll<io::Result<()>> {
-        let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
-        if let Some(rare) = &mut self.rare {
-            while rare.outgoing.len() > 0 {
-                let bufs = [IoSlice::new(rare.outgoing.unsent())];
-                let n = ready!(socket.poll_send(cx, &mut rare.sending, &SendMsg::new(&bufs)))?;
-                rare.outgoing.advance(n);
+        loop {
+            let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
+            if let Some(rare) = &mut self.rare {
+                while rare.outgoing.len() > 0 {
+                    let bufs = [IoSlice::new(rare.outgoing.unsent())];
+                    let n = ready!(socket.poll_send(cx, &mut rare.sending, &SendMsg::new(&bufs)))?;
+                    rare.outgoing.advance(n);
+                }
             }
+            if !self.is_changing() {
+                break;
+            }
+            self.make_change()?;
         }
         if ends {
             ready!(self.poll_by(|socket, waiter| socket.poll_flush(cx, waiter)))?;

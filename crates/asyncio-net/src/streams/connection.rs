@@ -15,7 +15,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_base::shim::{Arc, Mutex, MutexGuard};
+use asyncio_base::shim::{Arc, Mutex, MutexGuard, Weak};
 use asyncio_base::{budget, report, wait_point};
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 use asyncio_tasks::{guard, spawn_background};
@@ -40,6 +40,8 @@ struct Sending {
     /// Bytes were written after the end, and dropped.
     is_late: bool,
     is_aborted: bool,
+    /// What the socket itself keeps is to be sent, too.
+    flushes: bool,
     /// Only while there is something in it.
     rare: Option<Box<Rare>>,
     /// Its place in the server that accepted it; left with the connection.
@@ -54,6 +56,10 @@ struct Rare {
     error: Option<Lost>,
     /// Whoever waits in the writer: there is one, since that takes it by `&mut`.
     waits: Option<Waker>,
+    /// The connection that this one has become.
+    successor: Weak<Connection>,
+    /// The one that has become this: kept for those who know it by that.
+    former: Option<Arc<Connection>>,
 }
 
 /// How far the sending side has come.
@@ -76,6 +82,7 @@ impl Connection {
             has_flusher: false,
             is_late: false,
             is_aborted: false,
+            flushes: false,
             rare: None,
             seat: None,
         };
@@ -90,9 +97,11 @@ impl Connection {
 
     /// Makes another one around the same socket, whose place in a server it has from now on. This one is over, and ends nothing.
     #[cfg(feature = "tls")]
-    pub(super) fn give_to(&self, socket: Arc<dyn Socket>) -> Arc<Self> {
+    pub(super) fn give_to(self: &Arc<Self>, socket: Arc<dyn Socket>) -> Arc<Self> {
         let other = Self::new(socket);
+        other.sending.lock().rare().former = Some(self.clone());
         let mut sending = self.sending.lock();
+        sending.rare().successor = Arc::downgrade(&other);
         sending.phase = Phase::Closed;
         let seat = sending.seat.take();
         drop(sending);
@@ -166,7 +175,14 @@ impl Connection {
 
     /// Closes the connection after what is unsent.
     pub(crate) fn close(self: &Arc<Self>) {
-        self.enter(Phase::Closing);
+        match self.successor() {
+            Some(successor) => successor.close(),
+            None => self.enter(Phase::Closing),
+        }
+    }
+
+    fn successor(&self) -> Option<Arc<Self>> {
+        self.sending.lock().rare.as_ref()?.successor.upgrade()
     }
 
     fn enter(self: &Arc<Self>, phase: Phase) {
@@ -192,6 +208,9 @@ impl Connection {
 
     /// Closes the connection at once: what is unsent is dropped, and the peer sees a reset.
     pub(crate) fn abort(&self) {
+        if let Some(successor) = self.successor() {
+            return successor.abort();
+        }
         let mut sending = self.sending.lock();
         if sending.phase == Phase::Closed {
             return;
@@ -261,6 +280,12 @@ impl Connection {
                 Err(error) => sending.fail(error),
             }
         }
+        if sending.flushes && sending.error().is_none() {
+            if let Err(error) = ready!(self.socket.poll_flush(cx, waiter)) {
+                sending.fail(error);
+            }
+        }
+        sending.flushes = false;
         ready!(self.poll_end(sending, cx, waiter));
         sending.has_flusher = false;
         Poll::Ready(())
@@ -276,13 +301,31 @@ impl Connection {
     }
 
     /// Waits until everything is with the system.
-    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flushed(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flush_socket();
         self.poll_until(cx, |sending| match sending.error().map(Lost::to_io) {
             None if sending.has_flusher => None,
             None if sending.is_late => Some(Err(too_late())),
             None => Some(Ok(())),
             Some(error) => Some(Err(error)),
         })
+    }
+
+    /// Has what the socket itself keeps sent, as one of TLS does.
+    fn flush_socket(self: &Arc<Self>) {
+        let mut sending = self.sending.lock();
+        if sending.has_flusher || sending.phase != Phase::Open || sending.error().is_some() {
+            return;
+        }
+        let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+        match budget::unlimited(|| self.socket.poll_flush(&mut cx, &mut waiter)) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => sending.fail(error),
+            Poll::Pending => {
+                sending.flushes = true;
+                self.flush(sending);
+            }
+        }
     }
 
     /// Waits until the connection is closed, or has failed. One that was aborted is closed.
@@ -379,17 +422,25 @@ impl Client for Connection {
     }
 }
 
+impl Rare {
+    fn new() -> Self {
+        Self { outgoing: Outgoing::new(), error: None, waits: None, successor: Weak::new(), former: None }
+    }
+}
+
 impl Sending {
     fn rare(&mut self) -> &mut Rare {
-        self.rare
-            .get_or_insert_with(|| Box::new(Rare { outgoing: Outgoing::new(), error: None, waits: None }))
+        self.rare.get_or_insert_with(|| Box::new(Rare::new()))
     }
 
     /// Gives back what is not needed any more.
     fn tidy(&mut self) {
         let is_as_new = |rare: &Rare| {
             let outgoing = &rare.outgoing;
-            outgoing.len() == 0 && outgoing.limits() == Outgoing::new().limits() && rare.error.is_none()
+            outgoing.len() == 0
+                && outgoing.limits() == Outgoing::new().limits()
+                && rare.error.is_none()
+                && rare.former.is_none()
         };
         if self.rare.as_deref().is_some_and(|rare| is_as_new(rare) && rare.waits.is_none()) {
             self.rare = None;
@@ -429,7 +480,7 @@ impl Sending {
 
     /// Whether a flusher has something to do.
     fn has_work(&self) -> bool {
-        self.unsent() > 0 || matches!(self.phase, Phase::Ending | Phase::Closing)
+        self.unsent() > 0 || self.flushes || matches!(self.phase, Phase::Ending | Phase::Closing)
     }
 
     /// O4.

@@ -145,7 +145,7 @@ impl StreamWriter {
 
     /// Closes the connection after what is unsent has been sent: at once, or else in the background. The future waits for that.
     ///
-    /// Reads give what had come, and then the end. Where the halves are dropped and the peer has sent what nobody read, the system makes a reset of the end
+    /// Reads give what had come, and then the end; under TLS, where what still comes is taken for the goodbye, the end alone. Where the halves are dropped and the peer has sent what nobody read, the system makes a reset of the end
     /// (RFC 2525, section 2.17), by which the peer may lose what it has not read itself. Whoever cannot have that reads to the end first.
     ///
     /// # Errors

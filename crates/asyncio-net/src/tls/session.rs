@@ -2,21 +2,25 @@
 //!
 //! - T1: rustls decides; here bytes are moved. What it has to send goes out before anything new is taken, so no more waits than one send's worth.
 //! - T2: the end is clean only behind the peer's close_notify. An end of the socket before that is an error, now and whenever it is asked again.
-//! - T3: a fault ends the connection for both directions: the alert is sent if the socket takes it, and every later call says what it was.
+//! - T3: a fault ends the connection for both directions: the alert is sent if the socket takes it, and every later call says what it was. What came before it
+//!   is read before; and one of sending leaves reading as it is, to its own end.
 //! - T4: a handshake has until its deadline, which begins with its first poll.
+//! - T5: whoever ends the connection takes what still comes, so nobody else reads of it any more, who would get some of it.
 
 use std::fmt;
 use std::future::Future;
 use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use asyncio_base::panic::{catch_and_store, into_message};
+use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
 use asyncio_timers::{Sleep, sleep};
-use rustls::Connection;
+use rustls::{Connection, IoState, ProtocolVersion};
 
 use crate::receive_buffer::ReceiveBuffer;
 
@@ -24,7 +28,7 @@ use crate::receive_buffer::ReceiveBuffer;
 const RECEIVED_AT_ONCE: usize = 64 * 1024;
 
 thread_local! {
-    /// Lent for one receive, as what is left over is little.
+    // Lent for one receive, as what is left over is little.
     static RECEIVING: std::cell::Cell<Option<ReceiveBuffer>> = const { std::cell::Cell::new(None) };
 }
 
@@ -36,9 +40,13 @@ pub(super) struct Session {
     /// The socket below has ended.
     has_ended: bool,
     /// T3.
-    fault: Option<(io::ErrorKind, Arc<str>)>,
+    fault: Option<Fault>,
+    /// That of sending alone.
+    send_fault: Option<Fault>,
     /// close_notify is on its way.
     pub(super) is_closed: bool,
+    /// T5.
+    is_leaving: bool,
     /// What to do with the socket below, once all is sent.
     pub(super) then: Option<Shutdown>,
     /// For whoever has to send in order to read.
@@ -46,7 +54,27 @@ pub(super) struct Session {
     /// T4; the handshake's, and after it that of the end.
     deadline: Option<Pin<Box<Sleep>>>,
     pub(super) has_flusher: bool,
+    /// The flusher's, for whoever drops the socket: from then on there is a [deadline](Self::poll_orphaned) for the rest.
+    pub(super) flusher: Option<Waker>,
+    pub(super) is_orphaned: bool,
 }
+
+/// An error that is told more than once.
+#[derive(Clone, Debug)]
+struct Fault(io::ErrorKind, Arc<str>);
+
+impl Fault {
+    fn new(error: &io::Error) -> Self {
+        Self(error.kind(), error.to_string().into())
+    }
+
+    fn check(fault: Option<&Self>) -> io::Result<()> {
+        fault.map_or(Ok(()), |Self(kind, text)| Err(io::Error::new(*kind, text.to_string())))
+    }
+}
+
+/// So many reads that bring nothing to read, and others have their turn.
+const ROUNDS_MAX: usize = 16;
 
 impl Session {
     pub(super) fn new(connection: Connection) -> Self {
@@ -55,29 +83,34 @@ impl Session {
             received: Vec::new(),
             has_ended: false,
             fault: None,
+            send_fault: None,
             is_closed: false,
+            is_leaving: false,
             then: None,
             sending: Waiter::new(),
             deadline: None,
             has_flusher: false,
+            flusher: None,
+            is_orphaned: false,
         }
     }
 
-    /// T3.
-    fn check(&self) -> io::Result<()> {
-        match &self.fault {
-            Some((kind, text)) => Err(io::Error::new(*kind, text.to_string())),
-            None => Ok(()),
-        }
+    /// Whether the connection has come to a bad end, in this direction or in both.
+    pub(super) fn has_fault(&self) -> bool {
+        self.fault.is_some() || self.send_fault.is_some()
     }
 
     /// T3: gives the error, and notes it.
     pub(super) fn fail(&mut self, error: io::Error) -> io::Error {
-        if self.fault.is_none() {
-            self.fault = Some((error.kind(), error.to_string().into()));
-        }
+        self.fault.get_or_insert_with(|| Fault::new(&error));
         self.sending.leave();
         self.deadline = None;
+        error
+    }
+
+    /// T3, of sending.
+    fn fail_to_send(&mut self, error: io::Error) -> io::Error {
+        self.send_fault.get_or_insert_with(|| Fault::new(&error));
         error
     }
 
@@ -89,10 +122,11 @@ impl Session {
         socket: &dyn Socket,
         limit: Duration,
     ) -> Poll<io::Result<()>> {
-        self.check()?;
         if !self.connection.is_handshaking() {
             return Poll::Ready(Ok(()));
         }
+        Fault::check(self.fault.as_ref())?;
+        Fault::check(self.send_fault.as_ref())?;
         loop {
             if self.poll_deadline(cx, limit).is_ready() {
                 let _ = socket.reset();
@@ -135,15 +169,16 @@ impl Session {
         waiter: &mut Waiter,
         socket: &dyn Socket,
     ) -> Poll<io::Result<()>> {
+        Fault::check(self.send_fault.as_ref())?;
         while self.connection.wants_write() {
             let mut sink = Sink { cx, waiter, socket };
             match self.connection.write_tls(&mut sink) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-                Err(error) => return Poll::Ready(Err(self.fail(error))),
+                Err(error) => return Poll::Ready(Err(self.fail_to_send(error))),
             }
         }
-        ready!(socket.poll_flush(cx, waiter))?;
+        ready!(socket.poll_flush(cx, waiter)).map_err(|error| self.fail_to_send(error))?;
         if let Some(how) = self.then.take() {
             // One that is not connected any more has ended.
             let _ = socket.shutdown(how);
@@ -182,7 +217,7 @@ impl Session {
             Poll::Ready(Ok(Received { n: 0, .. })) => {
                 self.has_ended = true;
                 // That is how rustls hears of it.
-                self.connection.read_tls(&mut io::empty()).map(|_| false)
+                self.connection.read_tls(&mut io::empty()).map(|_| false).map_err(|error| self.fail(error))
             }
             Poll::Ready(Ok(received)) => self.take_in(&buffer[..received.n]).map(|()| true),
             Poll::Ready(Err(error)) => Err(self.fail(error)),
@@ -204,10 +239,7 @@ impl Session {
                 // Behind the peer's close_notify nothing counts.
                 break;
             }
-            let state = self.connection.process_new_packets().map_err(|error| {
-                let what = format!("TLS: {error}");
-                self.fail(io::Error::new(io::ErrorKind::InvalidData, what))
-            })?;
+            let state = self.process()?;
             if state.plaintext_bytes_to_read() > 0 {
                 self.received.extend_from_slice(bytes);
                 break;
@@ -216,32 +248,81 @@ impl Session {
         Ok(())
     }
 
+    /// Has rustls look at what it has taken. What may panic in there is a user's: who shows which certificate, and who is trusted.
+    fn process(&mut self) -> io::Result<IoState> {
+        let mut panic = None;
+        let state = match catch_and_store(&mut panic, || self.connection.process_new_packets()) {
+            Some(Ok(state)) => return Ok(state),
+            Some(Err(error)) => format!("TLS: {error}"),
+            None => {
+                let text = panic.map(into_message).unwrap_or_default();
+                Report::new("net", format_args!("what TLS was configured with panicked: {text}"))
+                    .panicked()
+                    .send();
+                format!("TLS: what it was configured with panicked: {text}")
+            }
+        };
+        Err(self.fail(io::Error::new(io::ErrorKind::InvalidData, state)))
+    }
+
     /// Receives what the peer has sent, decrypted.
-    pub(super) fn poll_read(
+    pub(super) fn poll_recv(
         &mut self,
         cx: &mut Context<'_>,
         waiter: &mut Waiter,
         socket: &dyn Socket,
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
-        loop {
+        if self.is_leaving {
+            // T5.
+            return Poll::Ready(Ok(Received::new(0)));
+        }
+        self.poll_read(cx, waiter, socket, message)
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+        message: &mut RecvMsg<'_, '_>,
+    ) -> Poll<io::Result<Received>> {
+        for _ in 0..ROUNDS_MAX {
             match self.read_plain(message) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    let what =
-                        "the connection has ended without TLS's close_notify: what came may be cut short";
-                    return Poll::Ready(Err(self.fail(io::Error::new(io::ErrorKind::UnexpectedEof, what))));
+                    return Poll::Ready(Err(self.cut_short()));
                 }
                 result => return Poll::Ready(result.map(Received::new)),
             }
-            self.check()?;
+            Fault::check(self.fault.as_ref())?;
             let is_there = self.poll_receive(cx, waiter, socket);
             if self.connection.wants_write() || matches!(is_there, Poll::Ready(Err(_))) {
                 // An alert, or new keys: they go if they can, and if not, with the next bytes.
                 let _ = self.poll_flush_in_between(cx, socket);
             }
-            ready!(is_there)?;
+            match ready!(is_there) {
+                Ok(true) => {}
+                // Nothing comes any more: it was a clean end, or none.
+                Ok(false) => {
+                    let read = self.read_plain(message);
+                    return Poll::Ready(read.map(Received::new).map_err(|_| self.cut_short()));
+                }
+                // What came in front of the fault is read before it is told.
+                Err(error) => match self.read_plain(message) {
+                    Ok(n) if n > 0 => return Poll::Ready(Ok(Received::new(n))),
+                    _ => return Poll::Ready(Err(error)),
+                },
+            }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// T2.
+    fn cut_short(&mut self) -> io::Error {
+        let what = "the connection has ended without TLS's close_notify: what came may be cut short";
+        self.fail(io::Error::new(io::ErrorKind::UnexpectedEof, what))
     }
 
     /// Reads what is decrypted; "would block" where there is nothing yet.
@@ -282,15 +363,24 @@ impl Session {
             let what = "bytes were written after TLS's close_notify";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, what)));
         }
+        Fault::check(self.fault.as_ref())?;
         ready!(self.poll_flush(cx, waiter, socket))?;
         // As much as it has room for, 64 KiB.
-        Poll::Ready(self.connection.writer().write_vectored(bufs))
+        let n = self.connection.writer().write_vectored(bufs)?;
+        if self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_2) {
+            // Where its keys are worn out rustls takes bytes, and says goodbye instead of encrypting them.
+            let state = self.process()?;
+            if state.tls_bytes_to_write() < n {
+                let what = "the keys of this TLS 1.2 connection are worn out";
+                return Poll::Ready(Err(self.fail(io::Error::new(io::ErrorKind::BrokenPipe, what))));
+            }
+        }
+        Poll::Ready(Ok(n))
     }
 
-    /// Says goodbye to the peer: nothing is written any more.
+    /// Says goodbye to the peer: nothing is written any more. Not where it would be taken for the end of something that is not whole.
     pub(super) fn close(&mut self) {
-        if !self.is_closed {
-            self.is_closed = true;
+        if !std::mem::replace(&mut self.is_closed, true) && !self.has_fault() {
             self.connection.send_close_notify();
         }
     }
@@ -303,27 +393,58 @@ impl Session {
         socket: &dyn Socket,
         limit: Duration,
     ) -> Poll<io::Result<()>> {
-        if self.connection.is_handshaking() || self.fault.is_some() {
+        self.is_leaving = true;
+        if self.connection.is_handshaking() {
             // There is nobody to whom it could be said.
             return Poll::Ready(Ok(()));
         }
+        if self.has_fault() {
+            // What was taken and not sent is lost, of which whoever wrote it hears.
+            let is_whole = !self.connection.wants_write();
+            let fault = self.send_fault.as_ref().or(self.fault.as_ref());
+            return Poll::Ready(if is_whole { Ok(()) } else { Fault::check(fault) });
+        }
         self.close();
         if self.poll_deadline(cx, limit).is_ready() {
+            if self.connection.wants_write() {
+                // It would be kept for one who does not read.
+                let _ = socket.reset();
+            }
             let what = format!("the peer has not answered TLS's close_notify within {limit:?}");
             return Poll::Ready(Err(self.fail(io::Error::new(io::ErrorKind::TimedOut, what))));
         }
         ready!(self.poll_flush(cx, waiter, socket))?;
         let mut unread = [0; 4096];
-        loop {
+        for _ in 0..ROUNDS_MAX {
             let mut bufs = [IoSliceMut::new(&mut unread)];
             match ready!(self.poll_read(cx, waiter, socket, &mut RecvMsg::new(&mut bufs))) {
                 // Whoever has said all that he wanted need not hear that the other says nothing.
-                Ok(Received { n: 0, .. }) | Err(_) => break,
+                Ok(Received { n: 0, .. }) | Err(_) => {
+                    self.deadline = None;
+                    return Poll::Ready(Ok(()));
+                }
                 Ok(_) => {}
             }
         }
-        self.deadline = None;
-        Poll::Ready(Ok(()))
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Nobody has the socket any more: what is left of it has so long to go out.
+    pub(super) fn poll_orphaned(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &dyn Socket,
+        limit: Duration,
+    ) -> Poll<()> {
+        if !self.is_orphaned {
+            return Poll::Pending;
+        }
+        ready!(self.poll_deadline(cx, limit));
+        let _ = socket.reset();
+        let what = "it was not sent in time";
+        self.fail_to_send(io::Error::new(io::ErrorKind::TimedOut, what));
+        Poll::Ready(())
     }
 }
 
@@ -332,7 +453,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("is_handshaking", &self.connection.is_handshaking())
             .field("is_closed", &self.is_closed)
-            .field("fault", &self.fault)
+            .field("fault", &self.fault.as_ref().or(self.send_fault.as_ref()))
             .finish_non_exhaustive()
     }
 }

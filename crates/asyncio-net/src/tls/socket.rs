@@ -107,9 +107,15 @@ impl Flusher {
         poll_fn(|cx| {
             let mut session = self.shared.session.lock();
             // An error is told by whatever is called next.
-            let flushed = session.poll_flush(cx, &mut waiter, self.shared.below());
-            session.has_flusher = flushed.is_pending();
-            flushed.map(drop)
+            let flushed = session.poll_flush(cx, &mut waiter, self.shared.below()).map(drop);
+            let is_over = flushed.is_ready()
+                || session.poll_orphaned(cx, self.shared.below(), self.shared.limits.shutdown).is_ready();
+            session.has_flusher = !is_over;
+            let former =
+                if is_over { session.flusher.take() } else { session.flusher.replace(cx.waker().clone()) };
+            drop(session);
+            drop(former);
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
         self.is_through = true;
@@ -182,7 +188,7 @@ impl Socket for TlsSocket {
         ready!(budget::poll_proceed(cx));
         let mut session = self.shared.session.lock();
         ready!(self.shared.poll_handshake(&mut session, cx, waiter))?;
-        let received = ready!(session.poll_read(cx, waiter, self.shared.below(), message))?;
+        let received = ready!(session.poll_recv(cx, waiter, self.shared.below(), message))?;
         budget::spend();
         Poll::Ready(Ok(received))
     }
@@ -231,6 +237,12 @@ impl Socket for TlsSocket {
         }
         let mut session = self.shared.session.lock();
         session.close();
+        if session.has_fault() {
+            drop(session);
+            return self.shared.below.shutdown(how);
+        }
+        // Of two that were asked for before the first was done, both.
+        let how = if session.then.is_some_and(|other| other != how) { Shutdown::Both } else { how };
         session.then = Some(how);
         self.shared.flush(session);
         Ok(())
@@ -273,6 +285,16 @@ impl Socket for TlsSocket {
 
 fn unsupported(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what)
+}
+
+impl Drop for TlsSocket {
+    fn drop(&mut self) {
+        let mut session = self.shared.session.lock();
+        session.is_orphaned = true;
+        let flusher = session.flusher.take();
+        drop(session);
+        flusher.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl fmt::Debug for TlsSocket {

@@ -171,3 +171,76 @@ fn a_socket_of_tls_is_bytes_alone() {
         assert!(socket.peer_addr().is_ok());
     });
 }
+
+/// What was taken and cannot be sent is lost, and closing says so.
+#[test]
+fn closing_says_that_something_was_lost() {
+    on_each_loop(async || {
+        let (client, server) = pair().await;
+        let (below, resets) =
+            (asyncio_net::TcpStream::from_socket(server.socket().clone()), server.socket().clone());
+        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
+        let (mut client, server) =
+            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        while futures_lite::future::poll_once(client.write(&[7; 50_000])).await.is_some() {}
+        resets.reset().unwrap();
+        drop((server, below));
+        client.close().await.unwrap_err();
+    });
+}
+
+/// A fault does not hide what came before it: here the last record is changed on its way.
+#[test]
+fn what_came_before_a_fault_can_be_read() {
+    on_each_loop(async || {
+        let (client, server) = pair().await;
+        let below = asyncio_net::TcpStream::from_socket(server.socket().clone());
+        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
+        let (mut client, mut server) =
+            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        server.write_all(b"good").await.unwrap();
+        let mut below = below;
+        // A record of application data with nothing true in it.
+        below.write_all(&[&[23, 3, 3, 0, 40][..], &[9; 40]].concat()).await.unwrap();
+        let mut read = [0; 4];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"good");
+        for _ in 0..3 {
+            let error = client.read(&mut read).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+        }
+    });
+}
+
+/// One that has ended without a goodbye says so as often as it is asked, and can be closed.
+#[test]
+fn one_that_has_come_to_a_bad_end_can_be_closed() {
+    on_each_loop(async || {
+        let (client, server) = pair().await;
+        let below = asyncio_net::TcpStream::from_socket(server.socket().clone());
+        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
+        let (mut client, _server) =
+            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        below.shutdown(Shutdown::Write).unwrap();
+        for _ in 0..3 {
+            client.read(&mut [0]).await.unwrap_err();
+        }
+        let _ = client.close().await;
+    });
+}
+
+/// Whoever closes takes what still comes: nobody reads some of it, and takes it for all.
+#[test]
+fn after_close_nothing_is_read_in_part() {
+    on_each(async |client, mut server| {
+        let ((mut client_in, mut client_out), bytes) = (client.into_streams(), pattern(100_000));
+        server.write_all(&bytes).await.unwrap();
+        let closing = spawn_local(async move { client_out.close().await });
+        for _ in 0..20 {
+            asyncio_tasks::yield_now().await;
+        }
+        assert_eq!(client_in.read_to_end().await.unwrap_or_default(), b"");
+        server.close().await.unwrap();
+        closing.await.unwrap().unwrap();
+    });
+}

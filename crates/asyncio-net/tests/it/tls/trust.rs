@@ -214,3 +214,25 @@ fn one_that_speaks_no_tls() {
         drop(open_connection(addr).await);
     });
 }
+
+/// Whoever says which certificate is shown panics: one client's affair, and reported.
+#[test]
+fn a_panic_in_the_choice_of_a_certificate_is_one_clients_affair() {
+    let (runner, reports) = crate::worlds::reporting();
+    runner.build().unwrap().run(async {
+        let (chain, key) = Authority::ours().vouches_for("other.test");
+        let choose = |name: &str| name == "panic.test" && panic!("a choice panics on purpose");
+        let acceptor = acceptor().identity_for(choose, chain, key).build().unwrap();
+        let greet = async |_, mut writer: asyncio_net::StreamWriter| {
+            writer.write(b"hello");
+            writer.close().await
+        };
+        let server = ServerOptions::new().tls(acceptor).start_server(greet, "127.0.0.1:0").await.unwrap();
+        let addr = server.local_addrs()[0];
+        let to = |name: &str| asyncio_net::ConnectOptions::new().tls(connector().build().unwrap(), name);
+        assert!(to("panic.test").open_connection(addr).await.is_err());
+        let (mut reader, _writer) = to("server.test").open_connection(addr).await.unwrap();
+        assert_eq!(reader.read_exact(5).await.unwrap(), b"hello");
+    });
+    assert!(reports.lock().unwrap()[0].contains("a choice panics on purpose"));
+}

@@ -6,6 +6,7 @@ use asyncio_net::protocol::connect_accepted_socket;
 use asyncio_net::tls::{TlsInfo, Upgrade, start_tls};
 use asyncio_net::{StreamReader, StreamWriter, open_connection, start_server};
 use asyncio_tasks::{spawn_local, yield_now};
+use futures_lite::AsyncReadExt;
 
 use super::{acceptor, connector};
 use crate::protocol::{Log, Recorder};
@@ -137,6 +138,60 @@ fn a_transport_begins_tls() {
         far.until("lost").await;
         assert_eq!(near.take(), ["made", "data go", "data an answer", "lost"]);
         assert_eq!(far.take(), ["made", "data STARTTLS", "data a secret", "eof", "lost"]);
+    });
+}
+
+/// From the call on everything is encrypted, also what is written while the rest of before is still on its way; and whoever is paused goes on.
+#[test]
+fn what_a_transport_writes_after_the_call_is_encrypted() {
+    on_each_loop(async || {
+        let (client, server) = asyncio_net::UnixStream::pair().unwrap();
+        let log = Log::default();
+        let (transport, _) = connect_accepted_socket(|| Recorder::new(&log), client).await.unwrap();
+        let bytes = pattern(2_000_000);
+        transport.write(&bytes);
+        log.until("pause").await;
+        let shaking = transport.start_tls(Upgrade::client(&connector().build().unwrap(), "server.test"));
+        transport.write(b"a secret");
+        let shaking = spawn_local(shaking);
+        let (mut server, mut read) = (server, vec![0; bytes.len()]);
+        server.read_exact(&mut read).await.unwrap();
+        assert!(read == bytes);
+        let mut server = acceptor().build().unwrap().accept(server).await.unwrap();
+        shaking.await.unwrap().unwrap();
+        server.read_exact(&mut read[..8]).await.unwrap();
+        assert_eq!(&read[..8], b"a secret");
+        log.until("resume").await;
+        transport.abort();
+        log.until("lost").await;
+    });
+}
+
+/// With more unsent than is ever taken, whoever waits hears of the end.
+#[test]
+fn a_transport_that_is_lost_before_its_handshake() {
+    on_each_loop(async || {
+        for is_closed_by_the_peer in [false, true] {
+            let (client, server) = asyncio_net::UnixStream::pair().unwrap();
+            let log = Log::default();
+            let (transport, _) = connect_accepted_socket(|| Recorder::new(&log), client).await.unwrap();
+            transport.write(&pattern(2_000_000));
+            let upgrade = Upgrade::client(&connector().build().unwrap(), "server.test");
+            let shaking = spawn_local(transport.start_tls(upgrade));
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            if is_closed_by_the_peer {
+                drop(server);
+            } else {
+                transport.abort();
+            }
+            shaking.await.unwrap().unwrap_err();
+            let is_lost = || log.take().iter().any(|event| event.starts_with("lost"));
+            while !is_lost() {
+                yield_now().await;
+            }
+        }
     });
 }
 
