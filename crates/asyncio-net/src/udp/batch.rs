@@ -20,7 +20,7 @@ use crate::tcp::to_ip;
 /// asyncio_executor::block_on(async {
 ///     let (one, other) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
 ///     let to = other.local_addr()?;
-///     assert_eq!(one.send_many_to(&[(b"one", to), (b"two", to), (b"three", to)]).await?, 3);
+///     assert_eq!(one.send_many_to(&[("one", to), ("two", to), ("three", to)]).await?, 3);
 ///     let mut batch = DatagramBatch::new(16, 1500);
 ///     let mut came = Vec::new();
 ///     while came.len() < 3 {
