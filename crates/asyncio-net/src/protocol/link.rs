@@ -180,12 +180,13 @@ impl<P: Driven + ?Sized> Link<P> {
     #[cfg(feature = "tls")]
     pub(super) fn poll_changed(&self, cx: &Context<'_>) -> Poll<io::Result<Arc<dyn Socket>>> {
         let is_over = self.has(Flags::LOST) || self.has(Flags::ABORTED);
+        let waker = cx.waker().clone();
         let mut wire = self.wire.borrow_mut();
         if is_over || !wire.is_changing() {
             let socket = wire.socket.clone().filter(|_| !is_over);
             return Poll::Ready(socket.ok_or_else(|| io::ErrorKind::NotConnected.into()));
         }
-        let former = wire.rare().changed.replace(cx.waker().clone());
+        let former = wire.rare().changed.replace(waker);
         drop(wire);
         drop(former);
         Poll::Pending
@@ -228,7 +229,7 @@ impl<P: Driven + ?Sized> Link<P> {
 
     /// Notes whether what is unsent is too much.
     fn note_marks(&self) {
-        if self.wire.borrow().outgoing().is_some_and(Outgoing::is_paused) {
+        if self.wire.borrow().is_paused() {
             self.set(Flags::PAUSED);
         } else {
             self.unset(Flags::PAUSED);
@@ -309,7 +310,8 @@ impl Link<dyn Driven> {
                 None => return true,
             }
         }
-        if self.has(Flags::ENDS) || self.wire.borrow().rare.is_some() {
+        let has_rest = self.has(Flags::ENDS) || self.wire.borrow().rare.is_some();
+        if has_rest && !self.has(Flags::ABORTED) {
             self.send_rest();
         }
         self.receive(buffer);

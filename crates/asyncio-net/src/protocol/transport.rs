@@ -160,22 +160,29 @@ impl Transport {
         upgrade: crate::tls::Upgrade,
     ) -> impl Future<Output = io::Result<()>> + 'static + use<> {
         /// Aborts a connection whose handshake came to nothing.
-        struct Shaking(Option<Rc<Link<dyn Driven>>>);
+        struct Shaking(Rc<Link<dyn Driven>>);
         impl Drop for Shaking {
             fn drop(&mut self) {
-                let link = self.0.iter().filter(|link| link.has(Flags::SHAKING));
-                link.for_each(|link| link.abort());
+                if self.0.has(Flags::SHAKING) {
+                    self.0.abort();
+                }
             }
         }
-        let shaking = Shaking(self.link.upgrade().filter(|link| !link.has(Flags::LOST)));
-        let around = Box::new(move |socket| Ok(upgrade.socket(socket)? as Arc<dyn Socket>));
-        let begun = match &shaking.0 {
-            Some(link) => link.begin_shaking(around),
+        let link = self.link.upgrade().filter(|link| !link.has(Flags::LOST));
+        let begun = match &link {
             None => Err(io::ErrorKind::NotConnected.into()),
+            Some(link) if link.has(Flags::SHAKING) => {
+                Err(io::Error::new(io::ErrorKind::AlreadyExists, "TLS begins already"))
+            }
+            Some(link) => upgrade.check().map(|()| {
+                let around = Box::new(move |socket| Ok(upgrade.socket(socket)? as Arc<dyn Socket>));
+                (link.begin_shaking(around), Shaking(link.clone()))
+            }),
         };
         async move {
+            let (begun, shaking) = begun?;
             begun?;
-            let link = shaking.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            let link = &shaking.0;
             let socket = std::future::poll_fn(|cx| link.poll_changed(cx)).await?;
             let mut waiter = Waiter::new();
             std::future::poll_fn(|cx| socket.poll_handshake(cx, &mut waiter)).await?;

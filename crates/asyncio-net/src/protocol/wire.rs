@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::task::{Context, Poll, Waker, ready};
 
+use asyncio_base::panic::{catch_and_store, into_message};
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
 
@@ -87,6 +88,15 @@ impl Wire {
         self.rare.as_deref().map_or(0, of)
     }
 
+    /// Whether whoever writes is to wait.
+    pub(super) fn is_paused(&self) -> bool {
+        let of = |rare: &Rare| {
+            let later = rare.change.as_ref().map_or(0, |change| change.later.len());
+            rare.outgoing.is_paused() || later > rare.outgoing.limits().0
+        };
+        self.rare.as_deref().is_some_and(of)
+    }
+
     pub(super) fn is_changing(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.change.is_some())
     }
@@ -95,9 +105,6 @@ impl Wire {
     #[cfg(feature = "tls")]
     pub(super) fn change(&mut self, around: Around) -> io::Result<()> {
         self.receiving.leave();
-        if self.is_changing() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "TLS begins already"));
-        }
         self.rare().change = Some(Change { around, later: Vec::new() });
         if self.rare().outgoing.len() == 0 { self.make_change() } else { Ok(()) }
     }
@@ -108,8 +115,13 @@ impl Wire {
             return Ok(());
         };
         self.rare().sending.leave();
-        if let Some(socket) = self.socket.take() {
-            self.socket = Some(around(socket)?);
+        if let Some(socket) = self.socket.clone() {
+            // A configuration of a user's may panic.
+            let mut panic = None;
+            let changed = catch_and_store(&mut panic, || around(socket));
+            let panicked =
+                || io::Error::other(format!("TLS: {}", panic.map(into_message).unwrap_or_default()));
+            self.socket = Some(changed.ok_or_else(panicked)??);
         }
         if !later.is_empty() {
             self.rare().outgoing.push(&later);
@@ -149,7 +161,7 @@ impl Wire {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
         if let Some(change) = self.rare.as_mut().and_then(|rare| rare.change.as_mut()) {
             bufs.iter().for_each(|buf| change.later.extend_from_slice(buf));
-            return Ok(Kept::Nothing);
+            return Ok(Kept::Some);
         }
         let is_first = self.outgoing().is_none_or(|outgoing| outgoing.len() == 0);
         let mut sent = 0;

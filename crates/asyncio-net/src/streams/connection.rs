@@ -42,6 +42,8 @@ struct Sending {
     is_aborted: bool,
     /// What the socket itself keeps is to be sent, too.
     flushes: bool,
+    /// Something that was written was dropped: the peer must not see an end that looks like one of everything.
+    is_cut: bool,
     /// Only while there is something in it.
     rare: Option<Box<Rare>>,
     /// Its place in the server that accepted it; left with the connection.
@@ -56,6 +58,8 @@ struct Rare {
     error: Option<Lost>,
     /// Whoever waits in the writer: there is one, since that takes it by `&mut`.
     waits: Option<Waker>,
+    /// The flusher's, where it waits for the socket's own bytes.
+    flusher: Option<Waker>,
     /// The connection that this one has become.
     successor: Weak<Connection>,
     /// The one that has become this: kept for those who know it by that.
@@ -83,6 +87,7 @@ impl Connection {
             is_late: false,
             is_aborted: false,
             flushes: false,
+            is_cut: false,
             rare: None,
             seat: None,
         };
@@ -192,6 +197,10 @@ impl Connection {
         }
         sending.phase = phase;
         if sending.has_flusher {
+            // It may wait for less than this.
+            let flusher = sending.rare.as_mut().and_then(|rare| rare.flusher.take());
+            drop(sending);
+            flusher.into_iter().for_each(Waker::wake);
             return;
         }
         // Nothing is unsent, or a flusher would be there. A reactor may keep bytes of its own.
@@ -243,7 +252,7 @@ impl Connection {
         }
         sending.phase = then;
         // One that is not connected any more is closed already.
-        let _ = self.socket.shutdown(how);
+        let _ = if sending.is_cut { self.socket.reset() } else { self.socket.shutdown(how) };
         Poll::Ready(())
     }
 
@@ -280,9 +289,15 @@ impl Connection {
                 Err(error) => sending.fail(error),
             }
         }
-        if sending.flushes && sending.error().is_none() {
-            if let Err(error) = ready!(self.socket.poll_flush(cx, waiter)) {
-                sending.fail(error);
+        // Whoever ends the connection flushes by that.
+        if sending.flushes && sending.phase == Phase::Open && sending.error().is_none() {
+            match self.socket.poll_flush(cx, waiter) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => sending.fail(error),
+                Poll::Pending => {
+                    sending.rare().flusher = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
             }
         }
         sending.flushes = false;
@@ -424,7 +439,8 @@ impl Client for Connection {
 
 impl Rare {
     fn new() -> Self {
-        Self { outgoing: Outgoing::new(), error: None, waits: None, successor: Weak::new(), former: None }
+        let (outgoing, successor) = (Outgoing::new(), Weak::new());
+        Self { outgoing, error: None, waits: None, flusher: None, successor, former: None }
     }
 }
 
@@ -488,7 +504,9 @@ impl Sending {
     fn fail(&mut self, error: impl Into<Lost>) {
         let rare = self.rare();
         rare.error.get_or_insert_with(|| error.into());
+        let is_cut = rare.outgoing.len() > 0;
         rare.outgoing.clear();
+        self.is_cut |= is_cut;
     }
 
     /// Whether what somebody waits for may have come.

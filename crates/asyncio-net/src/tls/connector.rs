@@ -98,10 +98,14 @@ impl TlsConnector {
         Ok(TlsStream::new(socket))
     }
 
+    pub(super) fn name(name: &str) -> io::Result<ServerName<'static>> {
+        ServerName::try_from(name.to_owned())
+            .map_err(|error| invalid(&format!("{name:?} is no name of a TLS server"), error))
+    }
+
     /// TLS around a socket, before the handshake.
     pub(super) fn socket(&self, server_name: &str, below: Arc<dyn Socket>) -> io::Result<Arc<TlsSocket>> {
-        let name = ServerName::try_from(server_name.to_owned())
-            .map_err(|error| invalid(&format!("{server_name:?} is no name of a TLS server"), error))?;
+        let name = Self::name(server_name)?;
         let connection = ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
         Ok(TlsSocket::new(below, connection, self.limits))
     }

@@ -47,6 +47,8 @@ pub(super) struct Session {
     pub(super) is_closed: bool,
     /// T5.
     is_leaving: bool,
+    /// The peer's close_notify has come, and nothing stands before it.
+    has_heard_goodbye: bool,
     /// What to do with the socket below, once all is sent.
     pub(super) then: Option<Shutdown>,
     /// For whoever has to send in order to read.
@@ -86,6 +88,7 @@ impl Session {
             send_fault: None,
             is_closed: false,
             is_leaving: false,
+            has_heard_goodbye: false,
             then: None,
             sending: Waiter::new(),
             deadline: None,
@@ -95,9 +98,9 @@ impl Session {
         }
     }
 
-    /// Whether the connection has come to a bad end, in this direction or in both.
-    pub(super) fn has_fault(&self) -> bool {
-        self.fault.is_some() || self.send_fault.is_some()
+    /// Whether what is left cannot be sent.
+    pub(super) fn has_send_fault(&self) -> bool {
+        self.send_fault.is_some()
     }
 
     /// T3: gives the error, and notes it.
@@ -274,7 +277,8 @@ impl Session {
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
         if self.is_leaving {
-            // T5.
+            // T5. The end that is told is the peer's own all the same (T2).
+            ready!(self.poll_goodbye(cx, waiter, socket))?;
             return Poll::Ready(Ok(Received::new(0)));
         }
         self.poll_read(cx, waiter, socket, message)
@@ -378,9 +382,9 @@ impl Session {
         Poll::Ready(Ok(n))
     }
 
-    /// Says goodbye to the peer: nothing is written any more. Not where it would be taken for the end of something that is not whole.
+    /// Says goodbye to the peer: nothing is written any more. Not where it would be taken for the end of something that is not whole; behind an alert rustls says none.
     pub(super) fn close(&mut self) {
-        if !std::mem::replace(&mut self.is_closed, true) && !self.has_fault() {
+        if !std::mem::replace(&mut self.is_closed, true) && self.send_fault.is_none() {
             self.connection.send_close_notify();
         }
     }
@@ -398,11 +402,10 @@ impl Session {
             // There is nobody to whom it could be said.
             return Poll::Ready(Ok(()));
         }
-        if self.has_fault() {
+        if self.send_fault.is_some() {
             // What was taken and not sent is lost, of which whoever wrote it hears.
             let is_whole = !self.connection.wants_write();
-            let fault = self.send_fault.as_ref().or(self.fault.as_ref());
-            return Poll::Ready(if is_whole { Ok(()) } else { Fault::check(fault) });
+            return Poll::Ready(if is_whole { Ok(()) } else { Fault::check(self.send_fault.as_ref()) });
         }
         self.close();
         if self.poll_deadline(cx, limit).is_ready() {
@@ -414,17 +417,31 @@ impl Session {
             return Poll::Ready(Err(self.fail(io::Error::new(io::ErrorKind::TimedOut, what))));
         }
         ready!(self.poll_flush(cx, waiter, socket))?;
+        if self.fault.is_some() {
+            // Nothing comes any more, and what was written has gone out.
+            return Poll::Ready(Ok(()));
+        }
+        // Whoever has said all that he wanted need not hear that the other says nothing.
+        let _ = ready!(self.poll_goodbye(cx, waiter, socket));
+        self.deadline = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Passes over what the peer still says, up to its goodbye.
+    fn poll_goodbye(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+    ) -> Poll<io::Result<()>> {
         let mut unread = [0; 4096];
         for _ in 0..ROUNDS_MAX {
-            let mut bufs = [IoSliceMut::new(&mut unread)];
-            match ready!(self.poll_read(cx, waiter, socket, &mut RecvMsg::new(&mut bufs))) {
-                // Whoever has said all that he wanted need not hear that the other says nothing.
-                Ok(Received { n: 0, .. }) | Err(_) => {
-                    self.deadline = None;
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(_) => {}
+            if self.has_heard_goodbye {
+                return Poll::Ready(Ok(()));
             }
+            let mut bufs = [IoSliceMut::new(&mut unread)];
+            let read = ready!(self.poll_read(cx, waiter, socket, &mut RecvMsg::new(&mut bufs)))?;
+            self.has_heard_goodbye = read.n == 0;
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -113,8 +113,13 @@ impl Flusher {
             session.has_flusher = !is_over;
             let former =
                 if is_over { session.flusher.take() } else { session.flusher.replace(cx.waker().clone()) };
+            let is_late = is_over && flushed.is_pending();
             drop(session);
             drop(former);
+            if is_late {
+                let limit = self.shared.limits.shutdown;
+                report::report("net", format_args!("a TLS connection that nobody has any more is given up: its rest was not taken within {limit:?}"));
+            }
             if is_over { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -237,7 +242,7 @@ impl Socket for TlsSocket {
         }
         let mut session = self.shared.session.lock();
         session.close();
-        if session.has_fault() {
+        if session.has_send_fault() {
             drop(session);
             return self.shared.below.shutdown(how);
         }

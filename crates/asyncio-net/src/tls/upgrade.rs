@@ -31,6 +31,14 @@ impl Upgrade {
         Self::Server(acceptor.clone())
     }
 
+    /// Whether it can be tried.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self {
+            Self::Client(_, name) => TlsConnector::name(name).map(drop),
+            Self::Server(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn socket(self, below: Arc<dyn Socket>) -> io::Result<Arc<TlsSocket>> {
         match self {
             Self::Client(connector, name) => connector.socket(&name, below),

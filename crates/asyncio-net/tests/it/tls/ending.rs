@@ -239,8 +239,51 @@ fn after_close_nothing_is_read_in_part() {
         for _ in 0..20 {
             asyncio_tasks::yield_now().await;
         }
-        assert_eq!(client_in.read_to_end().await.unwrap_or_default(), b"");
+        let reading = spawn_local(async move { client_in.read_to_end().await });
         server.close().await.unwrap();
         closing.await.unwrap().unwrap();
+        assert_eq!(reading.await.unwrap().unwrap(), b"", "none of it, and the peer's own end");
+    });
+}
+
+/// A client that ends without a goodbye has its whole answer, and ours.
+#[test]
+fn an_answer_is_whole_though_the_other_direction_was_cut() {
+    on_each_loop(async || {
+        let (client, server) = pair().await;
+        let below = asyncio_net::TcpStream::from_socket(client.socket().clone());
+        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
+        let (mut client, server) =
+            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        below.shutdown(Shutdown::Write).unwrap();
+        let (mut reader, mut writer) = server.into_streams();
+        writer.write(&pattern(50_000));
+        reader.read(1).await.unwrap_err();
+        drop(writer);
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.unwrap();
+        assert!(read == pattern(50_000));
+    });
+}
+
+/// `flush` that was given up does not keep `close` from its limit.
+#[test]
+fn a_flush_that_was_given_up_does_not_hold_the_end_up() {
+    on_each_loop(async || {
+        let (client, server) = pair().await;
+        let connector = connector().shutdown_timeout(Duration::from_millis(50)).build().unwrap();
+        let acceptor = acceptor().build().unwrap();
+        let (client, _silent) =
+            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        let (_reader, mut writer) = client.into_streams();
+        // Until TLS keeps something, and nothing else does.
+        loop {
+            writer.write(&[7; 30_000]);
+            if futures_lite::future::poll_once(writer.flush()).await.is_none() {
+                break;
+            }
+        }
+        let closed = asyncio_tasks::timeout(Duration::from_secs(20), writer.close()).await;
+        closed.expect("it has a limit of its own").unwrap_err();
     });
 }

@@ -227,3 +227,24 @@ fn halves_of_two_connections_are_a_mistake() {
         let _ = start_tls(reader, writer, Upgrade::client(&connector, "server.test")).await;
     });
 }
+
+#[test]
+fn a_transport_begins_tls_once() {
+    on_each_loop(async || {
+        let (client, server) = pair().await;
+        let log = Log::default();
+        let (transport, _) = connect_accepted_socket(|| Recorder::new(&log), client).await.unwrap();
+        let connector = connector().build().unwrap();
+        let wrong = transport.start_tls(Upgrade::client(&connector, "no name")).await.unwrap_err();
+        assert_eq!(wrong.kind(), io::ErrorKind::InvalidInput, "and the connection is as it was");
+        let first = transport.start_tls(Upgrade::client(&connector, "server.test"));
+        let second = transport.start_tls(Upgrade::client(&connector, "server.test")).await.unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
+        let acceptor = acceptor().build().unwrap();
+        let (mut server, ()) = futures::try_join!(acceptor.accept(server), first).unwrap();
+        transport.write(b"once");
+        let mut read = [0; 4];
+        server.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"once");
+    });
+}
