@@ -305,8 +305,8 @@ impl Link<dyn Driven> {
         }
         if !self.has(Flags::MADE) {
             match self.make(this) {
-                Some(goes_on) if goes_on => {}
-                Some(_) => return false,
+                Some(true) => {}
+                Some(false) => return false,
                 None => return true,
             }
         }

@@ -92,6 +92,7 @@ fn to_one_who_reads_late_and_slowly() {
     Echo::each(async |echo| {
         let (stream, peer) = with_a_peer(|stream| {
             let read = |stream: &mut TcpStream, len: usize| {
+                // Late: everything that fits anywhere is on its way by then. A machine that is slower makes it an easier test, not a failure.
                 thread::sleep(std::time::Duration::from_millis(30));
                 let mut bytes = Vec::new();
                 while bytes.len() < len {

@@ -98,6 +98,7 @@ fn those_that_say_one_byte_at_a_time() {
             let mut rounds = 0;
             while !loris.is_empty() {
                 loris.retain_mut(|stream| stream.write_all(b"x").is_ok());
+                // A byte now and then is what this peer does; the test does not depend on how often.
                 std::thread::sleep(10 * MS);
                 rounds += 1;
                 assert!(rounds < 2000, "{} of them are served for ever", loris.len());

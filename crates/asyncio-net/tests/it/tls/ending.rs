@@ -8,7 +8,7 @@ use asyncio_reactor::Socket;
 use asyncio_tasks::spawn_local;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use super::{acceptor, connector, on_each, tls_pair};
+use super::{acceptor, connector, on_each, tls_pair, tls_pair_and_below};
 use crate::worlds::{on_each_loop, pair, pattern};
 
 #[test]
@@ -41,11 +41,7 @@ fn nothing_is_written_after_the_end() {
 #[test]
 fn an_end_without_close_notify_is_an_error() {
     on_each_loop(async || {
-        let (client, server) = pair().await;
-        let below = asyncio_net::TcpStream::from_socket(server.socket().clone());
-        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
-        let (mut client, mut server) =
-            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        let (mut client, mut server, [_, below]) = tls_pair_and_below().await;
         let bytes = pattern(50_000);
         server.write_all(&bytes).await.unwrap();
         server.flush().await.unwrap();
@@ -176,17 +172,12 @@ fn a_socket_of_tls_is_bytes_alone() {
 #[test]
 fn closing_says_that_something_was_lost() {
     on_each_loop(async || {
-        let (client, server) = pair().await;
-        let (below, resets) =
-            (asyncio_net::TcpStream::from_socket(server.socket().clone()), server.socket().clone());
-        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
-        let (mut client, server) =
-            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        let (mut client, server, [_, below]) = tls_pair_and_below().await;
         while futures_lite::future::poll_once(client.write(&[7; 50_000])).await.is_some() {}
-        resets.reset().unwrap();
+        below.socket().reset().unwrap();
         drop((server, below));
-        // Whoever sends the rest in the background learns of it first.
-        for _ in 0..50 {
+        // Until it is known that the rest cannot be sent.
+        while !matches!(futures_lite::future::poll_once(client.write(b"x")).await, Some(Err(_))) {
             asyncio_tasks::yield_now().await;
         }
         let error = client.close().await.unwrap_err();
@@ -199,13 +190,8 @@ fn closing_says_that_something_was_lost() {
 #[test]
 fn what_came_before_a_fault_can_be_read() {
     on_each_loop(async || {
-        let (client, server) = pair().await;
-        let below = asyncio_net::TcpStream::from_socket(server.socket().clone());
-        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
-        let (mut client, mut server) =
-            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        let (mut client, mut server, [_, mut below]) = tls_pair_and_below().await;
         server.write_all(b"good").await.unwrap();
-        let mut below = below;
         // A record of application data with nothing true in it.
         below.write_all(&[&[23, 3, 3, 0, 40][..], &[9; 40]].concat()).await.unwrap();
         let mut read = [0; 4];
@@ -222,11 +208,7 @@ fn what_came_before_a_fault_can_be_read() {
 #[test]
 fn one_that_has_come_to_a_bad_end_can_be_closed() {
     on_each_loop(async || {
-        let (client, server) = pair().await;
-        let below = asyncio_net::TcpStream::from_socket(server.socket().clone());
-        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
-        let (mut client, _server) =
-            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        let (mut client, _server, [_, below]) = tls_pair_and_below().await;
         below.shutdown(Shutdown::Write).unwrap();
         for _ in 0..3 {
             client.read(&mut [0]).await.unwrap_err();
@@ -256,11 +238,7 @@ fn after_close_nothing_is_read_in_part() {
 #[test]
 fn an_answer_is_whole_though_the_other_direction_was_cut() {
     on_each_loop(async || {
-        let (client, server) = pair().await;
-        let below = asyncio_net::TcpStream::from_socket(client.socket().clone());
-        let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
-        let (mut client, server) =
-            futures::try_join!(connector.connect("server.test", client), acceptor.accept(server)).unwrap();
+        let (mut client, server, [below, _]) = tls_pair_and_below().await;
         below.shutdown(Shutdown::Write).unwrap();
         let (mut reader, mut writer) = server.into_streams();
         writer.write(&pattern(50_000));

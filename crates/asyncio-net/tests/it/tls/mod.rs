@@ -8,6 +8,7 @@ mod using;
 
 use std::sync::OnceLock;
 
+use asyncio_net::TcpStream;
 use asyncio_net::tls::{TlsAcceptor, TlsAcceptorBuilder, TlsConnector, TlsConnectorBuilder, TlsStream};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -62,10 +63,17 @@ fn acceptor() -> TlsAcceptorBuilder {
 
 /// Two ends that have shaken hands.
 async fn tls_pair() -> (TlsStream, TlsStream) {
+    let (client, server, _) = tls_pair_and_below().await;
+    (client, server)
+}
+
+/// The same, and the two connections below, by which somebody in between does as he likes.
+async fn tls_pair_and_below() -> (TlsStream, TlsStream, [TcpStream; 2]) {
     let (client, server) = pair().await;
+    let below = [&client, &server].map(|stream| TcpStream::from_socket(stream.socket().clone()));
     let (connector, acceptor) = (connector().build().unwrap(), acceptor().build().unwrap());
     let (client, server) = futures::join!(connector.connect("server.test", client), acceptor.accept(server));
-    (client.unwrap(), server.unwrap())
+    (client.unwrap(), server.unwrap(), below)
 }
 
 /// Runs a check with two such ends, on each loop.
