@@ -43,6 +43,24 @@ async fn an_attempt_waits_for_a_descriptor() {
     drop(queued);
 }
 
+/// With room for one of three: an error, and none is kept.
+#[cfg(target_os = "linux")]
+async fn descriptors_that_find_no_room_are_all_closed() {
+    use std::os::fd::AsFd;
+    let (mut one, mut other) = asyncio_net::UnixStream::pair().unwrap();
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+    one.send_with_fds(b"three", &[writer.as_fd(), writer.as_fd(), writer.as_fd()]).await.unwrap();
+    drop(writer);
+    let mut filling = exhaust();
+    filling.pop();
+    let error = other.recv_with_fds(&mut [0; 8]).await.unwrap_err();
+    assert!(error.to_string().contains("this process can have no more"), "{error}");
+    assert_eq!(rustix::io::read(&reader, &mut [0; 1]), Ok(0), "one is still open");
+    drop(filling);
+    one.write_all(b"and on").await.unwrap();
+    assert_eq!(other.recv_with_fds(&mut [0; 8]).await.unwrap().0, 6);
+}
+
 #[test]
 fn accepting_pauses_with_one_warning_and_goes_on() {
     let limit = getrlimit(Resource::Nofile);
@@ -81,6 +99,9 @@ fn accepting_pauses_with_one_warning_and_goes_on() {
             // An address whose turn comes meanwhile is tried later, not passed over.
             #[cfg(target_os = "linux")]
             an_attempt_waits_for_a_descriptor().await;
+
+            #[cfg(target_os = "linux")]
+            descriptors_that_find_no_room_are_all_closed().await;
 
             // One that closes meanwhile gives what it could accept, and says that this was not all.
             let closing = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -41,6 +41,7 @@
 
 #![deny(unsafe_code)]
 
+mod credentials;
 mod reactor;
 mod selector;
 mod socket;
@@ -64,6 +65,7 @@ mod loom_tests;
 #[doc(no_inline)]
 pub use socket2::{Domain, Protocol, SockAddr, Type};
 
+pub use credentials::UCred;
 pub use os_socket::OsSocket;
 pub use reactor::{EnterGuard, Reactor, adopt, current, enter, entered, socket};
 pub use readiness::{AnyRegistrar, Direction, Readiness, Ready, Registrar, Seen};

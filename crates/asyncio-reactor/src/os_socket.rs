@@ -17,6 +17,7 @@ use asyncio_base::budget;
 use asyncio_base::shim::{Arc, AtomicBool, Ordering};
 use socket2::{Domain, Protocol, SockAddr, Type};
 
+use crate::credentials::UCred;
 use crate::reactor;
 use crate::readiness::{Direction, Readiness, Ready, Seen};
 #[cfg(target_os = "linux")]
@@ -324,6 +325,10 @@ impl Socket for OsSocket {
 
     fn peer_addr(&self) -> io::Result<SockAddr> {
         self.socket().peer_addr()
+    }
+
+    fn peer_cred(&self) -> io::Result<UCred> {
+        sys::peer_cred(self.socket())
     }
 
     fn set_option(&self, option: SocketOption) -> io::Result<()> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use asyncio_base::shim::Arc;
 use socket2::SockAddr;
 
+use crate::credentials::UCred;
 use crate::sys::{BorrowedDescriptor, OwnedDescriptor};
 use crate::waiter::Waiter;
 
@@ -182,6 +183,15 @@ pub trait Socket: Debug + Send + Sync {
     ///
     /// Fails with what the system says, as in "not connected".
     fn peer_addr(&self) -> io::Result<SockAddr>;
+
+    /// Says who the peer of a Unix socket is. The default gives `Unsupported`.
+    ///
+    /// # Errors
+    ///
+    /// Fails where there is no peer, and where the system does not tell.
+    fn peer_cred(&self) -> io::Result<UCred> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this socket does not tell who its peer is"))
+    }
 
     /// Sets an option.
     ///

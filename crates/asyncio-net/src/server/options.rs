@@ -31,6 +31,8 @@ pub struct ServerOptions {
     pub(super) backlog: u32,
     pub(super) reuse_port: bool,
     clients_max: Option<usize>,
+    #[cfg(unix)]
+    pub(super) mode: Option<u32>,
     around: Option<Around>,
 }
 
@@ -43,7 +45,14 @@ const BACKLOG: u32 = 100;
 impl ServerOptions {
     /// The defaults: 100 may wait to be accepted, any number is served, and the address is the server's alone.
     pub fn new() -> Self {
-        Self { backlog: BACKLOG, reuse_port: false, clients_max: None, around: None }
+        Self {
+            backlog: BACKLOG,
+            reuse_port: false,
+            clients_max: None,
+            #[cfg(unix)]
+            mode: None,
+            around: None,
+        }
     }
 
     /// Sets how many connections may wait to be accepted. The default is 100, asyncio's; the system has a bound of its own (`somaxconn`).
@@ -67,6 +76,16 @@ impl ServerOptions {
     pub fn clients_max(mut self, count: usize) -> Self {
         assert!(count > 0, "a server for no client at all");
         self.clients_max = Some(count);
+        self
+    }
+
+    /// Sets the mode of the file of a Unix socket, which it has from its birth, whatever the umask is: 0o600 lets its owner alone connect. The default is what the umask leaves
+    /// of 0o777. A server at an IP address has no file.
+    ///
+    /// Elsewhere than on Linux, starting such a server fails with `Unsupported`: there only a directory of mode 0700 keeps others out.
+    #[cfg(unix)]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
         self
     }
 

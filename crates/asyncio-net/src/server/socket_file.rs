@@ -8,7 +8,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, SockAddr, Socket, Type, socket};
 
 use crate::server::ServerOptions;
-use crate::unix::{at, path_address};
+use crate::unix::{at, bind_with_mode, path_address};
 
 /// The file of a listener; removed when this is dropped, unless another one has its name by then.
 #[derive(Debug)]
@@ -46,7 +46,11 @@ impl ServerOptions {
         let about = |error| at(path, "listening at", error);
         remove_if_dead(path, &addr).await.map_err(about)?;
         let socket = socket(Domain::UNIX, Type::STREAM, None)?;
-        socket.bind(&addr).map_err(about)?;
+        match self.mode {
+            Some(mode) => bind_with_mode(&*socket, &addr, path, mode),
+            None => socket.bind(&addr),
+        }
+        .map_err(about)?;
         let file = SocketFile::of(path).map_err(about)?;
         socket.listen(self.backlog).map_err(about)?;
         Ok((socket, file))

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use asyncio_base::shim::{Arc, Mutex, MutexGuard};
 use asyncio_base::{budget, report};
-use asyncio_reactor::{OptionName, Received, RecvMsg, SendMsg, SockAddr, Socket, SocketOption, Waiter};
+use asyncio_reactor::{
+    OptionName, Received, RecvMsg, SendMsg, SockAddr, Socket, SocketOption, UCred, Waiter,
+};
 use asyncio_tasks::{guard, spawn_background};
 use rustls::Connection;
 
@@ -267,6 +269,10 @@ impl Socket for TlsSocket {
 
     fn peer_addr(&self) -> io::Result<SockAddr> {
         self.shared.below.peer_addr()
+    }
+
+    fn peer_cred(&self) -> io::Result<UCred> {
+        self.shared.below.peer_cred()
     }
 
     fn set_option(&self, option: SocketOption) -> io::Result<()> {

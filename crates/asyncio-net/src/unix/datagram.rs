@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, SockAddr, Socket, Type, adopt, socket};
 
 use crate::datagram::{self, Taking};
-use crate::unix::{at, busy, path_address, std_address, system_address};
+use crate::unix::{at, bind_with_mode, busy, path_address, rights, std_address, system_address};
 
 /// A datagram socket of one machine: datagrams arrive whole, in order, and are not lost; whoever sends too fast waits. Any number of tasks
 /// may send and receive on it at the same time, by `&self`.
@@ -52,6 +53,18 @@ impl UnixDatagram {
         let path = path.as_ref();
         let addr = path_address(path)?;
         Self::bind_to(&addr).map_err(|error| at(path, "binding to", error))
+    }
+
+    /// Makes a socket at a path, whose file has this mode (0o600: its owner alone may send to it) from its birth, whatever the umask is.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind), and with `Unsupported` elsewhere than on Linux: there only a directory of mode 0700 keeps others out.
+    pub fn bind_with_mode(path: impl AsRef<Path>, mode: u32) -> io::Result<Self> {
+        let path = path.as_ref();
+        let (addr, this) = (path_address(path)?, Self::unbound()?);
+        bind_with_mode(&*this.socket, &addr, path, mode).map_err(|error| at(path, "binding to", error))?;
+        Ok(this)
     }
 
     /// Makes a socket at an address, which may be an abstract name.
@@ -207,6 +220,24 @@ impl UnixDatagram {
             None => SocketAddr::from_pathname("")?,
         };
         Ok((n, from))
+    }
+
+    /// Sends a datagram to the [connected](Self::connect) peer with descriptors, as [`UnixStream`](crate::UnixStream::send_with_fds) does.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, and with `InvalidInput` for more than 253 descriptors, and for descriptors without a byte.
+    pub async fn send_with_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        rights::send(&*self.socket, buf, fds).await
+    }
+
+    /// Receives a datagram and the descriptors in it, closed on exec. One that is received by another call loses them.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, and where descriptors were lost because this process can have no more of them; then the datagram is gone.
+    pub async fn recv_with_fds(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        rights::recv(&*self.socket, buf).await
     }
 
     /// Shuts one direction down, or both.

@@ -12,7 +12,7 @@ use asyncio_reactor::{Domain, SockAddr, Socket, Type, adopt, socket};
 use futures_core::Stream;
 
 use crate::accept::Accepting;
-use crate::unix::{UnixStream, at, path_address, std_address, system_address};
+use crate::unix::{UnixStream, at, bind_with_mode, path_address, std_address, system_address};
 
 /// Takes connections at a path, or at an abstract name.
 ///
@@ -53,6 +53,20 @@ impl UnixListener {
         let path = path.as_ref();
         let addr = path_address(path)?;
         Self::bind_to(&addr).map_err(|error| at(path, "listening at", error))
+    }
+
+    /// Listens at a path, whose file has this mode (0o600: its owner alone may connect) from its birth, whatever the umask is: nobody else can slip in before it is set.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind), and with `Unsupported` elsewhere than on Linux: there only a directory of mode 0700 keeps others out.
+    pub fn bind_with_mode(path: impl AsRef<Path>, mode: u32) -> io::Result<Self> {
+        let path = path.as_ref();
+        let (addr, socket) = (path_address(path)?, socket(Domain::UNIX, Type::STREAM, None)?);
+        bind_with_mode(&*socket, &addr, path, mode)
+            .and_then(|()| socket.listen(BACKLOG))
+            .map_err(|error| at(path, "listening at", error))?;
+        Ok(Self { socket })
     }
 
     /// Listens at an address, which may be an abstract name.

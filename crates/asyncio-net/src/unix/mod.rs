@@ -1,8 +1,12 @@
 //! Unix sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`], by paths, by abstract names, or by nothing.
+//!
+//! What TCP does not have: [who the peer is](UnixStream::peer_cred), [descriptors](UnixStream::send_with_fds) that go along with bytes, and
+//! [modes](UnixListener::bind_with_mode) that say who may connect.
 
 mod busy;
 mod datagram;
 mod listener;
+mod rights;
 mod stream;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -12,11 +16,21 @@ mod abstract_name;
 #[path = "abstract_name/none.rs"]
 mod abstract_name;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "mode/linux.rs"]
+mod mode;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "mode/none.rs"]
+mod mode;
+
+pub use asyncio_reactor::UCred;
 pub use datagram::UnixDatagram;
 pub use listener::{Incoming, UnixListener};
 pub use stream::UnixStream;
 
 pub use crate::halves::{ReadHalf, WriteHalf};
+
+pub(crate) use mode::bind as bind_with_mode;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::ops::RangeBounds;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::task::{Context, Poll};
@@ -16,7 +17,9 @@ use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write
 use crate::send_file::send_file;
 use crate::streams::{self, StreamReader, StreamWriter};
 use crate::unix::busy::connected;
-use crate::unix::{OwnedReadHalf, OwnedWriteHalf, at, path_address, std_address, system_address};
+use crate::unix::{
+    OwnedReadHalf, OwnedWriteHalf, UCred, at, path_address, rights, std_address, system_address,
+};
 
 /// A connection between two processes of one machine, with [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`].
 ///
@@ -146,6 +149,75 @@ impl UnixStream {
     /// How much was sent is lost if it is dropped.
     pub async fn send_file(&mut self, file: &File, range: impl RangeBounds<u64>) -> io::Result<u64> {
         send_file(&**self.socket(), file, range).await
+    }
+
+    /// Sends some of the bytes, and descriptors with them; returns how many bytes, at least one. The descriptors go with the first byte, once: what is left of the bytes is sent
+    /// without them. They stay ours too, and may be closed afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the connection says, and with `InvalidInput` for more than 253 descriptors, which is what one message can carry (Linux), and for descriptors without a
+    /// byte.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it: either all of the descriptors went, and it has returned, or none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{Read, Seek, Write};
+    /// use std::os::fd::AsFd;
+    ///
+    /// use asyncio_net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("asyncio-passed-{}", std::process::id()));
+    /// asyncio_executor::block_on(async {
+    ///     let (mut one, mut other) = UnixStream::pair()?;
+    ///     let mut file = std::fs::File::options().read(true).write(true).create(true).open(&path)?;
+    ///     file.write_all(b"as it is")?;
+    ///     one.send_with_fds(b"a file", &[file.as_fd()]).await?;
+    ///
+    ///     let mut buf = [0; 16];
+    ///     let (n, mut fds) = other.recv_with_fds(&mut buf).await?;
+    ///     assert_eq!(&buf[..n], b"a file");
+    ///     let mut same = std::fs::File::from(fds.remove(0));
+    ///     same.rewind()?;
+    ///     let mut text = String::new();
+    ///     same.read_to_string(&mut text)?;
+    ///     assert_eq!(text, "as it is");
+    /// #   std::fs::remove_file(&path)?;
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub async fn send_with_fds(&mut self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        rights::send(&**self.socket(), buf, fds).await
+    }
+
+    /// Receives bytes, 0 of them at the end, and the descriptors that came with them, closed on exec. Bytes of two messages with descriptors are never in one answer.
+    ///
+    /// A read that does not ask for descriptors closes those that come.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the connection says, and where descriptors were lost because this process can have no more of them; then the others are closed, and the bytes are gone too.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it: bytes and descriptors that were not returned are still in the socket.
+    pub async fn recv_with_fds(&mut self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        rights::recv(&**self.socket(), buf).await
+    }
+
+    /// Says who the peer was when it connected, or when it began to listen.
+    ///
+    /// # Errors
+    ///
+    /// Fails where there is no peer, and where the system does not tell.
+    pub fn peer_cred(&self) -> io::Result<UCred> {
+        self.socket().peer_cred()
     }
 
     /// Lends the two directions, to be used at the same time in one task.

@@ -4,7 +4,11 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+#[cfg(target_os = "linux")]
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, sync::atomic::AtomicBool};
 
+#[cfg(target_os = "linux")]
+use asyncio_net::{ServerOptions, UnixDatagram, UnixListener};
 use asyncio_net::{StreamReader, StreamWriter, open_unix_connection, start_unix_server};
 use asyncio_tasks::yield_now;
 
@@ -132,5 +136,64 @@ fn paths_that_cannot_be_say_why() {
             assert!(matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound), "{error:?}");
         }
         assert!(open_unix_connection("/no/such/socket").await.is_err());
+    });
+}
+
+/// Everything that the mode of a file is seen to be, until told to stop.
+#[cfg(target_os = "linux")]
+fn modes_seen(path: PathBuf, is_over: &AtomicBool) -> BTreeSet<u32> {
+    let mut seen = BTreeSet::new();
+    while !is_over.load(Ordering::Relaxed) {
+        if let Ok(metadata) = std::fs::symlink_metadata(&path) {
+            seen.insert(metadata.permissions().mode() & 0o777);
+        }
+    }
+    seen
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mode_is_there_from_the_birth_of_the_file() {
+    for mode in [0o600, 0o660, 0o666] {
+        let directory = Directory::new();
+        let path = directory.socket();
+        let is_over = AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
+            let watching = scope.spawn(|| modes_seen(path.clone(), &is_over));
+            asyncio_runtime::run(async {
+                for _ in 0..300 {
+                    let server =
+                        ServerOptions::new().mode(mode).start_unix_server(echo, &path).await.unwrap();
+                    let has = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+                    assert_eq!(has, mode, "whatever the umask is");
+                    server.close();
+                    server.wait_closed().await;
+                    drop(UnixListener::bind_with_mode(&path, mode).unwrap());
+                    std::fs::remove_file(&path).unwrap();
+                    drop(UnixDatagram::bind_with_mode(&path, mode).unwrap());
+                    std::fs::remove_file(&path).unwrap();
+                }
+            });
+            is_over.store(true, Ordering::Relaxed);
+            watching.join().unwrap()
+        });
+        assert!(seen.contains(&mode), "the watcher saw nothing");
+        assert!(seen.iter().all(|seen| seen & !mode == 0), "wider than {mode}: {seen:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mode_that_is_none_says_so_and_leaves_no_file() {
+    on_each_loop(async || {
+        let directory = Directory::new();
+        let path = directory.socket();
+        let error = ServerOptions::new().mode(0o4755).start_unix_server(echo, &path).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("4755"), "{error}");
+        assert!(!path.exists());
+        let server = ServerOptions::new().mode(0o600).start_unix_server(echo, &path).await.unwrap();
+        asks(&path).await;
+        drop(server);
     });
 }

@@ -4,6 +4,7 @@
 //! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `is_tcp_stream`: sockets, non-blocking and closed on exec.
 //! - `recv`, `send`: one system call each, never a signal; with the first `SLICES_MAX` slices.
 //! - `reset`: the end of a connection, at once.
+//! - `peer_cred`: who is at the other end.
 //! - `send_file`, `recv_many`, `send_many`, on Linux: more in one call.
 //! - `DefaultSelector`: the best selector of the platform.
 //!
@@ -33,6 +34,23 @@ mod reset;
 #[path = "reset/elsewhere.rs"]
 mod reset;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "credentials/linux.rs"]
+mod credentials;
+#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"))]
+#[path = "credentials/bsd.rs"]
+mod credentials;
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+)))]
+#[path = "credentials/none.rs"]
+mod credentials;
+
 #[cfg(target_os = "linux")]
 pub use epoll::EpollSelector;
 #[cfg(target_os = "linux")]
@@ -47,6 +65,7 @@ pub use polling::PollingSelector;
 
 #[cfg(target_os = "linux")]
 pub(crate) use batch::{recv_many, send_many};
+pub(crate) use credentials::peer_cred;
 pub(crate) use options::{option, set_option};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use platform::send_file;

@@ -123,7 +123,10 @@ pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usi
 fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RIGHTS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !message.rights.is_empty() && !control.push(SendAncillaryMessage::ScmRights(message.rights)) {
+    let has_rights = !message.rights.is_empty();
+    // The space for so many has room for one more, by its alignment.
+    let is_too_many = message.rights.len() > RIGHTS_MAX;
+    if is_too_many || (has_rights && !control.push(SendAncillaryMessage::ScmRights(message.rights))) {
         let error = "more descriptors than one message can carry: 253";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
     }
