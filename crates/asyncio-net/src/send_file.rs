@@ -10,6 +10,7 @@ use asyncio_blocking::to_thread;
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 
 /// How much is asked for in one call: no more than a loop can stand still for, if a peer reads as fast as it is sent.
+#[cfg(unix)]
 const CALL_MAX: u64 = 2 * 1024 * 1024;
 /// How much is read at a time, where it goes through memory.
 const CHUNK: u64 = 256 * 1024;

@@ -311,6 +311,28 @@ impl Socket for OsSocket {
         self.poll_io(cx, waiter, Direction::Write, |_| sys::send_file(self.socket(), file, offset, count))
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn poll_recv_to_pipe(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        pipe: BorrowedDescriptor<'_>,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, waiter, Direction::Read, |_| sys::recv_to_pipe(self.socket(), pipe, count))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn poll_send_from_pipe(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        pipe: BorrowedDescriptor<'_>,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, waiter, Direction::Write, |_| sys::send_from_pipe(self.socket(), pipe, count))
+    }
+
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket().shutdown(how)
     }

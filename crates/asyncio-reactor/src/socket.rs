@@ -104,8 +104,7 @@ pub trait Socket: Debug + Send + Sync {
 
     /// Sends a part of a file from `offset` on, which is moved by what was sent.
     ///
-    /// The default gives `Unsupported`; then the caller copies. On Linux a peer that is gone raises SIGPIPE beside the error, since sendfile(2) cannot be asked not to: it is
-    /// ignored in every program whose `main` is Rust's, unless that program wants it otherwise.
+    /// The default gives `Unsupported`; then the caller copies.
     fn poll_send_file(
         &self,
         cx: &mut Context<'_>,
@@ -115,6 +114,34 @@ pub trait Socket: Debug + Send + Sync {
         count: usize,
     ) -> Poll<io::Result<usize>> {
         let _ = (cx, waiter, file, offset, count);
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Moves up to `count` bytes into a pipe, which must be empty, without a copy through this process (splice(2)); 0 is the end.
+    ///
+    /// The default gives `Unsupported`; then the caller copies.
+    fn poll_recv_to_pipe(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        pipe: BorrowedDescriptor<'_>,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        let _ = (cx, waiter, pipe, count);
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Sends up to `count` bytes out of a pipe, which must have as many.
+    ///
+    /// The default gives `Unsupported`.
+    fn poll_send_from_pipe(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        pipe: BorrowedDescriptor<'_>,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        let _ = (cx, waiter, pipe, count);
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::task::{Context, Poll};
 
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{RecvMsg, SendMsg, Socket, Waiter};
+use asyncio_reactor::{BorrowedDescriptor, RecvMsg, SendMsg, Socket, Waiter};
 
 /// One direction of a stream. Reading and writing each have one, so that two tasks may use the two directions.
 #[derive(Debug)]
@@ -52,6 +52,26 @@ impl Half {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.socket.poll_send(cx, &mut self.waiter, &SendMsg::new(bufs))
+    }
+
+    /// As [`Socket::poll_recv_to_pipe`].
+    pub(crate) fn poll_recv_to_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedDescriptor<'_>,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.socket.poll_recv_to_pipe(cx, &mut self.waiter, pipe, count)
+    }
+
+    /// As [`Socket::poll_send_from_pipe`].
+    pub(crate) fn poll_send_from_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedDescriptor<'_>,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.socket.poll_send_from_pipe(cx, &mut self.waiter, pipe, count)
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

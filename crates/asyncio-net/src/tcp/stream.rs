@@ -100,6 +100,10 @@ impl TcpStream {
         &self.read.socket
     }
 
+    pub(crate) fn halves(&mut self) -> (&mut Half, &mut Half) {
+        (&mut self.read, &mut self.write)
+    }
+
     /// Receives without taking the bytes out; 0 is the end.
     ///
     /// # Errors

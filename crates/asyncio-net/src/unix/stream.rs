@@ -124,6 +124,10 @@ impl UnixStream {
         &self.read.socket
     }
 
+    pub(crate) fn halves(&mut self) -> (&mut Half, &mut Half) {
+        (&mut self.read, &mut self.write)
+    }
+
     /// Receives without taking the bytes out; 0 is the end.
     ///
     /// # Errors

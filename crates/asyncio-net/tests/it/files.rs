@@ -1,11 +1,11 @@
-//! Files that are sent, and streams that are put together.
+//! Files that are sent.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use asyncio_net::{StreamReader, TcpStream, copy_bidirectional};
+use asyncio_net::StreamReader;
 use asyncio_tasks::spawn_local;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
@@ -146,82 +146,4 @@ fn to_a_peer_that_is_gone() {
         let _ = writer.close().await;
         assert!(writer.send_file(&file, ..).await.is_err());
     });
-}
-
-#[test]
-fn two_are_put_together_until_both_have_ended() {
-    on_each_loop(async || {
-        let ((client, mut near), (mut far, server)) = (pair().await, pair().await);
-        let copying = spawn_local(async move { copy_bidirectional(&mut near, &mut far).await });
-        let ((mut client_in, mut client_out), (mut server_in, mut server_out)) =
-            (client.into_streams(), server.into_streams());
-        let (question, answer) = (pattern(2_000_000), pattern(3_000_001));
-        client_out.write(&question);
-        client_out.write_eof();
-        assert!(server_in.read_to_end().await.unwrap() == question, "and its end");
-        assert!(!copying.is_finished());
-        server_out.write(&answer);
-        server_out.write_eof();
-        assert!(client_in.read_to_end().await.unwrap() == answer);
-        assert_eq!(copying.await.unwrap().unwrap(), (2_000_000, 3_000_001));
-    });
-}
-
-/// A reset of one is an error, though the other direction waits for ever.
-#[test]
-fn one_that_fails_ends_it() {
-    on_each_loop(async || {
-        let ((client, mut near), (mut far, server)) = (pair().await, pair().await);
-        let copying = spawn_local(async move { copy_bidirectional(&mut near, &mut far).await });
-        client.set_linger(Some(std::time::Duration::ZERO)).unwrap();
-        drop(client);
-        copying.await.unwrap().unwrap_err();
-        assert_eq!(to_the_end(server.into_streams().0).await, b"", "and the other sees it");
-    });
-}
-
-/// Nothing is kept back while nothing else comes.
-#[test]
-fn every_byte_is_passed_on_at_once() {
-    on_each_loop(async || {
-        let ((client, mut near), (mut far, server)) = (pair().await, pair().await);
-        let copying = spawn_local(async move { copy_bidirectional(&mut near, &mut far).await });
-        let ((mut client_in, mut client_out), (mut server_in, mut server_out)) =
-            (client.into_streams(), server.into_streams());
-        for n in 0..100_u8 {
-            client_out.write(&[n]);
-            assert_eq!(server_in.read_exact(1).await.unwrap(), [n]);
-            server_out.write(&[n]);
-            assert_eq!(client_in.read_exact(1).await.unwrap(), [n]);
-        }
-        client_out.write_eof();
-        server_out.write_eof();
-        assert_eq!(copying.await.unwrap().unwrap(), (100, 100));
-    });
-}
-
-#[test]
-fn while_one_does_not_read_the_other_has_to_wait() {
-    on_each_loop(async || {
-        let ((mut client, mut near), (mut far, mut server)) = (pair().await, pair().await);
-        let copying = spawn_local(async move { copy_bidirectional(&mut near, &mut far).await });
-        let mut sent = 0;
-        let mut waits = 0;
-        while waits < 100 {
-            match futures_lite::future::poll_once(client.write(&[7; 65_536])).await {
-                Some(n) => (sent, waits) = (sent + n.unwrap(), 0),
-                None => waits += 1,
-            }
-            asyncio_tasks::yield_now().await;
-        }
-        assert!(sent > 0);
-        let mut read = vec![0; sent];
-        server.read_exact(&mut read).await.unwrap();
-        drop((client, server));
-        let _ = copying.await.unwrap();
-    });
-}
-
-fn _takes_any_two(a: &mut TcpStream, b: &mut (impl futures::AsyncRead + futures::AsyncWrite + Unpin)) {
-    drop(copy_bidirectional(a, b));
 }

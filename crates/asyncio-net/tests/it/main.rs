@@ -26,6 +26,8 @@ mod worlds;
 #[cfg(target_os = "linux")]
 mod connect;
 #[cfg(unix)]
+mod copying;
+#[cfg(unix)]
 mod descriptors;
 #[cfg(unix)]
 mod readiness;

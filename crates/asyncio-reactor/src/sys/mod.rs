@@ -5,7 +5,7 @@
 //! - `recv`, `send`: one system call each, never a signal; with the first `SLICES_MAX` slices.
 //! - `reset`: the end of a connection, at once.
 //! - `peer_cred`: who is at the other end.
-//! - `send_file`, `recv_many`, `send_many`, on Linux: more in one call.
+//! - `send_file`, `recv_to_pipe`, `send_from_pipe`, `recv_many`, `send_many`, on Linux: more in one call.
 //! - `DefaultSelector`: the best selector of the platform.
 //!
 //! Options and the portable selector are the same everywhere.
@@ -19,6 +19,9 @@ mod batch;
 mod epoll;
 #[cfg(target_os = "linux")]
 mod epoll_wait;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod splice;
 
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -67,9 +70,9 @@ pub use polling::PollingSelector;
 pub(crate) use batch::{recv_many, send_many};
 pub(crate) use credentials::peer_cred;
 pub(crate) use options::{option, set_option};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use platform::send_file;
 pub(crate) use platform::{
     SLICES_MAX, accept, borrow, connect, is_connect_pending, is_tcp_stream, new_socket, prepare, recv, send,
 };
 pub(crate) use reset::reset;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use splice::{recv_to_pipe, send_file, send_from_pipe};

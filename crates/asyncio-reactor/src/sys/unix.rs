@@ -143,23 +143,6 @@ fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
     })
 }
 
-/// sendfile(2). `Unsupported` for a file that cannot be sent so: a pipe, a device, some of `/proc`.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn send_file(
-    socket: &Socket,
-    file: BorrowedFd<'_>,
-    offset: &mut u64,
-    count: usize,
-) -> io::Result<usize> {
-    use rustix::io::Errno;
-    match rustix::fs::sendfile(socket, file, Some(offset), count) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::SPIPE | Errno::OPNOTSUPP) => {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-        result => Ok(result?),
-    }
-}
-
 fn to_sock_addr(addr: SocketAddrAny) -> io::Result<SockAddr> {
     if let Ok(addr) = std::net::SocketAddr::try_from(addr.clone()) {
         return Ok(addr.into());

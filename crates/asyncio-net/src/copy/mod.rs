@@ -1,21 +1,29 @@
 //! [`copy_bidirectional`]: two streams put together.
 
+mod direction;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "pipe/linux.rs"]
+mod pipe;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "pipe/none.rs"]
+mod pipe;
+
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use crate::receive_buffer::ReceiveBuffer;
-
-/// How much one direction has on its way at most.
-const BUFFER_SIZE: usize = 64 * 1024;
+use self::direction::Direction;
 
 /// Passes on what comes from either stream to the other, until both have ended; says how many bytes went from `a` to `b`, and from `b` to `a`.
 ///
 /// The end of one direction is passed on, and the other goes on by itself: what a peer says after it has heard all is not lost. A side that is slower holds the other up;
-/// no more than 64 KiB a direction are kept.
+/// no more than 64 KiB a direction are kept in memory.
+///
+/// Where both are a [`TcpStream`](crate::TcpStream) or a [`UnixStream`](crate::UnixStream) and much comes, the bytes do not come into this process at all: the system moves them from
+/// one to the other through a pipe, of up to 1 MiB a direction (Linux: splice(2)). To see what they are, it needs them `'static`.
 ///
 /// # Errors
 ///
@@ -58,8 +66,8 @@ const BUFFER_SIZE: usize = 64 * 1024;
 /// ```
 pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> io::Result<(u64, u64)>
 where
-    A: AsyncRead + AsyncWrite + Unpin + ?Sized,
-    B: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    A: AsyncRead + AsyncWrite + Unpin + 'static,
+    B: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let (mut up, mut down) = (Direction::new(), Direction::new());
     poll_fn(|cx| {
@@ -71,66 +79,4 @@ where
         }
     })
     .await
-}
-
-/// One direction.
-struct Direction {
-    buffer: ReceiveBuffer,
-    /// What was read and not written.
-    from: usize,
-    to: usize,
-    has_ended: bool,
-    is_over: bool,
-    needs_flush: bool,
-    count: u64,
-}
-
-impl Direction {
-    fn new() -> Self {
-        Self {
-            buffer: ReceiveBuffer::new(BUFFER_SIZE),
-            from: 0,
-            to: 0,
-            has_ended: false,
-            is_over: false,
-            needs_flush: false,
-            count: 0,
-        }
-    }
-
-    fn poll<R, W>(&mut self, cx: &mut Context<'_>, reader: &mut R, writer: &mut W) -> Poll<io::Result<()>>
-    where
-        R: AsyncRead + Unpin + ?Sized,
-        W: AsyncWrite + Unpin + ?Sized,
-    {
-        while !self.is_over {
-            if self.from < self.to {
-                let bytes = &self.buffer[self.from..self.to];
-                let n = ready!(Pin::new(&mut *writer).poll_write(cx, bytes))?;
-                if n == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                self.from += n;
-                self.count += n as u64;
-                self.needs_flush = true;
-            } else if self.has_ended {
-                ready!(Pin::new(&mut *writer).poll_close(cx))?;
-                self.is_over = true;
-            } else {
-                match Pin::new(&mut *reader).poll_read(cx, &mut self.buffer) {
-                    Poll::Ready(n) => (self.from, self.to) = (0, n?),
-                    Poll::Pending => {
-                        // A writer that keeps bytes must not keep them while nothing else comes.
-                        if self.needs_flush {
-                            ready!(Pin::new(&mut *writer).poll_flush(cx))?;
-                            self.needs_flush = false;
-                        }
-                        return Poll::Pending;
-                    }
-                }
-                self.has_ended = self.to == 0;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
 }

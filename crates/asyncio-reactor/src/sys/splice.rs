@@ -1,0 +1,82 @@
+//! Bytes that the kernel moves by itself: sendfile(2), splice(2). Neither can be asked not to raise SIGPIPE where the peer is gone, so it is kept from this thread meanwhile.
+
+#![expect(unsafe_code, reason = "the signal mask of a thread")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+use std::ptr;
+
+use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, splice};
+use socket2::Socket;
+
+/// sendfile(2). `Unsupported` for a file that cannot be sent so: a pipe, a device, some of `/proc`.
+pub(crate) fn send_file(
+    socket: &Socket,
+    file: BorrowedFd<'_>,
+    offset: &mut u64,
+    count: usize,
+) -> io::Result<usize> {
+    without_sigpipe(|| rustix::fs::sendfile(socket, file, Some(offset), count)).map_err(or_unsupported)
+}
+
+/// splice(2), from the socket.
+pub(crate) fn recv_to_pipe(socket: &Socket, pipe: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
+    splice(socket, None, pipe, None, count, SpliceFlags::NONBLOCK).map_err(or_unsupported)
+}
+
+/// splice(2), to the socket.
+pub(crate) fn send_from_pipe(socket: &Socket, pipe: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
+    without_sigpipe(|| splice(pipe, None, socket, None, count, SpliceFlags::NONBLOCK)).map_err(or_unsupported)
+}
+
+fn or_unsupported(error: Errno) -> io::Error {
+    match error {
+        Errno::INVAL | Errno::NOSYS | Errno::SPIPE | Errno::OPNOTSUPP => io::ErrorKind::Unsupported.into(),
+        error => error.into(),
+    }
+}
+
+/// Does something that may raise SIGPIPE in this thread, and takes it away again. It raises it together with `EPIPE` only.
+fn without_sigpipe(f: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {
+    let sigpipe = only_sigpipe();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: both are sets of signals, the second is written to. It fails only for a `how` that does not exist.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &sigpipe, before.as_mut_ptr()) };
+    // SAFETY: it has been written.
+    let before = unsafe { before.assume_init() };
+    // SAFETY: a set of signals, and a signal.
+    let was_blocked = unsafe { libc::sigismember(&before, libc::SIGPIPE) } == 1;
+    // One that waits already is somebody else's, and stays.
+    let was_pending = was_blocked && is_sigpipe_pending();
+    let result = f();
+    if result == Err(Errno::PIPE) && !was_pending {
+        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: a set of signals, nothing to be told about the one that is taken, and a time. That there is none is no harm.
+        unsafe { libc::sigtimedwait(&sigpipe, ptr::null_mut(), &at_once) };
+    }
+    if !was_blocked {
+        // SAFETY: a set of signals; the old one is not asked for.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
+    }
+    result
+}
+
+fn only_sigpipe() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the whole set is written.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it has been written, and the signal is one.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE) };
+    // SAFETY: the same.
+    unsafe { set.assume_init() }
+}
+
+fn is_sigpipe_pending() -> bool {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the whole set is written.
+    unsafe { libc::sigpending(set.as_mut_ptr()) };
+    // SAFETY: it has been written, and the signal is one.
+    unsafe { libc::sigismember(set.as_ptr(), libc::SIGPIPE) == 1 }
+}
