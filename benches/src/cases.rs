@@ -8,7 +8,9 @@ use crate::load::{self, Load};
 use crate::memory;
 use crate::process::{self, Server, Sharing};
 use crate::structure;
-use crate::subjects::{BARE, FURTHER, HYPER, ONE_LOOP, REDIS, TWO_WORKERS, asyncio_net, python};
+use crate::subjects::{
+    BARE, FILES, FURTHER, HYPER, LINES, ONE_LOOP, PROXIES, REDIS, TLS, TWO_WORKERS, UDP, asyncio_net, python,
+};
 use crate::sync;
 
 /// One row of the report for each subject, before it is measured.
@@ -66,6 +68,15 @@ impl Case {
             Kind::Load(Load::Http) => return HYPER.to_vec(),
             Kind::Load(Load::Redis { .. }) => return REDIS.to_vec(),
             Kind::Load(Load::Accept) => subjects.extend([asyncio_net::PROTOCOL, asyncio_net::STREAMS]),
+            Kind::Load(Load::Ours(client)) => {
+                return match *client {
+                    "udp" => UDP.to_vec(),
+                    "file" => FILES.to_vec(),
+                    "proxy" => PROXIES.to_vec(),
+                    "lines" => LINES.to_vec(),
+                    _ => TLS.to_vec(),
+                };
+            }
             Kind::Library(libraries) => return libraries.to_vec(),
             // Ours, over something simpler of ours.
             Kind::InProcess if structure::CASES.iter().any(|(name, _)| *name == self.name) => {
@@ -108,6 +119,10 @@ pub fn all() -> Vec<Case> {
         }
     }
     cases.push(load("accept".into(), Load::Accept));
+    // A message, a handshake, a datagram, a MiB, a MiB, a line.
+    for client in ["tls_echo", "tls_handshake", "udp", "file", "proxy", "lines"] {
+        cases.push(load(client.into(), Load::Ours(client)));
+    }
     let in_process = [
         ("spawn_join", "ns"),
         ("spawn_many", "ns"),

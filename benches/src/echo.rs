@@ -1,17 +1,24 @@
 //! The servers, in a process of their own. Most echo.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use anyhow::Result;
 
 use crate::process;
 use crate::subject::Subject;
-use crate::subjects::{self, Visit, asyncio_net, hyper, raw_epoll, raw_futures, redis};
+use crate::subjects::{
+    self, Visit, asyncio_net, bulk, hyper, lines, raw_epoll, raw_futures, redis, tls, udp,
+};
 
 /// Serves until it is killed; prints its port first. The buffers are `size` bytes, on processor `cpu`.
 pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
     process::pin_to(cpu)?;
+    if [udp::ASYNCIO, udp::TOKIO].contains(&subject) {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        println!("{}", socket.local_addr()?.port());
+        return Ok(udp::serve(subject, socket)?);
+    }
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?.port());
     std::io::stdout().flush()?;
@@ -26,6 +33,11 @@ pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
         raw_epoll::NAME => raw_epoll::serve(&listener, size)?,
         asyncio_net::PROTOCOL | asyncio_net::STREAMS => asyncio_net::serve(subject, listener)?,
         hyper::ASYNCIO | hyper::TOKIO => hyper::serve(subject, listener)?,
+        tls::ASYNCIO | tls::TOKIO => tls::serve(subject, listener)?,
+        lines::ASYNCIO | lines::TOKIO => lines::serve(subject, listener)?,
+        bulk::SEND_FILE | bulk::READ_WRITE | bulk::SPLICE | bulk::COPY | bulk::TOKIO_COPY => {
+            bulk::serve(subject, listener)?
+        }
         redis::LIKE => redis::serve(listener)?,
         raw_futures::NAME => raw_futures::serve(&listener, size)?,
         _ => subjects::with(subject, Serve(listener, size))??,

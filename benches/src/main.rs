@@ -66,6 +66,10 @@ fn main() -> Result<()> {
         // Says by its exit whether the subject runs here.
         ["probe", subject] => probe(subject),
         ["connect-and-close", port, count] => load::connect_and_close(port.parse()?, count.parse()?),
+        // Prints how many requests were answered.
+        ["client", kind, port, milliseconds] => {
+            load::clients::main(kind, port.parse()?, milliseconds.parse()?)
+        }
         ["park", port, connections] => generator::park(port.parse()?, connections.parse()?),
         _ => bail!("usage: see `cargo xtask bench --help`"),
     }

@@ -2,16 +2,20 @@
 
 pub mod asyncio;
 pub mod asyncio_net;
+pub mod bulk;
 pub mod compio;
 pub mod glommio;
 pub mod hyper;
+pub mod lines;
 pub mod monoio;
 pub mod python;
 pub mod raw_epoll;
 pub mod raw_futures;
 pub mod redis;
 pub mod smol;
+pub mod tls;
 pub mod tokio;
+pub mod udp;
 
 use std::process::{Command, Stdio};
 
@@ -58,6 +62,16 @@ pub const BARE: [&str; 4] = [asyncio_net::PROTOCOL, asyncio_net::STREAMS, raw_ep
 pub const HYPER: [&str; 2] = [hyper::ASYNCIO, hyper::TOKIO];
 /// What Redis's clients talk to.
 pub const REDIS: [&str; 2] = [redis::LIKE, redis::REAL];
+/// TLS.
+pub const TLS: [&str; 2] = [tls::ASYNCIO, tls::TOKIO];
+/// Datagrams.
+pub const UDP: [&str; 2] = [udp::ASYNCIO, udp::TOKIO];
+/// A file to a socket.
+pub const FILES: [&str; 2] = [bulk::SEND_FILE, bulk::READ_WRITE];
+/// A socket to another one.
+pub const PROXIES: [&str; 3] = [bulk::SPLICE, bulk::COPY, bulk::TOKIO_COPY];
+/// Lines.
+pub const LINES: [&str; 2] = [lines::ASYNCIO, lines::TOKIO];
 /// Other ways to do it: compared where they can be, and not under `--quick`.
 pub const FURTHER: [&str; 4] = [MonoioEpoll::NAME, MonoioUring::NAME, Compio::NAME, Glommio::NAME];
 
@@ -69,7 +83,8 @@ pub fn absence(name: &str) -> Option<String> {
     if REDIS.contains(&name) {
         return absence_of_program("redis-benchmark").or_else(|| absence_of_program("redis-server"));
     }
-    if BARE.contains(&name) || crate::sync::LIBRARIES.contains(&name) {
+    let is_ours = [&TLS[..], &UDP, &FILES, &PROXIES, &LINES].iter().any(|names| names.contains(&name));
+    if is_ours || BARE.contains(&name) || crate::sync::LIBRARIES.contains(&name) {
         return None;
     }
     if python::NAMES.contains(&name) {

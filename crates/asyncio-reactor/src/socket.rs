@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown};
+use std::num::NonZeroU16;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ pub trait Socket: Debug + Send + Sync {
         recv_one_by_one(self, cx, waiter, messages, received)
     }
 
-    /// Sends several datagrams; returns how many, at least one.
+    /// Sends several datagrams; returns how many messages it has taken, at least one.
     fn poll_send_many(
         &self,
         cx: &mut Context<'_>,
@@ -290,6 +291,10 @@ pub(crate) fn send_one_by_one<S: Socket + ?Sized>(
     waiter: &mut Waiter,
     messages: &[SendMsg<'_, '_>],
 ) -> Poll<io::Result<usize>> {
+    if messages.iter().any(|message| message.segment_size.is_some()) {
+        // A socket that does not know of it would send one datagram.
+        return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+    }
     let mut done = 0;
     for message in messages {
         match socket.poll_send(cx, waiter, message) {
@@ -334,6 +339,8 @@ pub struct Received {
     pub is_truncated: bool,
     /// More descriptors came than there was room for, and the rest is closed.
     pub is_ancillary_truncated: bool,
+    /// These are several datagrams of so many bytes each, the last perhaps of fewer, which the system has put together (see [`SocketOption::Gro`]).
+    pub segment_size: Option<NonZeroU16>,
     /// Nothing more was there when this was received: what comes later makes an event. A socket around another one that keeps bytes itself must
     /// not say so while it has any.
     pub is_drained: bool,
@@ -343,7 +350,7 @@ impl Received {
     /// Says that `n` bytes have been received whole.
     #[inline]
     pub const fn new(n: usize) -> Self {
-        Self { n, is_truncated: false, is_ancillary_truncated: false, is_drained: false }
+        Self { n, is_truncated: false, is_ancillary_truncated: false, segment_size: None, is_drained: false }
     }
 }
 
@@ -357,13 +364,16 @@ pub struct SendMsg<'a, 'b> {
     pub addr: Option<&'a SockAddr>,
     /// Descriptors to pass along, on a Unix socket. They go with the first byte, once.
     pub rights: &'a [BorrowedDescriptor<'b>],
+    /// The bytes are several datagrams of so many bytes each, the last perhaps of fewer, which the system takes apart (`UDP_SEGMENT`, Linux). By
+    /// [`poll_send_many`](Socket::poll_send_many) alone; it says `Unsupported` where that cannot be done.
+    pub segment_size: Option<NonZeroU16>,
 }
 
 impl<'a, 'b> SendMsg<'a, 'b> {
     /// Sends bytes alone.
     #[inline]
     pub fn new(bufs: &'a [IoSlice<'b>]) -> Self {
-        Self { bufs, addr: None, rights: &[] }
+        Self { bufs, addr: None, rights: &[], segment_size: None }
     }
 }
 
@@ -399,6 +409,8 @@ pub enum SocketOption {
     Ttl(u32),
     /// Send to broadcast addresses (`SO_BROADCAST`).
     Broadcast(bool),
+    /// Put datagrams that come from one sender at once together (`UDP_GRO`, Linux). Then receive by [`poll_recv_many`](Socket::poll_recv_many) alone, which says what they were.
+    Gro(bool),
     /// Receive what is sent to a group, by the interface that has this address, or any (`IP_ADD_MEMBERSHIP`). It cannot be read.
     JoinMulticastV4(Ipv4Addr, Ipv4Addr),
     /// Receive that no more (`IP_DROP_MEMBERSHIP`). It cannot be read.
@@ -428,6 +440,7 @@ pub enum OptionName {
     Linger,
     Ttl,
     Broadcast,
+    Gro,
     MulticastLoop,
     MulticastTtl,
 }

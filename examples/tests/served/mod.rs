@@ -15,6 +15,11 @@ pub struct Server {
 impl Server {
     /// Builds it, starts it, and waits until it says where it listens.
     pub fn start(example: &str) -> Self {
+        Self::start_with(example, &[])
+    }
+
+    /// The same, with more arguments behind the port.
+    pub fn start_with(example: &str, arguments: &[&str]) -> Self {
         let mut program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
         if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
             program = PathBuf::from(target);
@@ -26,6 +31,7 @@ impl Server {
         assert!(built.success());
         let mut child = Command::new(program.join("release/examples").join(example))
             .arg("0")
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("it was built");

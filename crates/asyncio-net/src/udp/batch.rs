@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 
-use asyncio_reactor::{Received, RecvMsg, SendMsg, SockAddr, Socket, Waiter};
+use asyncio_reactor::{Received, RecvMsg, SockAddr, Socket, Waiter};
 
 use crate::tcp::to_ip;
+#[cfg(doc)]
+use crate::udp::UdpSocket;
 
 /// Room for several datagrams, used again and again.
 ///
@@ -38,8 +40,8 @@ pub struct DatagramBatch {
     size: usize,
     received: Vec<Received>,
     from: Vec<Option<SockAddr>>,
-    /// How many came last.
-    len: usize,
+    /// How many of the places were filled last.
+    filled: usize,
 }
 
 /// One datagram.
@@ -55,7 +57,9 @@ pub struct Datagram<'a> {
 }
 
 impl DatagramBatch {
-    /// Makes room for `count` datagrams of up to `size` bytes. One call of the system brings 64 at most (Linux; elsewhere one).
+    /// Makes room for `count` datagrams of up to `size` bytes. One call of the system fills 64 at most (Linux; elsewhere one).
+    ///
+    /// From a socket with [`set_gro`](UdpSocket::set_gro) each place takes several of them: 65,535 bytes leave none out.
     ///
     /// # Panics
     ///
@@ -64,38 +68,38 @@ impl DatagramBatch {
         assert!(count > 0, "a batch of no datagrams");
         let received = vec![Received::default(); count];
         let from = std::iter::repeat_with(|| None).take(count).collect();
-        Self { memory: vec![0; count * size].into_boxed_slice(), size, received, from, len: 0 }
+        Self { memory: vec![0; count * size].into_boxed_slice(), size, received, from, filled: 0 }
     }
 
     /// How many came last.
     pub fn len(&self) -> usize {
-        self.len
+        self.received[..self.filled].iter().map(count).sum()
     }
 
     /// Whether none came yet.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.filled == 0
     }
 
     /// Those that came last, in order.
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
-        let places = (0..self.len).map(|n| &self.memory[n * self.size..][..self.size]);
-        places.zip(&self.received).zip(&self.from).filter_map(|((place, received), from)| {
-            // One whose sender is no IP address cannot have come.
-            let from = from.as_ref()?.as_socket()?;
-            Some(Datagram {
-                bytes: &place[..received.n.min(place.len())],
-                from,
-                is_truncated: received.is_truncated,
+        let places = (0..self.filled).map(|n| &self.memory[n * self.size..][..self.size]);
+        // One whose sender is no IP address cannot have come.
+        let addrs = self.from.iter().map(|from| from.as_ref().and_then(SockAddr::as_socket));
+        places
+            .zip(&self.received)
+            .zip(addrs)
+            .filter_map(|((place, received), from)| {
+                Some(datagrams(&place[..received.n.min(place.len())], *received, from?))
             })
-        })
+            .flatten()
     }
 
     /// Receives as many as there are, and there is room for.
     pub(super) async fn fill(&mut self, socket: &dyn Socket) -> io::Result<usize> {
         let mut waiter = Waiter::new();
-        let Self { memory, size, received, from, len } = self;
-        *len = 0;
+        let Self { memory, size, received, from, filled } = self;
+        *filled = 0;
         let mut bufs: Vec<[IoSliceMut<'_>; 1]> =
             memory.chunks_exact_mut((*size).max(1)).map(|place| [IoSliceMut::new(place)]).collect();
         if *size == 0 {
@@ -106,8 +110,8 @@ impl DatagramBatch {
             .zip(from)
             .map(|(bufs, from)| RecvMsg { addr: Some(from), ..RecvMsg::new(bufs) })
             .collect();
-        *len = poll_fn(|cx| socket.poll_recv_many(cx, &mut waiter, &mut messages, received)).await?;
-        Ok(*len)
+        *filled = poll_fn(|cx| socket.poll_recv_many(cx, &mut waiter, &mut messages, received)).await?;
+        Ok(self.len())
     }
 }
 
@@ -115,29 +119,25 @@ impl DatagramBatch {
 impl fmt::Debug for DatagramBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatagramBatch")
-            .field("len", &self.len)
+            .field("len", &self.len())
             .field("size", &self.size)
             .finish_non_exhaustive()
     }
 }
 
-/// Sends several; says how many the system has taken, at least one.
-pub(super) async fn send(
-    socket: &dyn Socket,
-    datagrams: &[(&[u8], Option<SocketAddr>)],
-) -> io::Result<usize> {
-    if datagrams.is_empty() {
-        return Ok(0);
-    }
-    let mut waiter = Waiter::new();
-    let addrs: Vec<Option<SockAddr>> = datagrams.iter().map(|(_, to)| to.map(SockAddr::from)).collect();
-    let bufs: Vec<[IoSlice<'_>; 1]> = datagrams.iter().map(|(bytes, _)| [IoSlice::new(bytes)]).collect();
-    let messages: Vec<SendMsg<'_, '_>> = bufs
-        .iter()
-        .zip(&addrs)
-        .map(|(bufs, addr)| SendMsg { addr: addr.as_ref(), ..SendMsg::new(bufs) })
-        .collect();
-    poll_fn(|cx| socket.poll_send_many(cx, &mut waiter, &messages)).await
+/// How many datagrams there are in what was received.
+fn count(received: &Received) -> usize {
+    received.segment_size.map_or(1, |size| received.n.div_ceil(size.get().into()).max(1))
+}
+
+/// Takes apart what the system has put together.
+fn datagrams(bytes: &[u8], received: Received, from: SocketAddr) -> impl Iterator<Item = Datagram<'_>> {
+    let size = received.segment_size.map_or(bytes.len(), |size| size.get().into());
+    let count = count(&received);
+    (0..count).map(move |n| {
+        let bytes = &bytes[(n * size).min(bytes.len())..((n + 1) * size).min(bytes.len())];
+        Datagram { bytes, from, is_truncated: received.is_truncated && n + 1 == count }
+    })
 }
 
 /// Receives one, and says whether it was cut.

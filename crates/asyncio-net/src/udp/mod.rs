@@ -1,11 +1,12 @@
 //! [`UdpSocket`]: datagrams over IP.
 
 mod batch;
+mod send_many;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use asyncio_base::shim::Arc;
+use asyncio_base::shim::{Arc, AtomicBool};
 use asyncio_reactor::{Domain, OptionName, Socket, SocketOption, Type, adopt, socket};
 
 use crate::about::about;
@@ -14,6 +15,8 @@ use crate::datagram::{self, Taking};
 use crate::tcp::to_ip;
 
 pub use batch::{Datagram, DatagramBatch};
+
+use self::send_many::send_many;
 
 /// A UDP socket. Any number of tasks may send and receive on it at the same time, by `&self`.
 ///
@@ -46,6 +49,8 @@ pub use batch::{Datagram, DatagramBatch};
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: Arc<dyn Socket>,
+    /// The system takes messages apart, as far as we know.
+    may_join: AtomicBool,
 }
 
 impl UdpSocket {
@@ -68,7 +73,7 @@ impl UdpSocket {
     fn bind_to(addr: SocketAddr) -> io::Result<Self> {
         let socket = socket(Domain::for_address(addr), Type::DGRAM, None)?;
         socket.bind(&addr.into())?;
-        Ok(Self { socket })
+        Ok(Self::from_socket(socket))
     }
 
     /// Takes over a socket of std's.
@@ -91,7 +96,7 @@ impl UdpSocket {
 
     /// Makes one of a datagram socket of any reactor.
     pub fn from_socket(socket: Arc<dyn Socket>) -> Self {
-        Self { socket }
+        Self { socket, may_join: AtomicBool::new(true) }
     }
 
     /// Returns the socket below.
@@ -174,15 +179,27 @@ impl UdpSocket {
         batch.fill(&*self.socket).await
     }
 
+    /// Lets the system put datagrams together that come from one sender at once (Linux: `UDP_GRO`): they pass through it as one, and [`recv_many`](Self::recv_many) takes them apart. The
+    /// other ways to receive do not, so they are not for such a socket. The default is that they come as they were sent.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, and with `Unsupported` where it cannot do that.
+    pub fn set_gro(&self, on: bool) -> io::Result<()> {
+        self.socket.set_option(SocketOption::Gro(on))
+    }
+
     /// Sends several datagrams to the [connected](Self::connect) peer, in one call of the system where it can do that (Linux: sendmmsg(2)). Returns how many it has taken, at least the
     /// first: the others are to be sent again.
+    ///
+    /// Such as follow each other, are equally long and go to one place pass through the system as one (Linux: `UDP_SEGMENT`, "GSO"), up to 64 of them, and leave it as they are.
     ///
     /// # Errors
     ///
     /// Fails as [`send`](Self::send) of the first; what is wrong with another one is told when that is the first.
     pub async fn send_many(&self, datagrams: &[&[u8]]) -> io::Result<usize> {
         let datagrams: Vec<_> = datagrams.iter().map(|bytes| (*bytes, None)).collect();
-        batch::send(&*self.socket, &datagrams).await
+        send_many(&*self.socket, &self.may_join, &datagrams).await
     }
 
     /// Sends several datagrams, each to its address, as [`send_many`](Self::send_many) does.
@@ -192,7 +209,7 @@ impl UdpSocket {
     /// As there.
     pub async fn send_many_to<B: AsRef<[u8]>>(&self, datagrams: &[(B, SocketAddr)]) -> io::Result<usize> {
         let datagrams: Vec<_> = datagrams.iter().map(|(bytes, to)| (bytes.as_ref(), Some(*to))).collect();
-        batch::send(&*self.socket, &datagrams).await
+        send_many(&*self.socket, &self.may_join, &datagrams).await
     }
 
     /// Receives a datagram without taking it out.

@@ -11,6 +11,8 @@ mod kinds;
 mod listener;
 mod names;
 mod protocol;
+#[cfg(unix)]
+mod refusing;
 #[allow(dead_code, reason = "what the fuzz targets need of it")]
 mod scripted;
 mod server;

@@ -1,7 +1,10 @@
 //! `UdpSocket`: whole datagrams, addresses, peers, errors of the network.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
+#[cfg(unix)]
+use std::sync::Arc;
 use std::time::Duration;
 
 use asyncio_net::{DatagramBatch, UdpSocket};
@@ -9,6 +12,8 @@ use asyncio_reactor::{OptionName, SocketOption};
 use asyncio_tasks::{spawn_local, timeout};
 use static_assertions::assert_impl_all;
 
+#[cfg(unix)]
+use crate::refusing::Refusing;
 use crate::worlds::on_each_loop;
 
 assert_impl_all!(UdpSocket: Send, Sync, Unpin);
@@ -288,6 +293,104 @@ fn a_batch_that_is_given_up_loses_nothing() {
             came += of_this;
         }
         assert_eq!(came, 100);
+    });
+}
+
+/// Lengths of all kinds, in runs and alone, empty ones too.
+fn lengths() -> Vec<usize> {
+    let run = |len, count| std::iter::repeat_n(len, count);
+    run(64, 100).chain([3, 0, 0, 1400]).chain(run(1000, 70)).chain([999, 1000, 1, 1, 2000, 2000]).collect()
+}
+
+/// Sends one of each length, to two places by turns of a dozen; and gives what each of them is to receive.
+async fn send_all(sender: &UdpSocket, places: [&UdpSocket; 2]) -> [Vec<Vec<u8>>; 2] {
+    let addrs = places.map(|place| place.local_addr().unwrap());
+    let datagrams: Vec<(Vec<u8>, _)> =
+        lengths().iter().enumerate().map(|(n, len)| (vec![n as u8; *len], addrs[n / 12 % 2])).collect();
+    let mut sent = 0;
+    while sent < datagrams.len() {
+        sent += sender.send_many_to(&datagrams[sent..]).await.unwrap();
+    }
+    addrs.map(|addr| datagrams.iter().filter(|(_, to)| *to == addr).map(|(bytes, _)| bytes.clone()).collect())
+}
+
+async fn receive_all(
+    socket: &UdpSocket,
+    batch: &mut DatagramBatch,
+    count: usize,
+    from: SocketAddr,
+) -> Vec<Vec<u8>> {
+    let mut came = Vec::new();
+    while came.len() < count {
+        let n = timeout(Duration::from_secs(20), socket.recv_many(batch)).await.unwrap().unwrap();
+        assert_eq!((n, batch.iter().count()), (batch.len(), batch.len()));
+        assert!(batch.iter().all(|datagram| datagram.from == from && !datagram.is_truncated));
+        came.extend(batch.iter().map(|datagram| datagram.bytes.to_vec()));
+    }
+    came
+}
+
+/// One or more that share a message in the system arrive as they were, whoever receives them, and however.
+#[test]
+fn those_that_pass_as_one_arrive_as_they_were() {
+    on_each_loop(async || {
+        for puts_together in [false, true] {
+            let (sender, one, other) = (bound().await, bound().await, bound().await);
+            let mut batch = DatagramBatch::new(16, 2000);
+            if puts_together {
+                if cfg!(target_os = "linux") {
+                    one.set_gro(true).unwrap();
+                    assert_eq!(one.socket().option(OptionName::Gro).unwrap(), SocketOption::Gro(true));
+                    batch = DatagramBatch::new(3, 65_535);
+                } else {
+                    assert_eq!(one.set_gro(true).unwrap_err().kind(), io::ErrorKind::Unsupported);
+                }
+            }
+            let from = sender.local_addr().unwrap();
+            let expected = send_all(&sender, [&one, &other]).await;
+            for (socket, expected) in [&one, &other].into_iter().zip(expected) {
+                let came = receive_all(socket, &mut batch, expected.len(), from).await;
+                assert!(came == expected, "{:?}", came.iter().map(Vec::len).collect::<Vec<_>>());
+            }
+        }
+    });
+}
+
+/// A socket that takes no message apart has each sent by itself, and is asked once.
+#[cfg(unix)]
+#[test]
+fn where_none_is_taken_apart_each_goes_by_itself() {
+    on_each_loop(async || {
+        let (sender, one, other) = (bound().await, bound().await, bound().await);
+        let from = sender.local_addr().unwrap();
+        let below = sender.socket().clone();
+        let sender = UdpSocket::from_socket(Arc::new(Refusing { below, refuses_reading: true }));
+        let expected = send_all(&sender, [&one, &other]).await;
+        let mut batch = DatagramBatch::new(16, 2000);
+        for (socket, expected) in [&one, &other].into_iter().zip(expected) {
+            assert!(receive_all(socket, &mut batch, expected.len(), from).await == expected);
+        }
+    });
+}
+
+/// What was put together and finds no room is cut in the midst of one, which says so; and those behind it are lost.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_room_for_what_was_put_together() {
+    on_each_loop(async || {
+        let (sender, receiver) = (bound().await, bound().await);
+        receiver.set_gro(true).unwrap();
+        let to = receiver.local_addr().unwrap();
+        let datagrams: Vec<_> = (0..10_u8).map(|n| ([n; 100], to)).collect();
+        assert_eq!(sender.send_many_to(&datagrams).await.unwrap(), 10);
+        let mut batch = DatagramBatch::new(1, 250);
+        assert_eq!(receiver.recv_many(&mut batch).await.unwrap(), 3);
+        let came: Vec<_> =
+            batch.iter().map(|datagram| (datagram.bytes.len(), datagram.is_truncated)).collect();
+        assert_eq!(came, [(100, false), (100, false), (50, true)]);
+        sender.send_to(b"and on", to).await.unwrap();
+        assert_eq!(receiver.recv_many(&mut batch).await.unwrap(), 1);
+        assert_eq!(batch.iter().next().unwrap().bytes, b"and on");
     });
 }
 

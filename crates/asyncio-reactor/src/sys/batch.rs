@@ -1,19 +1,31 @@
-//! Several datagrams in one call: recvmmsg(2), sendmmsg(2). rustix does not have the first, and takes descriptors of its own making for the second.
+//! Several datagrams in one call: recvmmsg(2), sendmmsg(2); and several in one message, which the kernel takes apart and puts together (`UDP_SEGMENT`, `UDP_GRO`, udp(7)).
+//! rustix does not have the first, and takes descriptors of its own making for the second.
 
 #![expect(unsafe_code, reason = "the kernel is handed pointers into arrays that live here")]
 
 use std::io;
 use std::mem::zeroed;
+use std::num::NonZeroU16;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use libc::{iovec, mmsghdr, msghdr};
+use libc::{c_int, iovec, mmsghdr, msghdr};
+use rustix::io::Errno;
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use crate::socket::{Received, RecvMsg, SendMsg};
 
-/// How many datagrams one call takes; more are a shorter batch. 64 headers and addresses are 12 KiB of stack.
+/// How many messages one call takes; more are a shorter batch. 64 headers, addresses and controls are 14 KiB of stack.
 const BATCH_MAX: usize = 64;
+
+/// Room for one control message with a number: the size of segments.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; 24]);
+
+impl Control {
+    const NONE: Self = Self([0; 24]);
+}
 
 /// A header that says nothing yet.
 fn empty() -> mmsghdr {
@@ -29,16 +41,21 @@ pub(crate) fn recv_many(
 ) -> io::Result<usize> {
     let count = messages.len().min(received.len()).min(BATCH_MAX);
     let mut addrs: [SockAddrStorage; BATCH_MAX] = std::array::from_fn(|_| SockAddrStorage::zeroed());
+    let mut controls = [Control::NONE; BATCH_MAX];
     let mut headers = [const { None::<mmsghdr> }; BATCH_MAX].map(|_| empty());
-    for ((header, message), addr) in headers.iter_mut().zip(&mut messages[..count]).zip(&mut addrs) {
+    for (((header, message), addr), control) in
+        headers.iter_mut().zip(&mut messages[..count]).zip(&mut addrs).zip(&mut controls)
+    {
         // `IoSliceMut` is an `iovec` on Unix, as std promises.
         header.msg_hdr.msg_iov = message.bufs.as_mut_ptr().cast::<iovec>();
         header.msg_hdr.msg_iovlen = message.bufs.len().min(super::SLICES_MAX) as _;
         header.msg_hdr.msg_name = ptr::from_mut(addr).cast();
         header.msg_hdr.msg_namelen = addr.size_of();
+        header.msg_hdr.msg_control = ptr::from_mut(control).cast();
+        header.msg_hdr.msg_controllen = size_of::<Control>() as _;
     }
-    // SAFETY: each of the `count` headers points to slices and to an address that live until the call returns, and are nobody else's: the slices are borrowed
-    // mutably by `messages`, the addresses are local.
+    // SAFETY: each of the `count` headers points to slices, to an address and to a control that live until the call returns, and are nobody else's: the slices are
+    // borrowed mutably by `messages`, the others are local.
     let n = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -54,6 +71,7 @@ pub(crate) fn recv_many(
     {
         *received = Received {
             is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            segment_size: segment_size(&header.msg_hdr),
             ..Received::new(header.msg_len as usize)
         };
         if let Some(place) = &mut message.addr {
@@ -70,11 +88,30 @@ fn address(addr: SockAddrStorage, header: &msghdr) -> Option<SockAddr> {
     (len > 0).then(|| unsafe { SockAddr::new(addr, len) })
 }
 
+/// The size of the datagrams that were put together, if any were.
+fn segment_size(header: &msghdr) -> Option<NonZeroU16> {
+    // SAFETY: the header's control, and how long it is, are as the kernel has left them.
+    let control = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: where it is not null, a whole header of a control message lies there.
+    let message = unsafe { control.as_ref() }?;
+    if (message.cmsg_level, message.cmsg_type) != (libc::SOL_UDP, libc::UDP_GRO) {
+        return None;
+    }
+    // SAFETY: where the number of this kind lies, behind the header.
+    let number = unsafe { libc::CMSG_DATA(control) }.cast::<c_int>();
+    // SAFETY: it is there, and the control has room for it.
+    let size = unsafe { number.read_unaligned() };
+    u16::try_from(size).ok().and_then(NonZeroU16::new)
+}
+
 /// Sends as many as the system takes, at least one; the caller has looked that none passes descriptors, and that there are any.
+///
+/// `Unsupported` says that the first was to be taken apart and could not be.
 pub(crate) fn send_many(socket: &Socket, messages: &[SendMsg<'_, '_>]) -> io::Result<usize> {
     let count = messages.len().min(BATCH_MAX);
+    let mut controls = [Control::NONE; BATCH_MAX];
     let mut headers = [const { None::<mmsghdr> }; BATCH_MAX].map(|_| empty());
-    for (header, message) in headers.iter_mut().zip(&messages[..count]) {
+    for ((header, message), control) in headers.iter_mut().zip(&messages[..count]).zip(&mut controls) {
         // `IoSlice` is an `iovec` on Unix, as std promises; the kernel only reads it.
         header.msg_hdr.msg_iov = message.bufs.as_ptr().cast_mut().cast::<iovec>();
         header.msg_hdr.msg_iovlen = message.bufs.len() as _;
@@ -82,10 +119,45 @@ pub(crate) fn send_many(socket: &Socket, messages: &[SendMsg<'_, '_>]) -> io::Re
             header.msg_hdr.msg_name = addr.as_ptr().cast_mut().cast();
             header.msg_hdr.msg_namelen = addr.len();
         }
+        if let Some(size) = message.segment_size {
+            set_segment_size(&mut header.msg_hdr, control, size);
+        }
     }
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: each of the `count` headers points to slices and to an address that `messages` borrows until the call returns; the kernel writes to none of them, but for
-    // the length that was sent, into the header.
+    // SAFETY: each of the `count` headers points to slices and to an address that `messages` borrows until the call returns, and to a local control; the kernel writes to
+    // none of them, but for the length that was sent, into the header.
     let n = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as _, flags as _) };
-    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+    usize::try_from(n).map_err(|_| refused(&messages[0], Errno::from_raw_os_error(errno())))
+}
+
+fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or_default()
+}
+
+/// A message that has to be taken apart is refused in these words by a kernel, a socket or a network card that cannot do it, and where its parts are longer than the way lets
+/// pass whole.
+fn refused(message: &SendMsg<'_, '_>, error: Errno) -> io::Error {
+    let cannot = [Errno::INVAL, Errno::IO, Errno::OPNOTSUPP, Errno::NOPROTOOPT];
+    if message.segment_size.is_some() && cannot.contains(&error) {
+        return io::ErrorKind::Unsupported.into();
+    }
+    error.into()
+}
+
+fn set_segment_size(header: &mut msghdr, control: &mut Control, size: NonZeroU16) {
+    header.msg_control = ptr::from_mut(control).cast();
+    // SAFETY: a computation.
+    header.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<u16>() as _) } as _;
+    // SAFETY: the control has room for one message.
+    let first = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: it is not null, since there is room; and nobody else's.
+    let message = unsafe { &mut *first };
+    message.cmsg_level = libc::SOL_UDP;
+    message.cmsg_type = libc::UDP_SEGMENT;
+    // SAFETY: a computation.
+    message.cmsg_len = unsafe { libc::CMSG_LEN(size_of::<u16>() as _) } as _;
+    // SAFETY: where the number of this kind lies, behind the header.
+    let number = unsafe { libc::CMSG_DATA(first) }.cast::<u16>();
+    // SAFETY: the control has room for it.
+    unsafe { number.write_unaligned(size.get()) };
 }

@@ -31,6 +31,13 @@ mod platform;
 mod platform;
 
 #[cfg(target_os = "linux")]
+#[path = "gro/linux.rs"]
+mod gro;
+#[cfg(not(target_os = "linux"))]
+#[path = "gro/none.rs"]
+mod gro;
+
+#[cfg(target_os = "linux")]
 #[path = "reset/linux.rs"]
 mod reset;
 #[cfg(not(target_os = "linux"))]

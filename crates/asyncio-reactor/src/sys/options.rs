@@ -4,6 +4,7 @@ use std::io;
 
 use socket2::Socket;
 
+use super::gro::{gro, set_gro};
 use crate::socket::{OptionName, SocketOption};
 
 pub(crate) fn set_option(socket: &Socket, option: SocketOption) -> io::Result<()> {
@@ -18,6 +19,7 @@ pub(crate) fn set_option(socket: &Socket, option: SocketOption) -> io::Result<()
         SocketOption::Linger(linger) => socket.set_linger(linger),
         SocketOption::Ttl(hops) => set_hops(socket, hops),
         SocketOption::Broadcast(on) => socket.set_broadcast(on),
+        SocketOption::Gro(on) => set_gro(socket, on),
         SocketOption::JoinMulticastV4(group, interface) => socket.join_multicast_v4(&group, &interface),
         SocketOption::LeaveMulticastV4(group, interface) => socket.leave_multicast_v4(&group, &interface),
         SocketOption::JoinMulticastV6(group, interface) => socket.join_multicast_v6(&group, interface),
@@ -41,6 +43,7 @@ pub(crate) fn option(socket: &Socket, name: OptionName) -> io::Result<SocketOpti
         OptionName::Linger => SocketOption::Linger(socket.linger()?),
         OptionName::Ttl => SocketOption::Ttl(hops(socket)?),
         OptionName::Broadcast => SocketOption::Broadcast(socket.broadcast()?),
+        OptionName::Gro => SocketOption::Gro(gro(socket)?),
         OptionName::MulticastLoop if is_v6(socket)? => {
             SocketOption::MulticastLoop(socket.multicast_loop_v6()?)
         }

@@ -1,5 +1,7 @@
 //! What clients that are not our generator do to a server, and what that costs it.
 
+pub mod clients;
+
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
@@ -19,12 +21,17 @@ pub enum Load {
     Redis { test: &'static str, pipeline: usize },
     /// Connections that end when they have begun, 64 at a time.
     Accept,
+    /// A client of our own, by its name.
+    Ours(&'static str),
 }
 
 /// Microseconds on the server's processor for each request. The clients have the other one.
 pub fn server_cpu(load: &Load, subject: &str, milliseconds: u64) -> Result<f64> {
     let server = Server::start(subject, 1024, 0, Sharing::Scheduled)?;
-    wait_until_it_listens(server.port)?;
+    // A proxy takes each two that come for a pair, and a datagram socket nobody.
+    if !matches!(load, Load::Ours(_)) {
+        wait_until_it_listens(server.port)?;
+    }
     if let Load::Redis { pipeline, .. } = load {
         // So that there is something to get.
         run(&Load::Redis { test: "set", pipeline: *pipeline }, server.port, milliseconds)?;
@@ -91,6 +98,10 @@ fn run(load: &Load, port: u16, milliseconds: u64) -> Result<u64> {
                 .status()?;
             ensure!(me.success(), "connecting and closing failed: {me}");
             Ok(count)
+        }
+        Load::Ours(kind) => {
+            let said = process::output_of(&["client", kind, &port.to_string(), &milliseconds.to_string()])?;
+            Ok(said.parse()?)
         }
     }
 }

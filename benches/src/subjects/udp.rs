@@ -1,0 +1,41 @@
+//! `asyncio-udp` and `tokio-udp`: datagrams that are sent back, in batches and one by one.
+
+use std::io;
+use std::net::UdpSocket;
+
+use asyncio::net::DatagramBatch;
+
+use crate::subject::Subject;
+use crate::subjects::tokio::TokioCt;
+
+pub const ASYNCIO: &str = "asyncio-udp";
+pub const TOKIO: &str = "tokio-udp";
+
+/// Serves for ever.
+pub fn serve(subject: &str, socket: UdpSocket) -> io::Result<()> {
+    if subject == TOKIO { TokioCt::run(on_tokio(socket)) } else { asyncio::run(on_asyncio(socket)) }
+}
+
+async fn on_asyncio(socket: UdpSocket) -> io::Result<()> {
+    let socket = asyncio::net::UdpSocket::from_std(socket)?;
+    socket.set_gro(true)?;
+    let mut batch = DatagramBatch::new(8, 65_535);
+    loop {
+        socket.recv_many(&mut batch).await?;
+        let answers: Vec<_> = batch.iter().map(|datagram| (datagram.bytes, datagram.from)).collect();
+        let mut left = &answers[..];
+        while !left.is_empty() {
+            left = &left[socket.send_many_to(left).await?..];
+        }
+    }
+}
+
+async fn on_tokio(socket: UdpSocket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    let socket = tokio::net::UdpSocket::from_std(socket)?;
+    let mut buf = vec![0; 1500];
+    loop {
+        let (n, from) = socket.recv_from(&mut buf).await?;
+        socket.send_to(&buf[..n], from).await?;
+    }
+}

@@ -1,0 +1,100 @@
+//! A socket of the system that cannot do all that the system can.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use asyncio_reactor::{
+    BorrowedDescriptor, OptionName, Received, RecvMsg, SendMsg, SockAddr, Socket, SocketOption, Waiter,
+};
+
+/// A socket that is the system's, but for what it refuses.
+#[derive(Debug)]
+pub(crate) struct Refusing {
+    pub(crate) below: Arc<dyn Socket>,
+    pub(crate) refuses_reading: bool,
+}
+
+impl Socket for Refusing {
+    fn bind(&self, addr: &SockAddr) -> io::Result<()> {
+        self.below.bind(addr)
+    }
+
+    fn listen(&self, backlog: u32) -> io::Result<()> {
+        self.below.listen(backlog)
+    }
+
+    fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+    ) -> Poll<io::Result<(Arc<dyn Socket>, SockAddr)>> {
+        self.below.poll_accept(cx, waiter)
+    }
+
+    fn poll_connect(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        addr: &SockAddr,
+    ) -> Poll<io::Result<()>> {
+        self.below.poll_connect(cx, waiter, addr)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        message: &mut RecvMsg<'_, '_>,
+    ) -> Poll<io::Result<Received>> {
+        self.below.poll_recv(cx, waiter, message)
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        message: &SendMsg<'_, '_>,
+    ) -> Poll<io::Result<usize>> {
+        self.below.poll_send(cx, waiter, message)
+    }
+
+    /// And never `poll_send_from_pipe`, and no datagrams that are to be taken apart.
+    fn poll_recv_to_pipe(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        pipe: BorrowedDescriptor<'_>,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        if self.refuses_reading {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        }
+        self.below.poll_recv_to_pipe(cx, waiter, pipe, count)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.below.shutdown(how)
+    }
+
+    fn local_addr(&self) -> io::Result<SockAddr> {
+        self.below.local_addr()
+    }
+
+    fn peer_addr(&self) -> io::Result<SockAddr> {
+        self.below.peer_addr()
+    }
+
+    fn set_option(&self, option: SocketOption) -> io::Result<()> {
+        self.below.set_option(option)
+    }
+
+    fn option(&self, name: OptionName) -> io::Result<SocketOption> {
+        self.below.option(name)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.below.take_error()
+    }
+}

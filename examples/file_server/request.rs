@@ -1,0 +1,114 @@
+//! What a client asks for: a file of the folder, and which part of it.
+
+use std::path::{Component, Path, PathBuf};
+
+/// A request, as far as it matters here.
+#[derive(Debug, PartialEq)]
+pub struct Request {
+    pub is_head: bool,
+    pub path: PathBuf,
+    pub range: Option<ByteRange>,
+    /// The connection ends behind the answer.
+    pub closes: bool,
+}
+
+/// What is answered instead of a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refusal(pub u16, pub &'static str);
+
+pub const BAD_REQUEST: Refusal = Refusal(400, "Bad Request");
+pub const NOT_FOUND: Refusal = Refusal(404, "Not Found");
+pub const METHOD_NOT_ALLOWED: Refusal = Refusal(405, "Method Not Allowed");
+
+/// A part of a file, as it is asked for (RFC 9110, 14.1.2).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ByteRange {
+    From(u64),
+    Between(u64, u64),
+    Last(u64),
+}
+
+impl ByteRange {
+    /// One range of bytes. Anything else is passed over, as RFC 9110 wants it; several ranges may be, and are.
+    fn parse(value: &str) -> Option<Self> {
+        let (first, last) = value.trim().strip_prefix("bytes=")?.split_once('-')?;
+        let number =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+        match (first, last) {
+            ("", last) => Some(Self::Last(number(last)?)),
+            (first, "") => Some(Self::From(number(first)?)),
+            (first, last) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::Between(first, last))
+            }
+        }
+    }
+
+    /// Which bytes of a file so long; `None` where it has none of them.
+    pub fn of(self, len: u64) -> Option<std::ops::Range<u64>> {
+        let range = match self {
+            Self::From(first) => first..len,
+            Self::Between(first, last) => first..len.min(last.saturating_add(1)),
+            Self::Last(count) => len.saturating_sub(count)..len,
+        };
+        (range.start < range.end).then_some(range)
+    }
+}
+
+/// Reads a head, which ends with an empty line.
+pub fn parse(head: &[u8]) -> Result<Request, Refusal> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    let is_whole = request.parse(head).is_ok_and(|status| status.is_complete());
+    let (Some(method), Some(target), true) = (request.method, request.path, is_whole) else {
+        return Err(BAD_REQUEST);
+    };
+    if !["GET", "HEAD"].contains(&method) {
+        return Err(METHOD_NOT_ALLOWED);
+    }
+    let header = |name: &str| {
+        let header = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value).ok()
+    };
+    // What follows is then a body, which is none of ours.
+    let has_body = header("content-length").is_some_and(|len| len.trim() != "0")
+        || header("transfer-encoding").is_some();
+    let connection = header("connection").unwrap_or_default().to_ascii_lowercase();
+    Ok(Request {
+        is_head: method == "HEAD",
+        path: path(target).ok_or(NOT_FOUND)?,
+        // A range with a condition is one of a version of the file, of which nothing is known here.
+        range: (method == "GET" && header("if-range").is_none())
+            .then(|| header("range").and_then(ByteRange::parse))
+            .flatten(),
+        closes: has_body || connection.contains("close") || request.version != Some(1),
+    })
+}
+
+/// A path inside of the folder, of names alone: nothing leads out of it.
+fn path(target: &str) -> Option<PathBuf> {
+    let target = target.split(['?', '#']).next()?;
+    let decoded = decode(target.strip_prefix('/')?)?;
+    let path = Path::new(&decoded);
+    let is_inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+    (is_inside && !decoded.contains('\0')).then(|| path.to_owned())
+}
+
+/// Takes `%41` for `A`.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
