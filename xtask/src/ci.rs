@@ -69,7 +69,7 @@ fn soak() -> Result<()> {
 
 /// Each fuzz target for a minute, on nightly, by cargo-fuzz. `test` runs their checks on seeds and random bytes.
 fn fuzz() -> Result<()> {
-    for target in ["splitting", "addresses", "resp"] {
+    for target in ["splitting", "framing", "addresses", "resp"] {
         let limits = ["--", "-max_total_time=60", "-timeout=5", "-rss_limit_mb=2048"];
         let mut run = command("cargo", &["+nightly", "fuzz", "run", target]);
         shell::run(run.args(limits).current_dir(root().join("crates/asyncio-net")))?;

@@ -4,6 +4,8 @@
 
 #[path = "fuzzed/addresses.rs"]
 mod addresses;
+#[path = "fuzzed/framing.rs"]
+mod framing;
 #[path = "it/scripted.rs"]
 #[allow(dead_code, reason = "what other tests need of it")]
 mod scripted;
@@ -30,6 +32,27 @@ fn reads_do_not_depend_on_how_bytes_are_split() {
         let mut input = random(seed, 40, &all);
         input.extend(random(seed, seed as usize % 300, b"ab\r\n"));
         splitting::check(&input);
+    }
+}
+
+#[test]
+fn messages_do_not_depend_on_how_bytes_are_cut() {
+    let all: Vec<u8> = (0..=255).collect();
+    // A message as long as the memory, of which more than that is allowed.
+    let mut longest = vec![1, 7, 0, 10, 0, 255, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1];
+    longest.extend([255; 30]);
+    framing::check(&longest);
+    for seed in 0..20_000 {
+        let mut input = random(seed, 16, &all);
+        // Lines, and messages with short lengths; and now and then anything.
+        let alphabet: &[u8] = match seed % 5 {
+            0 => &all,
+            n if n % 2 == 0 => b"ab\r\n\xc3\xa9",
+            _ => b"\0\0\0\x01\x02\x05\x0a\xff",
+        };
+        input[0] = (seed % 2) as u8;
+        input.extend(random(seed, seed as usize % 120, alphabet));
+        framing::check(&input);
     }
 }
 

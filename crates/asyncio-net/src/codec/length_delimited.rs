@@ -80,7 +80,8 @@ impl LengthDelimitedCodec {
     }
 
     fn check(&self, length: i128) -> io::Result<usize> {
-        let max = self.options.frame_max;
+        // With its head it must be no more than there is memory at all.
+        let max = self.options.frame_max.min(usize::MAX - self.options.head());
         usize::try_from(length).ok().filter(|length| *length <= max).ok_or_else(|| {
             let what = format!("a message of {length} bytes, where {max} are allowed");
             io::Error::new(io::ErrorKind::InvalidData, what)

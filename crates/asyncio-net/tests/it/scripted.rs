@@ -36,6 +36,10 @@ impl Scripted {
         String::from_utf8(self.0.lock().unwrap().sent.clone()).unwrap()
     }
 
+    pub(crate) fn sent_bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().sent.clone()
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.0.lock().unwrap().has_ended
     }
