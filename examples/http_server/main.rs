@@ -1,7 +1,7 @@
 //! hyper on our streams: HTTP/1.1 and HTTP/2 at one port, told apart by what the client says first; it ends gracefully.
 //!
-//! `cargo run --release --example http_server` tries it on itself; `… -- 8080` serves at that port until Ctrl-C. `/` says hello,
-//! `/echo` sends back what it is sent, while that is still coming.
+//! `cargo run --release --example http_server` tries it on itself; `… -- 8080` serves at that port until Ctrl-C, and `… -- 8443 CERTIFICATES KEY` (files of
+//! PEM) by https, where the protocol is agreed on in the handshake (ALPN). `/` says hello, `/echo` sends back what it is sent, while that is still coming.
 
 mod hyper_io;
 
@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asyncio::Task;
-use asyncio::net::{Server, StreamReader, StreamWriter, open_connection, start_server};
+use asyncio::net::tls::TlsAcceptor;
+use asyncio::net::{Server, ServerOptions, StreamReader, StreamWriter, open_connection};
 use asyncio::sync::Event;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Bytes, Incoming};
@@ -71,8 +72,15 @@ fn is_interrupted(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::Interrupted)
 }
 
-async fn start(addr: &str, is_ending: Arc<Event>) -> io::Result<Server> {
-    start_server(move |reader, writer| serve(reader, writer, is_ending.clone()), addr).await
+async fn start(options: ServerOptions, addr: &str, is_ending: Arc<Event>) -> io::Result<Server> {
+    options.start_server(move |reader, writer| serve(reader, writer, is_ending.clone()), addr).await
+}
+
+/// By https, if there are a certificate and its key.
+fn options(files: &[String]) -> io::Result<ServerOptions> {
+    let [chain, key] = files else { return Ok(ServerOptions::new()) };
+    let acceptor = TlsAcceptor::builder(std::fs::read(chain)?, std::fs::read(key)?);
+    Ok(ServerOptions::new().tls(acceptor.alpn(["h2", "http/1.1"]).build()?))
 }
 
 /// Sends some bodies there and back. The connection that it leaves has asked for nothing more.
@@ -96,8 +104,10 @@ async fn try_it(addr: SocketAddr) -> Result<Task<hyper::Result<()>>, Error> {
 #[asyncio::main]
 async fn main() -> Result<(), Error> {
     let is_ending = Arc::new(Event::new());
-    let port = std::env::args().nth(1);
-    let server = start(&format!("127.0.0.1:{}", port.as_deref().unwrap_or("0")), is_ending.clone()).await?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (port, files) = arguments.split_first().map_or((None, &[][..]), |(port, files)| (Some(port), files));
+    let addr = format!("127.0.0.1:{}", port.map_or("0", |port| port));
+    let server = start(options(files)?, &addr, is_ending.clone()).await?;
     let addr = server.local_addrs()[0];
     let client = if port.is_some() {
         println!("listening at {addr}");

@@ -71,6 +71,39 @@ fn curl_is_answered_in_every_version() {
     }
 }
 
+/// By https, where the two agree on the protocol in the handshake; with a certificate that is made for this.
+#[test]
+fn curl_agrees_on_http2_under_tls() {
+    let body = Body::new("tls");
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a name");
+    let (chain, key) = (format!("{}.pem", body.text()), format!("{}.key", body.text()));
+    fs::write(&chain, cert.pem()).expect("there is room");
+    fs::write(&key, signing_key.serialize_pem()).expect("there is room");
+    let server = Server::start_with("http_server", &[&chain, &key]);
+    let (url, data) = (format!("https://localhost:{}/echo", server.port), format!("@{}", body.text()));
+    for (version, number) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-q",
+            "--noproxy",
+            "*",
+            "--silent",
+            "--show-error",
+            "--max-time",
+            "60",
+            "--cacert",
+            &chain,
+        ]);
+        curl.args([version, &url, "--data-binary", &data, "--write-out", "%{stderr}%{http_version}"]);
+        let Some(answer) = served::run(&mut curl) else { break };
+        assert!(answer.stdout == body.bytes(), "{version}: {} bytes", answer.stdout.len());
+        assert_eq!(String::from_utf8_lossy(&answer.stderr), number);
+    }
+    fs::remove_file(chain).expect("it was written");
+    fs::remove_file(key).expect("it was written");
+}
+
 #[test]
 fn what_is_sent_comes_back_while_it_is_sent() {
     let server = Server::start("http_server");

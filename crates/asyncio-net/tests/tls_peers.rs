@@ -157,6 +157,78 @@ fn openssl_as_the_client_shows_who_it_is() {
     });
 }
 
+/// Types lines, and waits after each until something is said; gives all that was said if it does not come.
+fn types(child: &mut Child, lines: &[(String, String)]) -> Result<(), String> {
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let (mut said, mut buf) = (String::new(), [0; 4096]);
+    for (line, expected) in lines {
+        stdin.write_all(line.as_bytes()).map_err(|error| format!("{error} after {said}"))?;
+        let from = said.len();
+        while !said[from..].contains(expected.as_str()) {
+            match stdout.read(&mut buf).unwrap() {
+                0 => return Err(said),
+                n => said.push_str(&String::from_utf8_lossy(&buf[..n])),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// OpenSSL's client, which obeys letters; what it says of that goes to its output too.
+fn obeying(files: &Files, port: u16, version: &str) -> Command {
+    let roots = files.path("roots.pem");
+    let options = format!("-connect 127.0.0.1:{port} -servername server.test {version}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec openssl s_client {options} -CAfile {} 2>&1", roots.display())]);
+    command
+}
+
+/// TL-F8: new keys in the midst of it, asked for by the peer.
+#[test]
+fn openssl_asks_for_new_keys() {
+    run(async {
+        let files = Files::new("key_update");
+        let (_server, port) = echo_server(acceptor(&files)).await;
+        let Some(mut child) = peer("s_client", &mut obeying(&files, port, "-tls1_3")) else { return };
+        let lines = (0..50).flat_map(|n| {
+            let line = format!("line {n}\n");
+            [("K\n".to_owned(), "KEYUPDATE".to_owned()), (line.clone(), line)]
+        });
+        let lines: Vec<_> = [("first\n".into(), "\nfirst\n".into())].into_iter().chain(lines).collect();
+        let (done, waits) = oneshot();
+        thread::spawn(move || {
+            let typed = types(&mut child, &lines);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let _ = done.send(typed);
+        });
+        waits.await.unwrap().unwrap();
+    });
+}
+
+/// TL-F8: TLS 1.2 could begin anew in the midst of it, which has been a way in (CVE-2009-3555): it is refused, and the others go on.
+#[test]
+fn openssl_wants_to_begin_anew() {
+    run(async {
+        let files = Files::new("renegotiation");
+        let (_server, port) = echo_server(acceptor(&files)).await;
+        let Some(mut child) = peer("s_client", &mut obeying(&files, port, "-tls1_2")) else { return };
+        let lines = [("first\n", "\nfirst\n"), ("R\n", "RENEGOTIATING"), ("second\n", "no renegotiation")];
+        let lines = lines.map(|(line, expected)| (line.to_owned(), expected.to_owned()));
+        let (done, waits) = oneshot();
+        thread::spawn(move || {
+            let typed = types(&mut child, &lines);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let _ = done.send(typed);
+        });
+        waits.await.unwrap().unwrap();
+        let Some(child) = peer("s_client", &mut s_client(&files, port, &["-tls1_2"])) else { return };
+        assert!(talk(child, b"another\nenough\n".to_vec()).await.0.contains("another\n"));
+    });
+}
+
 /// Starts OpenSSL's server, which sends lines back in reverse; gives its port.
 fn s_server(files: &Files, more: &[&str]) -> Option<(Child, u16)> {
     let mut command = Command::new("openssl");

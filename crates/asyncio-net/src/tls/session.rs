@@ -6,6 +6,8 @@
 //!   is read before; and one of sending leaves reading as it is, to its own end.
 //! - T4: a handshake has until its deadline, which begins with its first poll.
 //! - T5: whoever ends the connection takes what still comes, so nobody else reads of it any more, who would get some of it.
+//! - T6: a server of TLS 1.3 sends tickets to a client, which may be there only to write. A socket that is closed with them unread, or before they come, resets the connection, and
+//!   what is on its way to the server is lost. So a client's that has said goodbye and is dropped stays until the server ends too, or the time for that is over.
 
 use std::fmt;
 use std::future::Future;
@@ -24,8 +26,8 @@ use rustls::{Connection, IoState, ProtocolVersion};
 
 use crate::receive_buffer::ReceiveBuffer;
 
-/// How much is received in one call: four records.
-const RECEIVED_AT_ONCE: usize = 64 * 1024;
+/// How much is received in one call, and so is kept for one who does not read: two records, each as long as it may be (RFC 8446, 5.2).
+const RECEIVED_AT_ONCE: usize = 2 * (5 + 16_384 + 256);
 
 thread_local! {
     // Lent for one receive, as what is left over is little.
@@ -445,6 +447,28 @@ impl Session {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether the socket below must not be closed yet (T6).
+    pub(super) fn lingers(&self) -> bool {
+        let may_be_sent_tickets = matches!(self.connection, Connection::Client(_))
+            && self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        let has_ended_alone =
+            self.is_closed && !self.is_leaving && !self.has_ended && !self.has_heard_goodbye;
+        let is_whole = self.fault.is_none() && self.send_fault.is_none() && !self.connection.wants_write();
+        may_be_sent_tickets && has_ended_alone && is_whole && self.then != Some(Shutdown::Both)
+    }
+
+    /// Takes in what TLS itself sends, up to the peer's goodbye, or the first byte for somebody who is gone.
+    pub(super) fn poll_linger(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        socket: &dyn Socket,
+    ) -> Poll<()> {
+        let mut unread = [0];
+        let mut bufs = [IoSliceMut::new(&mut unread)];
+        self.poll_read(cx, waiter, socket, &mut RecvMsg::new(&mut bufs)).map(drop)
     }
 
     /// Nobody has the socket any more: what is left of it has so long to go out.

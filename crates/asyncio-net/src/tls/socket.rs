@@ -13,7 +13,7 @@ use asyncio_base::{budget, report};
 use asyncio_reactor::{
     OptionName, Received, RecvMsg, SendMsg, SockAddr, Socket, SocketOption, UCred, Waiter,
 };
-use asyncio_tasks::{guard, spawn_background};
+use asyncio_tasks::{guard, spawn_background, timeout};
 use rustls::Connection;
 
 use super::info::TlsInfo;
@@ -97,6 +97,26 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// T6: keeps the socket below for a while, and takes in what comes.
+    fn linger(self: Arc<Self>) {
+        let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+        if budget::unlimited(|| self.poll_linger(&mut cx, &mut waiter)).is_ready() {
+            return;
+        }
+        spawn_background(async move {
+            let mut waiter = Waiter::new();
+            let rest = poll_fn(|cx| self.poll_linger(cx, &mut waiter));
+            // Whether it was long enough or not, there is nobody to be told.
+            let _ = timeout(self.limits.shutdown, rest).await;
+        });
+    }
+
+    fn poll_linger(&self, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<()> {
+        self.session.lock().poll_linger(cx, waiter, self.below())
+    }
+}
+
 /// Sends what is left. It belongs to the task that does so, or to the clean-up after it.
 struct Flusher {
     shared: Arc<Shared>,
@@ -126,6 +146,12 @@ impl Flusher {
         })
         .await;
         self.is_through = true;
+        let session = self.shared.session.lock();
+        let lingers = session.is_orphaned && session.lingers();
+        drop(session);
+        if lingers {
+            self.shared.clone().linger();
+        }
     }
 
     async fn finish(mut self) {
@@ -303,7 +329,12 @@ impl Drop for TlsSocket {
         let mut session = self.shared.session.lock();
         session.is_orphaned = true;
         let flusher = session.flusher.take();
+        // A flusher sees to it when it is through.
+        let lingers = !session.has_flusher && session.lingers();
         drop(session);
+        if lingers {
+            self.shared.clone().linger();
+        }
         flusher.into_iter().for_each(Waker::wake);
     }
 }

@@ -146,7 +146,9 @@ fn sockets_that_cannot_move_bytes_have_them_copied() {
         on_each_loop(async || {
             let ((client, near), (far, server)) = (pair().await, pair().await);
             let refusing = |stream: TcpStream| {
-                TcpStream::from_socket(Arc::new(Refusing { below: stream.into(), refuses_reading }))
+                let mut socket = Refusing::new(stream.into());
+                socket.refuses_reading = refuses_reading;
+                TcpStream::from_socket(Arc::new(socket))
             };
             let (mut near, mut far) = (refusing(near), refusing(far));
             let copying = spawn_local(async move { copy_bidirectional(&mut near, &mut far).await });

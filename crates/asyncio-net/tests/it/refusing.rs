@@ -3,7 +3,8 @@
 use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 
 use asyncio_reactor::{
     BorrowedDescriptor, OptionName, Received, RecvMsg, SendMsg, SockAddr, Socket, SocketOption, Waiter,
@@ -12,8 +13,21 @@ use asyncio_reactor::{
 /// A socket that is the system's, but for what it refuses.
 #[derive(Debug)]
 pub(crate) struct Refusing {
-    pub(crate) below: Arc<dyn Socket>,
+    below: Arc<dyn Socket>,
+    received: AtomicUsize,
+    /// It receives into no pipe either.
     pub(crate) refuses_reading: bool,
+}
+
+impl Refusing {
+    pub(crate) fn new(below: Arc<dyn Socket>) -> Self {
+        Self { below, received: AtomicUsize::new(0), refuses_reading: false }
+    }
+
+    /// How many bytes have been received.
+    pub(crate) fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
+    }
 }
 
 impl Socket for Refusing {
@@ -48,7 +62,9 @@ impl Socket for Refusing {
         waiter: &mut Waiter,
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
-        self.below.poll_recv(cx, waiter, message)
+        let received = ready!(self.below.poll_recv(cx, waiter, message))?;
+        self.received.fetch_add(received.n, Ordering::Relaxed);
+        Poll::Ready(Ok(received))
     }
 
     fn poll_send(

@@ -364,7 +364,7 @@ fn where_none_is_taken_apart_each_goes_by_itself() {
         let (sender, one, other) = (bound().await, bound().await, bound().await);
         let from = sender.local_addr().unwrap();
         let below = sender.socket().clone();
-        let sender = UdpSocket::from_socket(Arc::new(Refusing { below, refuses_reading: true }));
+        let sender = UdpSocket::from_socket(Arc::new(Refusing::new(below)));
         let expected = send_all(&sender, [&one, &other]).await;
         let mut batch = DatagramBatch::new(16, 2000);
         for (socket, expected) in [&one, &other].into_iter().zip(expected) {

@@ -2,6 +2,7 @@
 
 mod cut;
 mod ending;
+mod faults;
 mod trust;
 mod upgrade;
 mod using;
