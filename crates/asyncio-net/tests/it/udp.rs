@@ -299,7 +299,11 @@ fn a_batch_that_is_given_up_loses_nothing() {
 /// Lengths of all kinds, in runs and alone, empty ones too.
 fn lengths() -> Vec<usize> {
     let run = |len, count| std::iter::repeat_n(len, count);
-    run(64, 100).chain([3, 0, 0, 1400]).chain(run(1000, 70)).chain([999, 1000, 1, 1, 2000, 2000]).collect()
+    run(64, 100)
+        .chain([3, 0, 0, 1400])
+        .chain(run(1000, 70))
+        .chain([999, 1000, 1, 1, 2000, 2000, 500, 900])
+        .collect()
 }
 
 /// Sends one of each length, to two places by turns of a dozen; and gives what each of them is to receive.
