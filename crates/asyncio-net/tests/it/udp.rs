@@ -299,10 +299,13 @@ fn a_batch_that_is_given_up_loses_nothing() {
 /// Lengths of all kinds, in runs and alone, empty ones too.
 fn lengths() -> Vec<usize> {
     let run = |len, count| std::iter::repeat_n(len, count);
-    run(64, 100)
+    let ends = [999, 1000, 1, 1, 2000, 2000];
+    [500, 900]
+        .into_iter()
+        .chain(run(64, 100))
         .chain([3, 0, 0, 1400])
         .chain(run(1000, 70))
-        .chain([999, 1000, 1, 1, 2000, 2000, 500, 900])
+        .chain(ends)
         .collect()
 }
 
