@@ -13,6 +13,8 @@
 //! ```
 #![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "checks fail by panicking")]
 
+#[cfg(unix)]
+mod bulk;
 mod selector;
 mod streams;
 #[cfg(unix)]
@@ -38,7 +40,7 @@ pub fn selector<S: Selector>(make: impl Fn() -> io::Result<S>) {
 /// What needs sockets of the operating system is left out where [`Reactor::adopt`] says `Unsupported`.
 pub fn reactor<R: Reactor>(make: impl Fn() -> io::Result<R>) {
     #[cfg(unix)]
-    let checks = [waiting::CHECKS, streams::CHECKS, unix::CHECKS].concat();
+    let checks = [waiting::CHECKS, streams::CHECKS, unix::CHECKS, bulk::CHECKS].concat();
     #[cfg(not(unix))]
     let checks = [waiting::CHECKS, streams::CHECKS].concat();
     for (name, check) in checks {

@@ -162,17 +162,6 @@ fn options(world: &World) {
     );
 }
 
-impl World {
-    /// Sends bytes that fit into the socket's buffer, from a thread that does not turn the reactor.
-    fn send_now(&self, socket: &dyn crate::Socket, bytes: &[u8]) {
-        let bufs = [std::io::IoSlice::new(bytes)];
-        let mut waiter = crate::Waiter::new();
-        let message = crate::SendMsg::new(&bufs);
-        let sent = self.poll(std::task::Waker::noop(), |cx| socket.poll_send(cx, &mut waiter, &message));
-        assert!(matches!(sent, std::task::Poll::Ready(Ok(n)) if n == bytes.len()), "a few bytes do not fit");
-    }
-}
-
 /// Runs two futures to their ends.
 async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));

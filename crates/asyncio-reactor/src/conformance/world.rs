@@ -4,14 +4,15 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use asyncio_base::shim::{Arc, AtomicUsize, Ordering};
 use socket2::{Domain, SockAddr, Type};
 
 use crate::reactor::{self, Reactor};
-use crate::socket::Socket;
+use crate::socket::{SendMsg, Socket};
+use crate::waiter::Waiter;
 
 /// No check waits longer than this for what must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,7 +39,7 @@ impl World {
         let mut cx = Context::from_waker(&waker);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
                 return value;
             }
             let before = woken.get();
@@ -101,6 +102,15 @@ impl World {
             let n = self.run(socket.send(bytes)).unwrap();
             bytes = &bytes[n..];
         }
+    }
+
+    /// Sends a few bytes, without waiting.
+    pub(super) fn send_now(&self, socket: &dyn Socket, bytes: &[u8]) {
+        let bufs = [io::IoSlice::new(bytes)];
+        let mut waiter = Waiter::new();
+        let message = SendMsg::new(&bufs);
+        let sent = self.poll(Waker::noop(), |cx| socket.poll_send(cx, &mut waiter, &message));
+        assert!(matches!(sent, Poll::Ready(Ok(n)) if n == bytes.len()), "a few bytes do not fit");
     }
 
     /// Receives once, into room for 64 bytes.
