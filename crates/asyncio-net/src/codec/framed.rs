@@ -67,12 +67,17 @@ impl Reading {
         cx: &mut Context<'_>,
         io: &mut R,
     ) -> Poll<io::Result<usize>> {
-        let mut lent = READING.take().unwrap_or_else(|| ReceiveBuffer::new(READ_SIZE));
+        let mut lent = READING
+            .try_with(std::cell::Cell::take)
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| ReceiveBuffer::new(READ_SIZE));
         let read = Pin::new(io).poll_read(cx, &mut lent);
         if let Poll::Ready(Ok(n)) = &read {
             self.buffer.extend_from_slice(&lent[..*n]);
         }
-        READING.set(Some(lent));
+        // Not where this thread is ending.
+        let _ = READING.try_with(|place| place.set(Some(lent)));
         read
     }
 }

@@ -9,6 +9,7 @@
 mod acceptor;
 mod connector;
 mod info;
+mod linger;
 mod pem;
 mod session;
 mod socket;

@@ -7,8 +7,10 @@
 //! - T4: a handshake has until its deadline, which begins with its first poll.
 //! - T5: whoever ends the connection takes what still comes, so nobody else reads of it any more, who would get some of it.
 //! - T6: a server of TLS 1.3 sends tickets to a client, which may be there only to write. A socket that is closed with them unread, or before they come, resets the connection, and
-//!   what is on its way to the server is lost. So a client's that has said goodbye and is dropped stays until the server ends too, or the time for that is over.
+//!   what is on its way to the server is lost. So a client's that has said goodbye and is dropped stays for two seconds, or until the server ends too, or
+//!   says something: that nobody reads it is then as on any other connection.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
@@ -31,7 +33,12 @@ const RECEIVED_AT_ONCE: usize = 2 * (5 + 16_384 + 256);
 
 thread_local! {
     // Lent for one receive, as what is left over is little.
-    static RECEIVING: std::cell::Cell<Option<ReceiveBuffer>> = const { std::cell::Cell::new(None) };
+    static RECEIVING: Cell<Option<ReceiveBuffer>> = const { Cell::new(None) };
+}
+
+/// Not where this thread is ending, and its buffer is gone before the last of its sockets.
+fn give_back(buffer: ReceiveBuffer) {
+    let _ = RECEIVING.try_with(|place| place.set(Some(buffer)));
 }
 
 /// One TLS connection, under the lock of its socket.
@@ -215,7 +222,11 @@ impl Session {
         if self.has_ended {
             return Poll::Ready(Ok(false));
         }
-        let mut buffer = RECEIVING.take().unwrap_or_else(|| ReceiveBuffer::new(RECEIVED_AT_ONCE));
+        let mut buffer = RECEIVING
+            .try_with(Cell::take)
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| ReceiveBuffer::new(RECEIVED_AT_ONCE));
         let mut bufs = [IoSliceMut::new(&mut buffer)];
         let polled = socket.poll_recv(cx, waiter, &mut RecvMsg::new(&mut bufs));
         let result = match polled {
@@ -227,11 +238,11 @@ impl Session {
             Poll::Ready(Ok(received)) => self.take_in(&buffer[..received.n]).map(|()| true),
             Poll::Ready(Err(error)) => Err(self.fail(error)),
             Poll::Pending => {
-                RECEIVING.set(Some(buffer));
+                give_back(buffer);
                 return Poll::Pending;
             }
         };
-        RECEIVING.set(Some(buffer));
+        give_back(buffer);
         Poll::Ready(result)
     }
 
@@ -453,10 +464,12 @@ impl Session {
     pub(super) fn lingers(&self) -> bool {
         let may_be_sent_tickets = matches!(self.connection, Connection::Client(_))
             && self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-        let has_ended_alone =
-            self.is_closed && !self.is_leaving && !self.has_ended && !self.has_heard_goodbye;
-        let is_whole = self.fault.is_none() && self.send_fault.is_none() && !self.connection.wants_write();
-        may_be_sent_tickets && has_ended_alone && is_whole && self.then != Some(Shutdown::Both)
+        let is_whole = self.fault.is_none()
+            && self.send_fault.is_none()
+            && !self.connection.is_handshaking()
+            && !self.connection.wants_write();
+        let has_ended = self.has_ended || self.has_heard_goodbye;
+        may_be_sent_tickets && is_whole && self.is_closed && !has_ended
     }
 
     /// Takes in what TLS itself sends, up to the peer's goodbye, or the first byte for somebody who is gone.

@@ -13,10 +13,11 @@ use asyncio_base::{budget, report};
 use asyncio_reactor::{
     OptionName, Received, RecvMsg, SendMsg, SockAddr, Socket, SocketOption, UCred, Waiter,
 };
-use asyncio_tasks::{guard, spawn_background, timeout};
+use asyncio_tasks::{guard, spawn_background};
 use rustls::Connection;
 
 use super::info::TlsInfo;
+use super::linger::linger;
 use super::session::Session;
 
 /// How long things may take.
@@ -38,10 +39,10 @@ pub(crate) struct TlsSocket {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     below: Arc<dyn Socket>,
     limits: Limits,
-    session: Mutex<Session>,
+    pub(super) session: Mutex<Session>,
 }
 
 impl TlsSocket {
@@ -67,7 +68,7 @@ impl TlsSocket {
 }
 
 impl Shared {
-    fn below(&self) -> &dyn Socket {
+    pub(super) fn below(&self) -> &dyn Socket {
         &*self.below
     }
 
@@ -97,26 +98,6 @@ impl Shared {
     }
 }
 
-impl Shared {
-    /// T6: keeps the socket below for a while, and takes in what comes.
-    fn linger(self: Arc<Self>) {
-        let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
-        if budget::unlimited(|| self.poll_linger(&mut cx, &mut waiter)).is_ready() {
-            return;
-        }
-        spawn_background(async move {
-            let mut waiter = Waiter::new();
-            let rest = poll_fn(|cx| self.poll_linger(cx, &mut waiter));
-            // Whether it was long enough or not, there is nobody to be told.
-            let _ = timeout(self.limits.shutdown, rest).await;
-        });
-    }
-
-    fn poll_linger(&self, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<()> {
-        self.session.lock().poll_linger(cx, waiter, self.below())
-    }
-}
-
 /// Sends what is left. It belongs to the task that does so, or to the clean-up after it.
 struct Flusher {
     shared: Arc<Shared>,
@@ -125,7 +106,7 @@ struct Flusher {
 
 impl Flusher {
     async fn run(&mut self) {
-        let mut waiter = Waiter::new();
+        let (mut waiter, mut lingers) = (Waiter::new(), false);
         poll_fn(|cx| {
             let mut session = self.shared.session.lock();
             // An error is told by whatever is called next.
@@ -133,6 +114,8 @@ impl Flusher {
             let is_over = flushed.is_ready()
                 || session.poll_orphaned(cx, self.shared.below(), self.shared.limits.shutdown).is_ready();
             session.has_flusher = !is_over;
+            // Decided under this lock: whoever drops the socket later sees that nobody flushes, and decides.
+            lingers = is_over && session.is_orphaned && session.lingers();
             let former =
                 if is_over { session.flusher.take() } else { session.flusher.replace(cx.waker().clone()) };
             let is_late = is_over && flushed.is_pending();
@@ -146,11 +129,8 @@ impl Flusher {
         })
         .await;
         self.is_through = true;
-        let session = self.shared.session.lock();
-        let lingers = session.is_orphaned && session.lingers();
-        drop(session);
         if lingers {
-            self.shared.clone().linger();
+            linger(self.shared.clone());
         }
     }
 
@@ -333,7 +313,7 @@ impl Drop for TlsSocket {
         let lingers = !session.has_flusher && session.lingers();
         drop(session);
         if lingers {
-            self.shared.clone().linger();
+            linger(self.shared.clone());
         }
         flusher.into_iter().for_each(Waker::wake);
     }

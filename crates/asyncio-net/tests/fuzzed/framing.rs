@@ -17,7 +17,7 @@ use crate::scripted::Scripted;
 type Messages<T> = (Vec<T>, bool);
 
 fn piece(pieces: &[u8], n: usize) -> usize {
-    pieces.get(n % pieces.len().max(1)).map_or(1, |piece| usize::from(*piece).max(1))
+    pieces.get(n % pieces.len().max(1)).map_or(1, |piece| usize::from(*piece % 32).max(1))
 }
 
 /// What comes out of a stream whose bytes come in pieces.

@@ -11,11 +11,13 @@ use std::time::Duration;
 use asyncio_net::tls::{TlsAcceptor, TlsConnector, TlsInfo};
 use asyncio_net::{ServerOptions, StreamReader, StreamWriter, TcpListener, TcpStream};
 use asyncio_tasks::{spawn_local, yield_now};
+use asyncio_timers::ManualClock;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion, version,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion,
+    version,
 };
 
 use super::{Authority, acceptor, connector, on_each, tls_pair_and_below};
@@ -27,11 +29,15 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 }
 
 fn server_of(versions: &[&'static SupportedProtocolVersion]) -> TlsAcceptor {
+    TlsAcceptor::from_config(server_config(versions))
+}
+
+fn server_config(versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
     let (chain, key) = Authority::ours().vouches_for("server.test");
     let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions).unwrap();
-    TlsAcceptor::from_config(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
+    builder.with_no_client_auth().with_single_cert(chain, key).unwrap()
 }
 
 fn client_of(versions: &[&'static SupportedProtocolVersion]) -> TlsConnector {
@@ -100,6 +106,9 @@ fn plaintext_without_a_handshake_is_nobodys() {
         for resets in [false, true] {
             let mut client = TcpStream::connect(server.local_addrs()[0]).await.unwrap();
             client.write_all(b"USER root\r\nPASS secret\r\n").await.unwrap();
+            while server.clients() == 0 {
+                yield_now().await;
+            }
             if resets {
                 client.socket().reset().unwrap();
             } else {
@@ -211,7 +220,7 @@ fn a_client_that_only_writes_is_heard_to_the_end() {
         let acceptor = acceptor().build().unwrap();
         let server = ServerOptions::new().tls(acceptor).start_server(hears, "127.0.0.1:0").await.unwrap();
         let connector = connector().build().unwrap();
-        let sizes = [1, 1, 1, 100_000, 3_000_000];
+        let sizes = [1, 100_000, 300_000, 3_000_000];
         for size in sizes {
             let client = TcpStream::connect(server.local_addrs()[0]).await.unwrap();
             let mut client = connector.connect("server.test", client).await.unwrap();
@@ -222,6 +231,65 @@ fn a_client_that_only_writes_is_heard_to_the_end() {
                 yield_now().await;
             }
             assert_eq!(lengths.borrow_mut().pop(), Some(Ok(size)));
+        }
+    });
+}
+
+/// A server of its own, on a thread, which hears one client to the end, slowly; gives how much it has heard.
+fn hears_slowly(listener: std::net::TcpListener) -> thread::JoinHandle<io::Result<usize>> {
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        let mut server = ServerConnection::new(Arc::new(server_config(&[&version::TLS13]))).unwrap();
+        let (mut all, mut buf) = (0, vec![0; 64 * 1024]);
+        let mut stream = rustls::Stream::new(&mut server, &mut stream);
+        loop {
+            // So that the client has gone long before.
+            thread::sleep(Duration::from_millis(2));
+            match stream.read(&mut buf)? {
+                0 => return Ok(all),
+                n => all += n,
+            }
+        }
+    })
+}
+
+/// T6: a program that connects, writes, closes, and ends.
+#[test]
+fn a_program_that_only_writes_is_heard_to_the_end() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = hears_slowly(listener);
+    asyncio_runtime::run(async {
+        let client = TcpStream::connect(addr).await.unwrap();
+        let mut client = connector().build().unwrap().connect("server.test", client).await.unwrap();
+        client.write_all(&vec![1; 3_000_000]).await.unwrap();
+        AsyncWriteExt::close(&mut client).await.unwrap();
+    });
+    assert_eq!(server.join().unwrap().unwrap(), 3_000_000);
+}
+
+/// T6: a server that never ends keeps what is left of its client for two seconds.
+#[test]
+fn what_is_left_of_a_client_does_not_stay_for_ever() {
+    let clock = ManualClock::new();
+    let mut runner = asyncio_runtime::Runner::builder().clock(clock.clone()).build().unwrap();
+    runner.run(async {
+        let (mut client, mut server, [below, _]) = tls_pair_and_below().await;
+        let below: Arc<dyn asyncio_reactor::Socket> = below.into();
+        client.write_all(b"that is all").await.unwrap();
+        AsyncWriteExt::close(&mut client).await.unwrap();
+        drop(client);
+        let mut came = Vec::new();
+        server.read_to_end(&mut came).await.unwrap();
+        assert_eq!(came, b"that is all");
+        clock.advance(Duration::from_millis(1999));
+        for _ in 0..500 {
+            yield_now().await;
+        }
+        assert_eq!(Arc::strong_count(&below), 2, "it is kept");
+        clock.advance(Duration::from_millis(1));
+        while Arc::strong_count(&below) > 1 {
+            yield_now().await;
         }
     });
 }
@@ -402,7 +470,8 @@ fn a_peer_that_vanishes_in_any_state() {
             if is_reset {
                 below.socket().reset().unwrap();
             }
-            let _ = writer.close().await;
+            let error = writer.close().await.unwrap_err();
+            assert_eq!(error.kind() == io::ErrorKind::TimedOut, !is_reset, "{error}");
         }
     });
 }
