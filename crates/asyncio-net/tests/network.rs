@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use asyncio_net::{ConnectOptions, TcpListener, TcpStream, UdpSocket, start_server};
+use asyncio_net::{ConnectOptions, DatagramBatch, TcpListener, TcpStream, UdpSocket, start_server};
 use asyncio_runtime::run;
 use asyncio_tasks::{spawn_local, timeout};
 
@@ -164,6 +164,34 @@ fn an_administrator_cuts_a_connection() {
             let error = timeout(limit, reading).await.unwrap().unwrap().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted, "{error}");
             timeout(limit, writing).await.unwrap().unwrap();
+        });
+    });
+}
+
+/// Datagrams that pass a link only in parts go as they are: not joined, and no error; and others are joined afterwards.
+#[test]
+fn a_link_of_short_packets() {
+    behind("ip link set lo mtu 1400", "a_link_of_short_packets", || {
+        run(async {
+            let (one, other) = (
+                UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+                UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            );
+            let to = other.local_addr().unwrap();
+            for len in [1452, 1300, 1452] {
+                let datagrams: Vec<_> = (0..20_u8).map(|n| (vec![n; len], to)).collect();
+                let mut sent = 0;
+                while sent < 20 {
+                    sent += one.send_many_to(&datagrams[sent..]).await.unwrap();
+                }
+                let mut batch = DatagramBatch::new(20, 1500);
+                let mut came = Vec::new();
+                while came.len() < 20 {
+                    timeout(Duration::from_secs(20), other.recv_many(&mut batch)).await.unwrap().unwrap();
+                    came.extend(batch.iter().map(|datagram| datagram.bytes.to_vec()));
+                }
+                assert!(came.iter().zip(&datagrams).all(|(came, (sent, _))| came == sent), "{len}");
+            }
         });
     });
 }

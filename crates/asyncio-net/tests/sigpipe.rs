@@ -4,12 +4,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{self, IoSlice, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
-use asyncio_net::{TcpListener, TcpStream, UnixStream, copy_bidirectional};
+use asyncio_net::{Socket, TcpListener, TcpStream, UnixStream, copy_bidirectional};
 use asyncio_runtime::run;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future::poll_fn};
+use rustix::net::SendFlags;
 
 /// Has SIGPIPE do what it does to a program of C's.
 #[expect(unsafe_code, reason = "what a signal does is set by a call that takes a function")]
@@ -33,12 +36,46 @@ fn is_broken<T: std::fmt::Debug>(result: io::Result<T>) {
     assert_eq!(result.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
 }
 
+/// One end of a connection, and the other for a thread; of TCP and of a Unix socket by turns.
+async fn ends(is_tcp: bool) -> (Arc<dyn Socket>, File) {
+    if is_tcp {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        return (stream.into(), OwnedFd::from(listener.accept().unwrap().0).into());
+    }
+    let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+    (UnixStream::from_std(one).unwrap().into(), OwnedFd::from(other).into())
+}
+
+/// A peer on a thread of its own, which goes in the midst of a call: the kernel moves bytes in pieces, and raises the signal though some of them went.
+async fn goes_in_the_midst(file: &File) {
+    for n in 0..400_usize {
+        let (socket, mut peer) = ends(n % 2 == 0).await;
+        let reading = std::thread::spawn(move || peer.read_exact(&mut vec![0; 7919 * n % 900_000]));
+        let mut stream = TcpStream::from_socket(socket);
+        while stream.send_file(file, ..).await.is_ok() {}
+        let _ = reading.join().unwrap();
+    }
+    for n in 0..400_usize {
+        let ((near, source), (far, mut sink)) = (ends(n % 2 == 0).await, ends(n % 4 < 2).await);
+        let feeding = std::thread::spawn(move || {
+            // Not by `write`, which raises the signal itself.
+            while rustix::net::send(&source, &[1; 1 << 18], SendFlags::NOSIGNAL).is_ok() {}
+        });
+        let reading = std::thread::spawn(move || sink.read_exact(&mut vec![0; 200_000 + 7919 * n % 900_000]));
+        let (mut near, mut far) = (TcpStream::from_socket(near), TcpStream::from_socket(far));
+        copy_bidirectional(&mut near, &mut far).await.unwrap_err();
+        drop((near, far));
+        let _ = (feeding.join().unwrap(), reading.join().unwrap());
+    }
+}
+
 #[test]
 fn a_peer_that_is_gone_is_no_signal() {
     sigpipe_kills();
     let path = std::env::temp_dir().join(format!("asyncio-sigpipe-{}", std::process::id()));
     std::fs::write(&path, vec![0; 1 << 20]).unwrap();
-    let file = std::fs::File::open(&path).unwrap();
+    let file = File::open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     run(async {
         let mut stream = to_nobody().await;
@@ -70,7 +107,8 @@ fn a_peer_that_is_gone_is_no_signal() {
         let leaving = async move {
             sink.read_exact(&mut vec![0; 8 << 20]).await.unwrap();
         };
-        let copying = async move { is_broken(copy_bidirectional(&mut near, &mut far).await) };
+        let copying = async move { copy_bidirectional(&mut near, &mut far).await.unwrap_err() };
         futures::join!(copying, feeding, leaving);
+        goes_in_the_midst(&file).await;
     });
 }

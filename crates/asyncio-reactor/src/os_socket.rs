@@ -36,10 +36,29 @@ pub struct OsSocket {
     is_registering: AtomicBool,
     /// `None` only after `into_descriptor`.
     socket: Option<socket2::Socket>,
-    /// Bytes of a TCP stream: the one kind of socket on which a short read means "empty" (S2).
-    is_tcp_stream: bool,
+    kind: Kind,
     /// `connect` has been called and has not ended.
     is_connecting: AtomicBool,
+}
+
+/// What matters of the kind of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Bytes of a TCP stream: the one kind of socket on which a short read means "empty" (S2).
+    TcpStream,
+    /// Another one of IP, by which no descriptors come along.
+    Ip,
+    Other,
+}
+
+impl Kind {
+    fn new(is_ip: bool, is_tcp_stream: bool) -> Self {
+        match (is_ip, is_tcp_stream) {
+            (true, true) => Self::TcpStream,
+            (true, false) => Self::Ip,
+            (false, _) => Self::Other,
+        }
+    }
 }
 
 impl OsSocket {
@@ -52,9 +71,8 @@ impl OsSocket {
         let socket = sys::new_socket(domain, ty, protocol)?;
         // Not SCTP, which gives one message a call.
         let is_tcp = protocol.is_none_or(|protocol| protocol == Protocol::TCP);
-        let is_tcp_stream =
-            ty == Type::STREAM && is_tcp && (domain == Domain::IPV4 || domain == Domain::IPV6);
-        Ok(Self::from_parts(socket, is_tcp_stream))
+        let is_ip = domain == Domain::IPV4 || domain == Domain::IPV6;
+        Ok(Self::from_parts(socket, Kind::new(is_ip, is_tcp && ty == Type::STREAM)))
     }
 
     /// Takes over a socket, and makes it non-blocking.
@@ -64,16 +82,17 @@ impl OsSocket {
     /// Fails where it cannot be made non-blocking.
     pub fn adopt(socket: socket2::Socket) -> io::Result<Self> {
         sys::prepare(&socket)?;
-        let is_tcp_stream = sys::is_tcp_stream(&socket);
-        Ok(Self::from_parts(socket, is_tcp_stream))
+        let is_ip = socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6());
+        let kind = Kind::new(is_ip, sys::is_tcp_stream(&socket));
+        Ok(Self::from_parts(socket, kind))
     }
 
-    fn from_parts(socket: socket2::Socket, is_tcp_stream: bool) -> Self {
+    fn from_parts(socket: socket2::Socket, kind: Kind) -> Self {
         Self {
             registration: OnceLock::new(),
             is_registering: AtomicBool::new(false),
             socket: Some(socket),
-            is_tcp_stream,
+            kind,
             is_connecting: AtomicBool::new(false),
         }
     }
@@ -146,7 +165,7 @@ impl OsSocket {
     /// After a read of `n` bytes into room for `room`: S2. Says whether there was nothing more.
     #[inline]
     fn after_read(&self, n: usize, room: usize, seen: Option<Seen>) -> bool {
-        if n < room && n > 0 && self.is_tcp_stream {
+        if n < room && n > 0 && self.kind == Kind::TcpStream {
             if let (Some(seen), Some(readiness)) = (seen, self.registration.get()) {
                 if !seen.ready().intersects(Ready::READ_CLOSED | Ready::URGENT) {
                     readiness.clear(Direction::Read, seen);
@@ -221,7 +240,7 @@ impl Socket for OsSocket {
     ) -> Poll<io::Result<(Arc<dyn Socket>, SockAddr)>> {
         let accepted = ready!(self.poll_io(cx, waiter, Direction::Read, |_| sys::accept(self.socket())));
         Poll::Ready(accepted.map(|(socket, addr)| {
-            let accepted = Self::from_parts(socket, self.is_tcp_stream);
+            let accepted = Self::from_parts(socket, self.kind);
             (Arc::new(accepted) as Arc<dyn Socket>, addr)
         }))
     }
@@ -277,7 +296,11 @@ impl Socket for OsSocket {
         received: &mut [Received],
     ) -> Poll<io::Result<usize>> {
         let is_plain = |message: &RecvMsg<'_, '_>| !message.peek && message.ancillary.is_none();
-        if messages.is_empty() || received.is_empty() || !messages.iter().all(is_plain) {
+        if self.kind == Kind::Other
+            || messages.is_empty()
+            || received.is_empty()
+            || !messages.iter().all(is_plain)
+        {
             return socket::recv_one_by_one(self, cx, waiter, messages, received);
         }
         self.poll_io(cx, waiter, Direction::Read, |_| sys::recv_many(self.socket(), messages, received))
@@ -290,10 +313,8 @@ impl Socket for OsSocket {
         waiter: &mut Waiter,
         messages: &[SendMsg<'_, '_>],
     ) -> Poll<io::Result<usize>> {
-        let is_plain = |message: &SendMsg<'_, '_>| {
-            message.rights.is_empty() && !message.addr.is_some_and(SockAddr::is_unix)
-        };
-        if messages.is_empty() || !messages.iter().all(is_plain) {
+        let is_plain = |message: &SendMsg<'_, '_>| message.rights.is_empty();
+        if self.kind == Kind::Other || messages.is_empty() || !messages.iter().all(is_plain) {
             return socket::send_one_by_one(self, cx, waiter, messages);
         }
         self.poll_io(cx, waiter, Direction::Write, |_| sys::send_many(self.socket(), messages))
@@ -308,7 +329,9 @@ impl Socket for OsSocket {
         offset: &mut u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, waiter, Direction::Write, |_| sys::send_file(self.socket(), file, offset, count))
+        let sent = self
+            .poll_io(cx, waiter, Direction::Write, |_| sys::send_file(self.socket(), file, offset, count));
+        after_moving(sent)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -319,7 +342,9 @@ impl Socket for OsSocket {
         pipe: BorrowedDescriptor<'_>,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, waiter, Direction::Read, |_| sys::recv_to_pipe(self.socket(), pipe, count))
+        let moved =
+            self.poll_io(cx, waiter, Direction::Read, |_| sys::recv_to_pipe(self.socket(), pipe, count));
+        after_moving(moved)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -330,7 +355,9 @@ impl Socket for OsSocket {
         pipe: BorrowedDescriptor<'_>,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, waiter, Direction::Write, |_| sys::send_from_pipe(self.socket(), pipe, count))
+        let moved =
+            self.poll_io(cx, waiter, Direction::Write, |_| sys::send_from_pipe(self.socket(), pipe, count));
+        after_moving(moved)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -376,6 +403,18 @@ impl Socket for OsSocket {
         this.deregister()?;
         this.socket.take().map(OwnedDescriptor::from).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
+}
+
+/// Counts what the kernel has moved by its size: one call may move as much as many do.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn after_moving(moved: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// About what an operation that is counted as one moves at most.
+    const BYTES_PER_UNIT: usize = 64 * 1024;
+    if let Poll::Ready(Ok(n)) = &moved {
+        // The first is counted already.
+        (0..n / BYTES_PER_UNIT).for_each(|_| budget::spend());
+    }
+    moved
 }
 
 /// A lock that is taken once in the life of a socket, where hardly ever two want it at once: so it has one byte, and nobody to be woken.

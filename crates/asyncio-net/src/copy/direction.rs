@@ -22,6 +22,9 @@ const BUFFER_SIZE: usize = 64 * 1024;
 /// Fewer bytes than these are copied faster than they are moved.
 const WORTH_MOVING: usize = 16 * 1024;
 
+/// How many calls a direction makes in one poll at most.
+const ROUNDS_MAX: usize = 32;
+
 pub(super) struct Direction {
     buffer: ReceiveBuffer,
     /// Where bytes are instead, while there is one.
@@ -31,7 +34,7 @@ pub(super) struct Direction {
     from: usize,
     /// How many the last read brought.
     last: usize,
-    /// No socket has said that it cannot.
+    /// No socket has said that it cannot, and there are pipes to be had.
     may_move: bool,
     has_ended: bool,
     is_over: bool,
@@ -66,7 +69,14 @@ impl Direction {
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
     {
+        let mut left = ROUNDS_MAX;
         while !self.is_over {
+            if left == 0 {
+                // The other direction's turn, and the others': streams in memory might go on for ever.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            left -= 1;
             if self.held > 0 {
                 let n = ready!(self.poll_write(cx, writer))?;
                 if n == 0 {
@@ -91,7 +101,10 @@ impl Direction {
                     return Poll::Pending;
                 };
                 (self.held, self.from, self.last) = (n, 0, n);
-                self.has_ended = n == 0;
+                if n == 0 {
+                    self.has_ended = true;
+                    self.leave_pipe();
+                }
             }
         }
         Poll::Ready(Ok(()))
@@ -104,6 +117,8 @@ impl Direction {
         } else if self.pipe.is_none() && self.last >= BUFFER_SIZE && self.may_move {
             let can_move = reading_half(reader).is_some() && writing_half(writer).is_some();
             self.pipe = can_move.then(Pipe::take).flatten();
+            // One that is not to be had now is not asked for time and again.
+            self.may_move = self.pipe.is_some();
         }
     }
 

@@ -23,7 +23,7 @@ use self::direction::Direction;
 /// no more than 64 KiB a direction are kept in memory.
 ///
 /// Where both are a [`TcpStream`](crate::TcpStream) or a [`UnixStream`](crate::UnixStream) and much comes, the bytes do not come into this process at all: the system moves them from
-/// one to the other through a pipe, of up to 1 MiB a direction (Linux: splice(2)). To see what they are, it needs them `'static`.
+/// one to the other through a pipe, of up to 256 KiB a direction (Linux: splice(2)). To see what they are, it needs them `'static`.
 ///
 /// # Errors
 ///
@@ -70,9 +70,13 @@ where
     B: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let (mut up, mut down) = (Direction::new(), Direction::new());
+    let mut up_is_first = false;
     poll_fn(|cx| {
-        let (there, back) = (up.poll(cx, a, b)?, down.poll(cx, b, a)?);
-        if there.is_ready() && back.is_ready() {
+        // By turns: the first may use up what this task may do in one poll.
+        up_is_first = !up_is_first;
+        let first = if up_is_first { up.poll(cx, a, b)? } else { down.poll(cx, b, a)? };
+        let second = if up_is_first { down.poll(cx, b, a)? } else { up.poll(cx, a, b)? };
+        if first.is_ready() && second.is_ready() {
             Poll::Ready(Ok((up.count, down.count)))
         } else {
             Poll::Pending

@@ -52,7 +52,8 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
     /// Who sent it.
     pub from: SocketAddr,
-    /// It was longer than there was room for, and its rest is lost.
+    /// There was no room for all of it, and the rest is lost. Of several that were put together ([`set_gro`](UdpSocket::set_gro)) this is the last there was room for, and what was
+    /// behind it is lost too.
     pub is_truncated: bool,
 }
 
@@ -73,7 +74,7 @@ impl DatagramBatch {
 
     /// How many came last.
     pub fn len(&self) -> usize {
-        self.received[..self.filled].iter().map(count).sum()
+        self.iter().count()
     }
 
     /// Whether none came yet.
@@ -84,7 +85,7 @@ impl DatagramBatch {
     /// Those that came last, in order.
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
         let places = (0..self.filled).map(|n| &self.memory[n * self.size..][..self.size]);
-        // One whose sender is no IP address cannot have come.
+        // One whose sender is no IP address has been an error.
         let addrs = self.from.iter().map(|from| from.as_ref().and_then(SockAddr::as_socket));
         places
             .zip(&self.received)
@@ -111,6 +112,12 @@ impl DatagramBatch {
             .map(|(bufs, from)| RecvMsg { addr: Some(from), ..RecvMsg::new(bufs) })
             .collect();
         *filled = poll_fn(|cx| socket.poll_recv_many(cx, &mut waiter, &mut messages, received)).await?;
+        for from in &self.from[..self.filled] {
+            if let Err(error) = to_ip(from.as_ref().ok_or_else(no_sender)?) {
+                self.filled = 0;
+                return Err(error);
+            }
+        }
         Ok(self.len())
     }
 }
@@ -148,8 +155,10 @@ pub(super) async fn recv<'a>(socket: &dyn Socket, buf: &'a mut [u8]) -> io::Resu
         let mut message = RecvMsg { addr: Some(&mut from), ..RecvMsg::new(&mut bufs) };
         poll_fn(|cx| socket.poll_recv(cx, &mut waiter, &mut message)).await?
     };
-    let from = from.ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "the system did not say where the datagram came from")
-    })?;
+    let from = from.ok_or_else(no_sender)?;
     Ok(Datagram { bytes: &buf[..received.n], from: to_ip(&from)?, is_truncated: received.is_truncated })
+}
+
+pub(super) fn no_sender() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the system did not say where the datagram came from")
 }

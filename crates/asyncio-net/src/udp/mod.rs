@@ -232,9 +232,7 @@ impl UdpSocket {
 
     async fn receive_from(&self, buf: &mut [u8], taking: Taking) -> io::Result<(usize, SocketAddr)> {
         let (n, from) = datagram::recv_from(&*self.socket, buf, taking).await?;
-        let from = from.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "the system did not say where the datagram came from")
-        })?;
+        let from = from.ok_or_else(batch::no_sender)?;
         Ok((n, to_ip(&from)?))
     }
 

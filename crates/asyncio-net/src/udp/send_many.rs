@@ -28,15 +28,18 @@ pub(super) async fn send_many(
         return Ok(0);
     }
     // Relaxed: it says only what is tried first.
-    if may_join.load(Ordering::Relaxed) {
-        match send(socket, datagrams, joined).await {
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                may_join.store(false, Ordering::Relaxed);
-            }
-            result => return result,
-        }
+    if !may_join.load(Ordering::Relaxed) {
+        return send(socket, datagrams, |_| 1).await;
     }
-    send(socket, datagrams, |_| 1).await
+    match send(socket, datagrams, joined).await {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            let sent = send(socket, datagrams, |_| 1).await?;
+            // It was not the address that was wrong.
+            may_join.store(false, Ordering::Relaxed);
+            Ok(sent)
+        }
+        result => result,
+    }
 }
 
 /// Sends them as messages, each of as many of the first of what is left as `message_of` says.

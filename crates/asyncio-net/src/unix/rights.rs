@@ -26,7 +26,8 @@ pub(super) async fn recv(socket: &dyn Socket, buf: &mut [u8]) -> io::Result<(usi
     let received = poll_fn(|cx| socket.poll_recv(cx, &mut waiter, &mut message)).await?;
     if received.is_ancillary_truncated {
         // Those that did come are closed here: nobody can tell which is which.
-        let error = "descriptors that came along were lost: this process can have no more of them";
+        let error =
+            "not all that came along could be taken: this process may have as many descriptors as it can";
         return Err(io::Error::other(error));
     }
     Ok((received.n, ancillary.rights))

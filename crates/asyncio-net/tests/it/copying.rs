@@ -175,15 +175,16 @@ fn sockets_that_cannot_move_bytes_have_them_copied() {
     }
 }
 
-/// A proxy that is given up in the midst: both peers see the end of their connections, and nobody waits.
+/// A proxy that is given up in the midst: both peers see the end of their connections, nobody waits, and no byte of one is ever in another one's stream.
 #[test]
 fn one_that_is_given_up_ends_both() {
     on_each_loop(async || {
-        for polls in 0..40 {
+        for polls in 0..40_usize {
             let ((mut client, mut near), (mut far, mut server)) = (pair().await, pair().await);
-            let mut sent = 0;
-            while let Some(n) = futures_lite::future::poll_once(client.write(&[5; 65_536])).await {
-                sent += n.unwrap();
+            let bytes: Vec<u8> = pattern(65_536).iter().map(|byte| byte ^ polls as u8).collect();
+            let mut sent = Vec::new();
+            while let Some(n) = futures_lite::future::poll_once(client.write(&bytes)).await {
+                sent.extend(&bytes[..n.unwrap()]);
             }
             {
                 let mut copying = Box::pin(copy_bidirectional(&mut near, &mut far));
@@ -195,9 +196,127 @@ fn one_that_is_given_up_ends_both() {
             drop((near, far));
             let mut came = Vec::new();
             let _ = server.read_to_end(&mut came).await;
-            assert!(came.len() <= sent && came.iter().all(|byte| *byte == 5));
+            assert!(sent.starts_with(&came), "{} bytes after {polls} polls", came.len());
             drop((client, server));
         }
+    });
+}
+
+/// In front of the mark of urgent data splice(2) stops for ever, and says that nothing is there, or that this is the end; what is behind it is not lost.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_behind_an_urgent_mark_is_not_lost() {
+    on_each_loop(async || {
+        for ends in [false, true] {
+            let ((client, mut near), (mut far, mut server)) = (pair().await, pair().await);
+            let copying = spawn_local(async move { copy_bidirectional(&mut near, &mut far).await });
+            let before = pattern(3_000_000);
+            let client = client.into_std().unwrap();
+            client.set_nonblocking(false).unwrap();
+            let (expected, blocking) = (before.clone(), client.try_clone().unwrap());
+            let sending = std::thread::spawn(move || {
+                use std::io::Write;
+                (&blocking).write_all(&before).unwrap();
+                socket2::SockRef::from(&blocking).send_out_of_band(b"!").unwrap();
+                (&blocking).write_all(b"behind it").unwrap();
+                if ends {
+                    blocking.shutdown(std::net::Shutdown::Write).unwrap();
+                }
+            });
+            let mut came = vec![0; expected.len() + 9];
+            let reading = server.read_exact(&mut came);
+            asyncio_tasks::timeout(std::time::Duration::from_secs(20), reading).await.unwrap().unwrap();
+            assert!(came[..expected.len()] == expected && came.ends_with(b"behind it"));
+            sending.join().unwrap();
+            drop((client, server));
+            let _ = copying.await;
+        }
+    });
+}
+
+/// A stream in memory that is always ready, and counts what it gives and takes.
+#[derive(Default)]
+struct Endless {
+    given: u64,
+    taken: u64,
+}
+
+impl futures_io::AsyncRead for Endless {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        buf: &mut [u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        self.given += buf.len() as u64;
+        std::task::Poll::Ready(Ok(buf.len()))
+    }
+}
+
+impl futures_io::AsyncWrite for Endless {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        self.taken += buf.len() as u64;
+        std::task::Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+/// Streams that are always ready leave the others their turn, and each other.
+#[test]
+fn two_that_never_wait_hold_nobody_up() {
+    on_each_loop(async || {
+        let (mut one, mut other) = (Endless::default(), Endless::default());
+        let mut turns = 0;
+        {
+            let mut copying = std::pin::pin!(copy_bidirectional(&mut one, &mut other));
+            while turns < 100 {
+                assert!(futures_lite::future::poll_once(&mut copying).await.is_none());
+                turns += 1;
+            }
+        }
+        assert!(one.taken > 0 && one.taken.abs_diff(other.taken) <= one.taken / 10);
+    });
+}
+
+/// Both directions of two connections whose ends are always ready: neither is starved by the other.
+#[test]
+fn both_directions_get_on() {
+    on_each_loop(async || {
+        let ((client, mut near), (mut far, server)) = (pair().await, pair().await);
+        let copying = spawn_local(async move { copy_bidirectional(&mut near, &mut far).await });
+        let bytes = pattern(10_000_000);
+        let both = |stream: TcpStream| {
+            let bytes = &bytes;
+            async move {
+                let (mut reader, mut writer) = stream.into_split();
+                let mut came = Vec::new();
+                let sending = async {
+                    writer.write_all(bytes).await?;
+                    writer.close().await
+                };
+                futures_lite::future::try_zip(sending, reader.read_to_end(&mut came)).await.unwrap();
+                came
+            }
+        };
+        let (one, other) = futures_lite::future::zip(both(client), both(server)).await;
+        assert!(one == bytes && other == bytes);
+        assert_eq!(copying.await.unwrap().unwrap(), (10_000_000, 10_000_000));
     });
 }
 

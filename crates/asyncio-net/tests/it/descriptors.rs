@@ -1,10 +1,12 @@
 //! What goes along with the bytes of a Unix socket: descriptors, and who sent them.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::future::poll_fn;
+use std::io::{ErrorKind, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use asyncio_net::{UnixDatagram, UnixStream};
+use asyncio_reactor::{Received, RecvMsg, Waiter};
 use asyncio_tasks::{spawn_local, yield_now};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustix::io::{FdFlags, fcntl_getfd};
@@ -163,6 +165,30 @@ fn who_does_not_ask_for_them_closes_them() {
         let mut buf = [0; 4];
         other.read_exact(&mut buf).await.unwrap();
         assert!(has_ended(&mut reader));
+    });
+}
+
+/// Several datagrams at once do not ask for them either.
+#[test]
+fn who_takes_datagrams_in_batches_closes_them() {
+    on_each_loop(async || {
+        let (one, other) = UnixDatagram::pair().unwrap();
+        let (mut reader, writer) = pipe();
+        for _ in 0..3 {
+            one.send_with_fds(b"with", &[writer.as_fd(), writer.as_fd()]).await.unwrap();
+        }
+        drop(writer);
+        let (mut memory, mut came) = ([[0; 8]; 4], 0);
+        while came < 3 {
+            let mut bufs = memory.each_mut().map(|buf| [IoSliceMut::new(buf)]);
+            let mut messages = bufs.each_mut().map(|bufs| RecvMsg::new(bufs));
+            let (mut waiter, mut received) = (Waiter::new(), [Received::default(); 4]);
+            let socket = other.socket();
+            let receiving =
+                poll_fn(|cx| socket.poll_recv_many(cx, &mut waiter, &mut messages, &mut received));
+            came += receiving.await.unwrap();
+        }
+        assert!(has_ended(&mut reader), "one is open, and nobody's");
     });
 }
 

@@ -139,6 +139,17 @@ fn paths_that_cannot_be_say_why() {
     });
 }
 
+/// Says so when it is dropped.
+#[cfg(target_os = "linux")]
+struct Over<'a>(&'a AtomicBool);
+
+#[cfg(target_os = "linux")]
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Everything that the mode of a file is seen to be, until told to stop.
 #[cfg(target_os = "linux")]
 fn modes_seen(path: PathBuf, is_over: &AtomicBool) -> BTreeSet<u32> {
@@ -160,6 +171,8 @@ fn a_mode_is_there_from_the_birth_of_the_file() {
         let is_over = AtomicBool::new(false);
         let seen = std::thread::scope(|scope| {
             let watching = scope.spawn(|| modes_seen(path.clone(), &is_over));
+            // Also where a check fails.
+            let over = Over(&is_over);
             asyncio_runtime::run(async {
                 for _ in 0..300 {
                     let server =
@@ -174,7 +187,7 @@ fn a_mode_is_there_from_the_birth_of_the_file() {
                     std::fs::remove_file(&path).unwrap();
                 }
             });
-            is_over.store(true, Ordering::Relaxed);
+            drop(over);
             watching.join().unwrap()
         });
         assert!(seen.contains(&mode), "the watcher saw nothing");

@@ -8,6 +8,7 @@ use std::mem::zeroed;
 use std::num::NonZeroU16;
 use std::os::fd::AsRawFd;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, iovec, mmsghdr, msghdr};
 use rustix::io::Errno;
@@ -15,16 +16,16 @@ use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use crate::socket::{Received, RecvMsg, SendMsg};
 
-/// How many messages one call takes; more are a shorter batch. 64 headers, addresses and controls are 14 KiB of stack.
+/// How many messages one call takes; more are a shorter batch. 64 headers, addresses and controls are 20 KiB of stack.
 const BATCH_MAX: usize = 64;
 
-/// Room for one control message with a number: the size of segments.
+/// Room for control messages: the size of segments, and what else an owner of the descriptor may have asked for, as times.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 24]);
+struct Control([u8; 128]);
 
 impl Control {
-    const NONE: Self = Self([0; 24]);
+    const NONE: Self = Self([0; 128]);
 }
 
 /// A header that says nothing yet.
@@ -33,7 +34,7 @@ fn empty() -> mmsghdr {
     unsafe { zeroed() }
 }
 
-/// Receives as many as there are, at least one; the caller has looked that none asks for descriptors, and that there are any.
+/// Receives as many as there are, at least one; the caller has looked that there are any, and that this is a socket of IP: nothing comes along that has to be closed.
 pub(crate) fn recv_many(
     socket: &Socket,
     messages: &mut [RecvMsg<'_, '_>],
@@ -91,11 +92,15 @@ fn address(addr: SockAddrStorage, header: &msghdr) -> Option<SockAddr> {
 /// The size of the datagrams that were put together, if any were.
 fn segment_size(header: &msghdr) -> Option<NonZeroU16> {
     // SAFETY: the header's control, and how long it is, are as the kernel has left them.
-    let control = unsafe { libc::CMSG_FIRSTHDR(header) };
-    // SAFETY: where it is not null, a whole header of a control message lies there.
-    let message = unsafe { control.as_ref() }?;
-    if (message.cmsg_level, message.cmsg_type) != (libc::SOL_UDP, libc::UDP_GRO) {
-        return None;
+    let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
+    loop {
+        // SAFETY: where it is not null, a whole header of a control message lies there.
+        let message = unsafe { control.as_ref() }?;
+        if (message.cmsg_level, message.cmsg_type) == (libc::SOL_UDP, libc::UDP_GRO) {
+            break;
+        }
+        // SAFETY: the control is one of this header.
+        control = unsafe { libc::CMSG_NXTHDR(header, control) };
     }
     // SAFETY: where the number of this kind lies, behind the header.
     let number = unsafe { libc::CMSG_DATA(control) }.cast::<c_int>();
@@ -108,6 +113,9 @@ fn segment_size(header: &msghdr) -> Option<NonZeroU16> {
 ///
 /// `Unsupported` says that the first was to be taken apart and could not be.
 pub(crate) fn send_many(socket: &Socket, messages: &[SendMsg<'_, '_>]) -> io::Result<usize> {
+    if messages.iter().any(|message| message.segment_size.is_some()) && !takes_apart(socket) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let count = messages.len().min(BATCH_MAX);
     let mut controls = [Control::NONE; BATCH_MAX];
     let mut headers = [const { None::<mmsghdr> }; BATCH_MAX].map(|_| empty());
@@ -130,14 +138,29 @@ pub(crate) fn send_many(socket: &Socket, messages: &[SendMsg<'_, '_>]) -> io::Re
     usize::try_from(n).map_err(|_| refused(&messages[0], Errno::from_raw_os_error(errno())))
 }
 
+/// Whether the kernel knows how to take a message apart: one that does not (before Linux 4.18) would pass over it, and send one long datagram.
+fn takes_apart(socket: &Socket) -> bool {
+    static IS_KNOWN: AtomicBool = AtomicBool::new(false);
+    // Relaxed: it guards nothing else.
+    if !IS_KNOWN.load(Ordering::Relaxed) {
+        let (mut size, mut len) = (0, size_of::<c_int>() as libc::socklen_t);
+        let size: *mut c_int = &mut size;
+        // SAFETY: the kernel writes one number, which lives here and of which it knows the size.
+        let result = unsafe {
+            libc::getsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, size.cast(), &mut len)
+        };
+        IS_KNOWN.store(result == 0, Ordering::Relaxed);
+    }
+    IS_KNOWN.load(Ordering::Relaxed)
+}
+
 fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or_default()
 }
 
-/// A message that has to be taken apart is refused in these words by a kernel, a socket or a network card that cannot do it, and where its parts are longer than the way lets
-/// pass whole.
+/// A message that has to be taken apart is refused in these words by a socket or a network card that cannot do it, and where its parts are longer than the way lets pass whole.
 fn refused(message: &SendMsg<'_, '_>, error: Errno) -> io::Error {
-    let cannot = [Errno::INVAL, Errno::IO, Errno::OPNOTSUPP, Errno::NOPROTOOPT];
+    let cannot = [Errno::INVAL, Errno::IO, Errno::MSGSIZE, Errno::OPNOTSUPP, Errno::NOPROTOOPT];
     if message.segment_size.is_some() && cannot.contains(&error) {
         return io::ErrorKind::Unsupported.into();
     }

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::ptr;
 
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use rustix::pipe::{SpliceFlags, splice};
 use socket2::Socket;
 
@@ -18,17 +19,33 @@ pub(crate) fn send_file(
     offset: &mut u64,
     count: usize,
 ) -> io::Result<usize> {
-    without_sigpipe(|| rustix::fs::sendfile(socket, file, Some(offset), count)).map_err(or_unsupported)
+    without_sigpipe(count, || rustix::fs::sendfile(socket, file, Some(offset), count)).map_err(or_unsupported)
 }
 
-/// splice(2), from the socket.
+/// splice(2), from the socket. `Unsupported` where there are bytes that it does not pass on: it stops for ever in front of the urgent mark of a TCP stream, and says that nothing is there, or
+/// even that this is the end.
 pub(crate) fn recv_to_pipe(socket: &Socket, pipe: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
-    splice(socket, None, pipe, None, count, SpliceFlags::NONBLOCK).map_err(or_unsupported)
+    // Some may have come since the first time.
+    for _ in 0..2 {
+        let moved = splice(socket, None, pipe, None, count, SpliceFlags::NONBLOCK);
+        let is_nothing = matches!(moved, Ok(0) | Err(Errno::AGAIN));
+        if !is_nothing || !has_bytes(socket) {
+            return moved.map_err(or_unsupported);
+        }
+    }
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether a receive would give some.
+fn has_bytes(socket: &Socket) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    rustix::net::recv(socket, &mut [0], flags).is_ok_and(|(n, _)| n > 0)
 }
 
 /// splice(2), to the socket.
 pub(crate) fn send_from_pipe(socket: &Socket, pipe: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
-    without_sigpipe(|| splice(pipe, None, socket, None, count, SpliceFlags::NONBLOCK)).map_err(or_unsupported)
+    let moved = without_sigpipe(count, || splice(pipe, None, socket, None, count, SpliceFlags::NONBLOCK));
+    moved.map_err(or_unsupported)
 }
 
 fn or_unsupported(error: Errno) -> io::Error {
@@ -38,8 +55,9 @@ fn or_unsupported(error: Errno) -> io::Error {
     }
 }
 
-/// Does something that may raise SIGPIPE in this thread, and takes it away again. It raises it together with `EPIPE` only.
-fn without_sigpipe(f: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {
+/// Moves up to `count` bytes, which may raise SIGPIPE in this thread, and takes it away again. It may come with `EPIPE`, and also where only some of the bytes went before the peer
+/// was gone: the kernel moves them in pieces.
+fn without_sigpipe(count: usize, f: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {
     let sigpipe = only_sigpipe();
     let mut before = MaybeUninit::uninit();
     // SAFETY: both are sets of signals, the second is written to. It fails only for a `how` that does not exist.
@@ -51,7 +69,8 @@ fn without_sigpipe(f: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Er
     // One that waits already is somebody else's, and stays.
     let was_pending = was_blocked && is_sigpipe_pending();
     let result = f();
-    if result == Err(Errno::PIPE) && !was_pending {
+    let may_have_come = result.map_or_else(|error| error == Errno::PIPE, |n| n < count);
+    if may_have_come && !was_pending {
         let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: a set of signals, nothing to be told about the one that is taken, and a time. That there is none is no harm.
         unsafe { libc::sigtimedwait(&sigpipe, ptr::null_mut(), &at_once) };

@@ -40,9 +40,9 @@ pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
     socket.as_fd()
 }
 
+/// Of one that is known to be IP's.
 pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
-    let is_stream = socket.r#type().is_ok_and(|ty| ty == Type::STREAM) && is_tcp(socket);
-    is_stream && socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6())
+    socket.r#type().is_ok_and(|ty| ty == Type::STREAM) && is_tcp(socket)
 }
 
 /// SCTP has stream sockets too, which give one message a call.
@@ -115,6 +115,7 @@ fn collect_rights(control: &mut RecvAncillaryBuffer<'_>, ancillary: &mut Ancilla
 #[inline]
 pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
     match (message.bufs, message.addr, message.rights) {
+        _ if message.segment_size.is_some() => Err(io::ErrorKind::Unsupported.into()),
         ([buf], None, []) => Ok(rustix::net::send(socket, buf, flags::SENDING)?),
         _ => send_msg(socket, message),
     }

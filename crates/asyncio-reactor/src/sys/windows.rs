@@ -36,9 +36,9 @@ pub(crate) fn prepare(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
+/// Of one that is known to be IP's.
 pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
-    let is_stream = socket.r#type().is_ok_and(|ty| ty == Type::STREAM);
-    is_stream && socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6())
+    socket.r#type().is_ok_and(|ty| ty == Type::STREAM)
 }
 
 pub(crate) fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {

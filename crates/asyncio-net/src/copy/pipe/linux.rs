@@ -6,8 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with};
 
-/// What a pipe may hold that nobody has given the right to more (`/proc/sys/fs/pipe-max-size`).
-const SIZE: usize = 1 << 20;
+/// How much a pipe is to hold. All pipes of a user may hold 64 MiB together (`/proc/sys/fs/pipe-user-pages-soft`): this is for 256 of them.
+const SIZE: usize = 256 * 1024;
+/// How much it has to hold, to be worth its calls.
+const SIZE_MIN: usize = 64 * 1024;
 /// How many a thread keeps.
 const KEPT_MAX: usize = 8;
 
@@ -23,7 +25,7 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// An empty one; none if the process can have no more descriptors.
+    /// An empty one; none if the process can have no more descriptors, or its user no more than a small one.
     pub(super) fn take() -> Option<Self> {
         let kept = KEPT.try_with(|kept| kept.borrow_mut().pop()).ok().flatten();
         kept.or_else(|| Self::new().ok())
@@ -34,6 +36,9 @@ impl Pipe {
         // It may be refused to somebody who has many of them; then it has 64 KiB, or even 4.
         let _ = fcntl_setpipe_size(&writer, SIZE);
         let size = fcntl_getpipe_size(&writer)?;
+        if size < SIZE_MIN {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         Ok(Self { reader, writer, size })
     }
 

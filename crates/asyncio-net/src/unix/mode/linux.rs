@@ -34,8 +34,9 @@ fn give_back_what_the_umask_took(path: &Path, mode: u32) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
-    let is_socket = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
-    if is_socket && stat.st_mode & 0o777 != mode {
+    // Not one of another name that somebody has put there meanwhile either.
+    let is_ours = FileType::from_raw_mode(stat.st_mode) == FileType::Socket && stat.st_nlink == 1;
+    if is_ours && stat.st_mode & 0o777 != mode {
         // fchmod(2) does not take a descriptor of this kind; its name in /proc does.
         let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
         std::fs::set_permissions(itself, Permissions::from_mode(mode))?;

@@ -17,7 +17,7 @@ pub(crate) fn set_gro(socket: &Socket, on: bool) -> io::Result<()> {
     let result = unsafe {
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, ptr::from_ref(&on).cast(), LEN)
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 { Ok(()) } else { Err(error()) }
 }
 
 pub(crate) fn gro(socket: &Socket) -> io::Result<bool> {
@@ -32,5 +32,14 @@ pub(crate) fn gro(socket: &Socket) -> io::Result<bool> {
             &mut len,
         )
     };
-    if result == 0 { Ok(on != 0) } else { Err(io::Error::last_os_error()) }
+    if result == 0 { Ok(on != 0) } else { Err(error()) }
+}
+
+/// A kernel before 5.0, and a socket that is not UDP's, do not know it.
+fn error() -> io::Error {
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP) => io::ErrorKind::Unsupported.into(),
+        _ => error,
+    }
 }
