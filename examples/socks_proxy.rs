@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use asyncio::net::{TcpListener, TcpStream, copy_bidirectional};
+use asyncio::reactor::SocketOption;
 use asyncio::{OnError, TaskGroup};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
@@ -134,8 +135,11 @@ async fn serve(mut client: TcpStream) -> io::Result<(u64, u64)> {
             return Err(error);
         }
     };
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
+    for stream in [&client, &server] {
+        stream.set_nodelay(true)?;
+        // A peer that vanished is noticed in the end.
+        stream.socket().set_option(SocketOption::KeepAlive(true))?;
+    }
     answer(&mut client, Reply::Succeeded, server.local_addr()?).await?;
     copy_bidirectional(&mut client, &mut server).await
 }
@@ -207,14 +211,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1);
     let listener = TcpListener::bind(format!("127.0.0.1:{}", port.as_deref().unwrap_or("0"))).await?;
     let addr = listener.local_addr()?;
-    let proxying = asyncio::spawn_local(proxy(listener));
-    if port.is_some() {
+    let ends = async {
+        if port.is_none() {
+            return try_it(addr).await;
+        }
         println!("listening at {addr}");
-        asyncio::signal::ctrl_c().await?;
-    } else {
-        try_it(addr).await?;
-    }
-    proxying.cancel();
-    assert!(proxying.await.is_err_and(|error| error.is_cancelled()));
+        asyncio::signal::ctrl_c().await
+    };
+    // Whichever ends first ends the other; the proxy does so only by an error.
+    asyncio::race!(proxy(listener), ends)?;
     Ok(())
 }

@@ -14,7 +14,11 @@ async fn serve(socket: UdpSocket) -> io::Result<()> {
     let place = if socket.set_gro(true).is_ok() { 65_535 } else { 2048 };
     let mut batch = DatagramBatch::new(16, place);
     loop {
-        socket.recv_many(&mut batch).await?;
+        match socket.recv_many(&mut batch).await {
+            // Some systems tell here that an answer found nobody.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => continue,
+            received => received?,
+        };
         let answers: Vec<(&[u8], SocketAddr)> = batch
             .iter()
             // A part of one is no answer.

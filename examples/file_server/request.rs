@@ -19,6 +19,7 @@ pub struct Refusal(pub u16, pub &'static str);
 pub const BAD_REQUEST: Refusal = Refusal(400, "Bad Request");
 pub const NOT_FOUND: Refusal = Refusal(404, "Not Found");
 pub const METHOD_NOT_ALLOWED: Refusal = Refusal(405, "Method Not Allowed");
+pub const SERVER_ERROR: Refusal = Refusal(500, "Internal Server Error");
 
 /// A part of a file, as it is asked for (RFC 9110, 14.1.2).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +31,8 @@ pub enum ByteRange {
 
 impl ByteRange {
     /// One range of bytes. Anything else is passed over, as RFC 9110 wants it; several ranges may be, and are.
-    fn parse(value: &str) -> Option<Self> {
+    fn parse(value: &[u8]) -> Option<Self> {
+        let value = std::str::from_utf8(value).ok()?;
         let (first, last) = value.trim().strip_prefix("bytes=")?.split_once('-')?;
         let number =
             |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
@@ -55,33 +57,34 @@ impl ByteRange {
     }
 }
 
-/// Reads a head, which ends with an empty line.
+/// Reads a head, which ends with its first empty line: if the parser sees it end before, somebody else may take what is behind that for another request.
 pub fn parse(head: &[u8]) -> Result<Request, Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
-    let is_whole = request.parse(head).is_ok_and(|status| status.is_complete());
+    let is_whole = request.parse(head) == Ok(httparse::Status::Complete(head.len()));
     let (Some(method), Some(target), true) = (request.method, request.path, is_whole) else {
         return Err(BAD_REQUEST);
     };
     if !["GET", "HEAD"].contains(&method) {
         return Err(METHOD_NOT_ALLOWED);
     }
-    let header = |name: &str| {
-        let header = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(header.value).ok()
+    // Each of that name, and as it is: what cannot be read is there all the same.
+    let headers = &*request.headers;
+    let values = |name: &'static str| {
+        let named = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+        named.map(|header| header.value)
     };
     // What follows is then a body, which is none of ours.
-    let has_body = header("content-length").is_some_and(|len| len.trim() != "0")
-        || header("transfer-encoding").is_some();
-    let connection = header("connection").unwrap_or_default().to_ascii_lowercase();
+    let has_body =
+        values("transfer-encoding").next().is_some() || values("content-length").any(|len| len != b"0");
+    let says_close = |value: &[u8]| value.to_ascii_lowercase().windows(5).any(|word| word == b"close");
+    // A range with a condition is one of a version of the file, of which nothing is known here.
+    let takes_range = method == "GET" && values("if-range").next().is_none();
     Ok(Request {
         is_head: method == "HEAD",
         path: path(target).ok_or(NOT_FOUND)?,
-        // A range with a condition is one of a version of the file, of which nothing is known here.
-        range: (method == "GET" && header("if-range").is_none())
-            .then(|| header("range").and_then(ByteRange::parse))
-            .flatten(),
-        closes: has_body || connection.contains("close") || request.version != Some(1),
+        range: values("range").next().filter(|_| takes_range).and_then(ByteRange::parse),
+        closes: has_body || values("connection").any(says_close) || request.version != Some(1),
     })
 }
 

@@ -77,10 +77,15 @@ async fn start(options: ServerOptions, addr: &str, is_ending: Arc<Event>) -> io:
 }
 
 /// By https, if there are a certificate and its key.
-fn options(files: &[String]) -> io::Result<ServerOptions> {
-    let [chain, key] = files else { return Ok(ServerOptions::new()) };
-    let acceptor = TlsAcceptor::builder(std::fs::read(chain)?, std::fs::read(key)?);
-    Ok(ServerOptions::new().tls(acceptor.alpn(["h2", "http/1.1"]).build()?))
+fn options(files: &[String]) -> Result<ServerOptions, Error> {
+    match files {
+        [] => Ok(ServerOptions::new()),
+        [chain, key] => {
+            let acceptor = TlsAcceptor::builder(std::fs::read(chain)?, std::fs::read(key)?);
+            Ok(ServerOptions::new().tls(acceptor.alpn(["h2", "http/1.1"]).build()?))
+        }
+        _ => Err("usage: http_server [PORT [CERTIFICATES KEY]]".into()),
+    }
 }
 
 /// Sends some bodies there and back. The connection that it leaves has asked for nothing more.

@@ -65,9 +65,12 @@ fn curl_has_files_whole_and_in_parts() {
     curl(&url, &["-C", "-", "-o", &part]);
     assert!(fs::read(&part).expect("it was written") == *bytes);
     // Several on one connection.
-    let came =
-        curl(&url, &["-r", "0-9", "--next", "-q", "-s", "-r", "10-19", &url]).expect("it is installed");
-    assert!(came == bytes[..20]);
+    let count = "%{stderr}%{num_connects}";
+    let mut several = Command::new("curl");
+    several.args(["-q", "--noproxy", "*", "-s", "--write-out", count, "-r", "0-9", &url, &url, &url]);
+    let output = served::run(&mut several).expect("it is installed");
+    assert_eq!(output.stdout, bytes[..10].repeat(3));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "100", "one connection for all");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::mem::zeroed;
 use std::num::NonZeroU16;
 use std::os::fd::AsRawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use libc::{c_int, iovec, mmsghdr, msghdr};
 use rustix::io::Errno;
@@ -140,18 +140,20 @@ pub(crate) fn send_many(socket: &Socket, messages: &[SendMsg<'_, '_>]) -> io::Re
 
 /// Whether the kernel knows how to take a message apart: one that does not (before Linux 4.18) would pass over it, and send one long datagram.
 fn takes_apart(socket: &Socket) -> bool {
-    static IS_KNOWN: AtomicBool = AtomicBool::new(false);
-    // Relaxed: it guards nothing else.
-    if !IS_KNOWN.load(Ordering::Relaxed) {
-        let (mut size, mut len) = (0, size_of::<c_int>() as libc::socklen_t);
-        let size: *mut c_int = &mut size;
-        // SAFETY: the kernel writes one number, which lives here and of which it knows the size.
-        let result = unsafe {
-            libc::getsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, size.cast(), &mut len)
-        };
-        IS_KNOWN.store(result == 0, Ordering::Relaxed);
+    static IS_KNOWN: OnceLock<()> = OnceLock::new();
+    if IS_KNOWN.get().is_some() {
+        return true;
     }
-    IS_KNOWN.load(Ordering::Relaxed)
+    let (mut size, mut len) = (0, size_of::<c_int>() as libc::socklen_t);
+    let place: *mut c_int = &mut size;
+    // SAFETY: the kernel writes one number, which lives here and of which it knows the size.
+    let result = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, place.cast(), &mut len)
+    };
+    if result == 0 {
+        let _ = IS_KNOWN.set(());
+    }
+    result == 0
 }
 
 fn errno() -> i32 {
