@@ -70,7 +70,7 @@ impl Case {
             Kind::Load(Load::Accept) => subjects.extend([asyncio_net::PROTOCOL, asyncio_net::STREAMS]),
             Kind::Load(Load::Ours(client)) => {
                 return match *client {
-                    "udp" => UDP.to_vec(),
+                    "udp" | "udp_many" => UDP.to_vec(),
                     "file" => FILES.to_vec(),
                     "proxy" => PROXIES.to_vec(),
                     "lines" => LINES.to_vec(),
@@ -119,8 +119,8 @@ pub fn all() -> Vec<Case> {
         }
     }
     cases.push(load("accept".into(), Load::Accept));
-    // A message, a handshake, a datagram, a MiB, a MiB, a line.
-    for client in ["tls_echo", "tls_handshake", "udp", "file", "proxy", "lines"] {
+    // A message, a handshake, a datagram, another one, a MiB, a MiB, a line.
+    for client in ["tls_echo", "tls_handshake", "udp", "udp_many", "file", "proxy", "lines"] {
         cases.push(load(client.into(), Load::Ours(client)));
     }
     let in_process = [

@@ -14,7 +14,7 @@ use crate::subjects::{
 /// Serves until it is killed; prints its port first. The buffers are `size` bytes, on processor `cpu`.
 pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
     process::pin_to(cpu)?;
-    if [udp::ASYNCIO, udp::TOKIO].contains(&subject) {
+    if subjects::UDP.contains(&subject) {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         println!("{}", socket.local_addr()?.port());
         return Ok(udp::serve(subject, socket)?);

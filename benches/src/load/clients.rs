@@ -22,6 +22,7 @@ pub fn main(kind: &str, port: u16, milliseconds: u64) -> Result<()> {
         "tls_echo" => tls_echo(port, end)?,
         "tls_handshake" => tls_handshakes(port, end)?,
         "udp" => datagrams(port, end)?,
+        "udp_many" => datagrams_of_many(port, end)?,
         "file" => files(port, end)?,
         "proxy" => proxied(port, end)?,
         "lines" => lines(port, end)?,
@@ -139,7 +140,7 @@ impl ServerCertVerifier for TrustsAnybody {
     }
 }
 
-/// Datagrams of 64 bytes, 64 at a time, so many under way as a socket holds for sure.
+/// Datagrams of 64 bytes from one socket, 64 at a time in one message, so many under way as a socket holds for sure.
 fn datagrams(port: u16, end: Instant) -> Result<u64> {
     const AT_A_TIME: usize = 64;
     asyncio::run(async {
@@ -164,6 +165,33 @@ fn datagrams(port: u16, end: Instant) -> Result<u64> {
         }
         Ok(count)
     })
+}
+
+/// The same from sixteen sockets, of which each sends four, one by one, and waits for them.
+fn datagrams_of_many(port: u16, end: Instant) -> Result<u64> {
+    const AT_A_TIME: u64 = 4;
+    let mut sockets = Vec::new();
+    for _ in 0..16 {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(("127.0.0.1", port))?;
+        socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+        sockets.push(socket);
+    }
+    let mut count = 0;
+    while Instant::now() < end {
+        for socket in &sockets {
+            for _ in 0..AT_A_TIME {
+                socket.send(&[7; 64])?;
+            }
+        }
+        for socket in &sockets {
+            for _ in 0..AT_A_TIME {
+                ensure!(socket.recv(&mut [0; 128]).context("one was lost")? == 64, "another one came");
+            }
+            count += AT_A_TIME;
+        }
+    }
+    Ok(count)
 }
 
 /// Counts MiB.

@@ -65,7 +65,7 @@ pub const REDIS: [&str; 2] = [redis::LIKE, redis::REAL];
 /// TLS.
 pub const TLS: [&str; 2] = [tls::ASYNCIO, tls::TOKIO];
 /// Datagrams.
-pub const UDP: [&str; 2] = [udp::ASYNCIO, udp::TOKIO];
+pub const UDP: [&str; 3] = [udp::BATCHES, udp::ASYNCIO, udp::TOKIO];
 /// A file to a socket.
 pub const FILES: [&str; 2] = [bulk::SEND_FILE, bulk::READ_WRITE];
 /// A socket to another one.

@@ -264,7 +264,7 @@ impl Socket for OsSocket {
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
         self.poll_io(cx, waiter, Direction::Read, |seen| {
-            let mut received = sys::recv(self.socket(), message)?;
+            let mut received = sys::recv(self.socket(), message, self.kind == Kind::Ip)?;
             if !message.peek {
                 // Of those that one call fills.
                 let room = message.bufs.iter().take(sys::SLICES_MAX).map(|buf| buf.len()).sum();

@@ -8,7 +8,7 @@ use std::num::NonZeroU16;
 use std::os::fd::AsFd;
 
 use asyncio_base::shim::Arc;
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pipe::pipe;
 use socket2::{Domain, SockAddr, Type};
 
 use super::world::{Check, World};
@@ -137,7 +137,7 @@ fn a_file(world: &World) {
 
 fn through_a_pipe(world: &World) {
     let ((client, near), (far, server)) = (world.pair(), world.pair());
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+    let (reader, writer) = pipe().unwrap();
     let (mut receiving, mut sending) = (Waiter::new(), Waiter::new());
     let mut receive =
         || world.run(poll_fn(|cx| near.poll_recv_to_pipe(cx, &mut receiving, writer.as_fd(), 4096)));

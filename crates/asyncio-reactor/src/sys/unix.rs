@@ -66,13 +66,29 @@ pub(crate) fn is_connect_pending(error: &io::Error) -> bool {
     errno.is_some_and(|errno| [rustix::io::Errno::INPROGRESS, rustix::io::Errno::INTR].contains(&errno))
 }
 
+/// `is_datagram` says that these are datagrams of IP.
 #[inline]
-pub(crate) fn recv(socket: &Socket, message: &mut RecvMsg<'_, '_>) -> io::Result<Received> {
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android")),
+    expect(unused_variables, reason = "only Linux tells of a call for datagrams how long they were")
+)]
+pub(crate) fn recv(
+    socket: &Socket,
+    message: &mut RecvMsg<'_, '_>,
+    is_datagram: bool,
+) -> io::Result<Received> {
     let peek = if message.peek { RecvFlags::PEEK } else { RecvFlags::empty() };
-    match (&mut *message.bufs, &message.addr, &message.ancillary) {
+    match (&mut *message.bufs, &mut message.addr, &message.ancillary) {
         ([buf], None, None) => {
             let (n, _) = rustix::net::recv(socket, &mut **buf, peek)?;
             Ok(Received::new(n))
+        }
+        // Linux tells how long it was (recv(2), `MSG_TRUNC`); the call does less than recvmsg(2).
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        ([buf], Some(place), None) if is_datagram => {
+            let (_, n, addr) = rustix::net::recvfrom(socket, &mut **buf, peek | RecvFlags::TRUNC)?;
+            **place = addr.map(to_sock_addr).transpose()?;
+            Ok(Received { is_truncated: n > buf.len(), ..Received::new(n.min(buf.len())) })
         }
         _ => recv_msg(socket, message, peek),
     }
@@ -117,6 +133,9 @@ pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usi
     match (message.bufs, message.addr, message.rights) {
         _ if message.segment_size.is_some() => Err(io::ErrorKind::Unsupported.into()),
         ([buf], None, []) => Ok(rustix::net::send(socket, buf, flags::SENDING)?),
+        ([buf], Some(addr), []) => {
+            Ok(rustix::net::sendto(socket, buf, flags::SENDING, &from_sock_addr(addr)?)?)
+        }
         _ => send_msg(socket, message),
     }
 }

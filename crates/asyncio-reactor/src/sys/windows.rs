@@ -56,7 +56,11 @@ pub(crate) fn is_connect_pending(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-pub(crate) fn recv(socket: &Socket, message: &mut RecvMsg<'_, '_>) -> io::Result<Received> {
+pub(crate) fn recv(
+    socket: &Socket,
+    message: &mut RecvMsg<'_, '_>,
+    _is_datagram: bool,
+) -> io::Result<Received> {
     let flags = if message.peek { PEEK } else { 0 };
     let mut bufs: Vec<MaybeUninitSlice<'_>> = message.bufs.iter_mut().map(lend).collect();
     // A datagram that was longer than the buffers comes with its beginning and a flag, as elsewhere.
