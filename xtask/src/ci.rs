@@ -53,14 +53,29 @@ pub(crate) fn test() -> Result<()> {
     cargo(&["test", "--workspace", "--all-features"])
 }
 
-/// A minute of every kind of load, one of 19,000 connections that come and go, and a gibibyte each way. `test` runs a few seconds of all.
+/// A minute of every kind of load, one of 19,000 connections that come and go, a gibibyte each way, and 50,000 handshakes. `test` runs a few seconds of all.
 fn soak() -> Result<()> {
-    let tests =
-        [("asyncio", "soak", ""), ("asyncio-net", "churn", ""), ("asyncio-net", "it", "a_great_many")];
+    let tests = [
+        ("asyncio", "soak", ""),
+        ("asyncio-net", "churn", ""),
+        ("asyncio-net", "it", "a_great_many"),
+        ("asyncio-net", "tls_churn", ""),
+    ];
     for (package, name, only) in tests {
         let mut test = command(
             &cargo_program(),
-            &["test", "--release", "--package", package, "--test", name, "--", only, "--nocapture"],
+            &[
+                "test",
+                "--release",
+                "--all-features",
+                "--package",
+                package,
+                "--test",
+                name,
+                "--",
+                only,
+                "--nocapture",
+            ],
         );
         shell::run(test.env("ASYNCIO_SOAK_SECONDS", "60"))?;
     }
