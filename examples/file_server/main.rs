@@ -20,12 +20,29 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How much of a file a client has to take in that time.
 const PART: u64 = 1 << 20;
 
-/// Answers one request after the other, until the client has asked for enough, or the server ends.
+/// Serves a client, and lets go of one that does not take its answers: what is left for it would be kept as long as it likes.
 async fn serve(
     mut reader: StreamReader,
     mut writer: StreamWriter,
     folder: PathBuf,
     is_ending: Arc<Event>,
+) -> io::Result<()> {
+    let mut served = answers(&mut reader, &mut writer, &folder, &is_ending).await;
+    if served.is_ok() {
+        served = close(&mut reader, &mut writer).await;
+    }
+    if served.is_err() {
+        writer.abort();
+    }
+    served
+}
+
+/// Answers one request after the other, until the client has asked for enough, or the server ends.
+async fn answers(
+    reader: &mut StreamReader,
+    writer: &mut StreamWriter,
+    folder: &Path,
+    is_ending: &Event,
 ) -> io::Result<()> {
     loop {
         let asked = asyncio::race!(asyncio::timeout(PATIENCE, reader.read_until(b"\r\n\r\n")), async {
@@ -35,35 +52,34 @@ async fn serve(
         let head = match asked {
             Ok(Ok(head)) => head,
             Ok(Err(ReadError::LimitOverrun { .. })) => {
-                refuse(&mut writer, BAD_REQUEST);
-                break;
+                refuse(writer, BAD_REQUEST);
+                return Ok(());
             }
             Ok(Err(ReadError::Io(error))) => return Err(error),
             // It has said its last word, or none.
-            _ => return asyncio::timeout(PATIENCE, writer.close()).await?,
+            _ => return Ok(()),
         };
         let opened = match request::parse(&head) {
-            Ok(request) => open(&folder, &request.path).await.map(|(file, len)| (request, file, len)),
+            Ok(request) => open(folder, &request.path).await.map(|(file, len)| (request, file, len)),
             Err(refusal) => Err(refusal),
         };
         match opened {
             Ok((request, file, len)) => {
-                answer(&mut writer, &request, &file, len).await?;
+                answer(writer, &request, &file, len).await?;
                 if request.closes {
-                    break;
+                    return Ok(());
                 }
             }
             Err(refusal) => {
-                refuse(&mut writer, refusal);
-                break;
+                refuse(writer, refusal);
+                return Ok(());
             }
         }
     }
-    close(reader, writer).await
 }
 
 /// Ends a connection on which more may come that nobody reads: closed at once it would be reset, and the answer lost with it.
-async fn close(mut reader: StreamReader, mut writer: StreamWriter) -> io::Result<()> {
+async fn close(reader: &mut StreamReader, writer: &mut StreamWriter) -> io::Result<()> {
     writer.write_eof();
     let rest = async {
         writer.drain().await?;
@@ -81,9 +97,9 @@ async fn close(mut reader: StreamReader, mut writer: StreamWriter) -> io::Result
 async fn open(folder: &Path, path: &Path) -> Result<(File, u64), Refusal> {
     let (folder, full) = (folder.to_owned(), folder.join(path));
     let opened = asyncio::to_thread(move || {
-        let full = full.canonicalize()?;
+        let full = full.canonicalize().map_err(not_there)?;
         if !full.starts_with(folder.canonicalize()?) || !full.metadata()?.is_file() {
-            return Err(io::Error::from(ErrorKind::NotFound));
+            return Err(not_there("no file of this folder"));
         }
         let file = File::open(full)?;
         let len = file.metadata()?.len();
@@ -92,10 +108,15 @@ async fn open(folder: &Path, path: &Path) -> Result<(File, u64), Refusal> {
     opened.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
         eprintln!("{path:?}: {error}");
         match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => NOT_FOUND,
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => NOT_FOUND,
             _ => SERVER_ERROR,
         }
     })
+}
+
+/// A name that leads nowhere, for whatever reason.
+fn not_there(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::NotFound, why)
 }
 
 async fn answer(writer: &mut StreamWriter, request: &Request, file: &File, len: u64) -> io::Result<()> {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use asyncio_net::tls::{TlsAcceptor, TlsConnector};
 use asyncio_net::{ServerOptions, StreamReader, StreamWriter, TcpStream};
@@ -60,7 +61,10 @@ fn handshakes_leave_nothing_behind() {
                 stream.close().await.unwrap();
             }
         }
+        let end = Instant::now() + Duration::from_secs(60);
         while server.clients() > 0 || descriptors() > base {
+            let (clients, left) = (server.clients(), descriptors());
+            assert!(Instant::now() < end, "{clients} clients, {left} descriptors of {base} are left");
             yield_now().await;
         }
         let grown = resident().saturating_sub(memory);

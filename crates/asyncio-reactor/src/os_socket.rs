@@ -46,17 +46,17 @@ pub struct OsSocket {
 enum Kind {
     /// Bytes of a TCP stream: the one kind of socket on which a short read means "empty" (S2).
     TcpStream,
-    /// Another one of IP, by which no descriptors come along.
-    Ip,
+    /// UDP, by which no descriptors come along.
+    Udp,
     Other,
 }
 
 impl Kind {
-    fn new(is_ip: bool, is_tcp_stream: bool) -> Self {
-        match (is_ip, is_tcp_stream) {
-            (true, true) => Self::TcpStream,
-            (true, false) => Self::Ip,
-            (false, _) => Self::Other,
+    fn new(is_ip: bool, is_tcp_stream: bool, is_udp: bool) -> Self {
+        match (is_ip, is_tcp_stream, is_udp) {
+            (true, true, _) => Self::TcpStream,
+            (true, _, true) => Self::Udp,
+            _ => Self::Other,
         }
     }
 }
@@ -71,8 +71,11 @@ impl OsSocket {
         let socket = sys::new_socket(domain, ty, protocol)?;
         // Not SCTP, which gives one message a call.
         let is_tcp = protocol.is_none_or(|protocol| protocol == Protocol::TCP);
+        // Not ICMP.
+        let is_udp = protocol.is_none_or(|protocol| protocol == Protocol::UDP);
         let is_ip = domain == Domain::IPV4 || domain == Domain::IPV6;
-        Ok(Self::from_parts(socket, Kind::new(is_ip, is_tcp && ty == Type::STREAM)))
+        let kind = Kind::new(is_ip, is_tcp && ty == Type::STREAM, is_udp && ty == Type::DGRAM);
+        Ok(Self::from_parts(socket, kind))
     }
 
     /// Takes over a socket, and makes it non-blocking.
@@ -83,7 +86,7 @@ impl OsSocket {
     pub fn adopt(socket: socket2::Socket) -> io::Result<Self> {
         sys::prepare(&socket)?;
         let is_ip = socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6());
-        let kind = Kind::new(is_ip, sys::is_tcp_stream(&socket));
+        let kind = Kind::new(is_ip, sys::is_tcp_stream(&socket), sys::is_udp(&socket));
         Ok(Self::from_parts(socket, kind))
     }
 
@@ -264,7 +267,7 @@ impl Socket for OsSocket {
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
         self.poll_io(cx, waiter, Direction::Read, |seen| {
-            let mut received = sys::recv(self.socket(), message, self.kind == Kind::Ip)?;
+            let mut received = sys::recv(self.socket(), message, self.kind == Kind::Udp)?;
             if !message.peek {
                 // Of those that one call fills.
                 let room = message.bufs.iter().take(sys::SLICES_MAX).map(|buf| buf.len()).sum();
@@ -296,7 +299,7 @@ impl Socket for OsSocket {
         received: &mut [Received],
     ) -> Poll<io::Result<usize>> {
         let is_plain = |message: &RecvMsg<'_, '_>| !message.peek && message.ancillary.is_none();
-        if self.kind == Kind::Other
+        if self.kind != Kind::Udp
             || messages.is_empty()
             || received.is_empty()
             || !messages.iter().all(is_plain)
@@ -314,7 +317,7 @@ impl Socket for OsSocket {
         messages: &[SendMsg<'_, '_>],
     ) -> Poll<io::Result<usize>> {
         let is_plain = |message: &SendMsg<'_, '_>| message.rights.is_empty();
-        if self.kind == Kind::Other || messages.is_empty() || !messages.iter().all(is_plain) {
+        if self.kind != Kind::Udp || messages.is_empty() || !messages.iter().all(is_plain) {
             return socket::send_one_by_one(self, cx, waiter, messages);
         }
         self.poll_io(cx, waiter, Direction::Write, |_| sys::send_many(self.socket(), messages))

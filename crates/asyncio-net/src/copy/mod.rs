@@ -20,7 +20,7 @@ use self::direction::Direction;
 /// Passes on what comes from either stream to the other, until both have ended; says how many bytes went from `a` to `b`, and from `b` to `a`.
 ///
 /// The end of one direction is passed on, and the other goes on by itself: what a peer says after it has heard all is not lost. A side that is slower holds the other up;
-/// no more than 64 KiB a direction are kept in memory.
+/// no more than 64 KiB a direction are kept.
 ///
 /// Where both are a [`TcpStream`](crate::TcpStream) or a [`UnixStream`](crate::UnixStream) and much comes, the bytes do not come into this process at all: the system moves them from
 /// one to the other through a pipe, of up to 256 KiB a direction (Linux: splice(2)). To see what they are, it needs them `'static`.

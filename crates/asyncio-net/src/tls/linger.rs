@@ -16,6 +16,9 @@ use super::socket::Shared;
 /// How long the tickets may take to come, and what is on its way to go: several round trips of the longest ways there are.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// The same, once its loop has ended: a program is not to wait long for one who does not answer. On a clock that stands still this waits as all clean-up does.
+const LIMIT_AT_THE_END: Duration = Duration::from_secs(1);
+
 /// Keeps the socket below for a while, and takes in what comes.
 pub(super) fn linger(shared: Arc<Shared>) {
     let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
@@ -55,6 +58,7 @@ impl Left {
     }
 
     async fn finish(mut self) {
+        self.deadline = sleep(LIMIT_AT_THE_END);
         self.run().await;
     }
 }

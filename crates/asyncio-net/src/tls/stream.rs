@@ -20,7 +20,7 @@ use crate::tcp::to_ip;
 /// The end of it is the peer's close_notify; one that comes without is an error, `UnexpectedEof`, after everything that came before, for it may have been cut short by
 /// somebody else. Closing it by `AsyncWrite` ends this direction: close_notify is sent, and the other direction goes on. Dropped without that, the peer sees such an
 /// error. [`close`](Self::close) ends both directions. A client that has ended its direction and is dropped stays in the background until the server ends too, or says something, for two
-/// seconds at most: its server may be sending it tickets, and a connection that is closed on them would lose what is on its way there. Whoever wants to know that the server has heard
+/// seconds at most, and one after its loop has ended: its server may be sending it tickets, and a connection that is closed on them would lose what is on its way there. Whoever wants to know that the server has heard
 /// all waits for its end, by reading or by `close`.
 ///
 /// Bytes that the system does not take are kept, up to 64 KiB, and sent in the background: an error of that is told by the next call.

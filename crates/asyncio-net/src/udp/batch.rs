@@ -113,7 +113,7 @@ impl DatagramBatch {
             .collect();
         *filled = poll_fn(|cx| socket.poll_recv_many(cx, &mut waiter, &mut messages, received)).await?;
         for from in &self.from[..self.filled] {
-            if let Err(error) = to_ip(from.as_ref().ok_or_else(no_sender)?) {
+            if let Err(error) = from.as_ref().ok_or_else(no_sender).and_then(to_ip) {
                 self.filled = 0;
                 return Err(error);
             }

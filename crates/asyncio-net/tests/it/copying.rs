@@ -6,7 +6,7 @@ use asyncio_net::{TcpStream, UnixStream, copy_bidirectional};
 use asyncio_tasks::spawn_local;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use crate::refusing::Refusing;
+use crate::around::Around;
 use crate::worlds::{on_each_loop, pair, pattern};
 
 #[test]
@@ -146,7 +146,7 @@ fn sockets_that_cannot_move_bytes_have_them_copied() {
         on_each_loop(async || {
             let ((client, near), (far, server)) = (pair().await, pair().await);
             let refusing = |stream: TcpStream| {
-                let mut socket = Refusing::new(stream.into());
+                let mut socket = Around::new(stream.into());
                 socket.refuses_reading = refuses_reading;
                 TcpStream::from_socket(Arc::new(socket))
             };

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+#[cfg(unix)]
+mod around;
 mod cancel;
 mod codec;
 mod faults;
@@ -11,8 +13,6 @@ mod kinds;
 mod listener;
 mod names;
 mod protocol;
-#[cfg(unix)]
-mod refusing;
 #[allow(dead_code, reason = "what the fuzz targets need of it")]
 mod scripted;
 mod server;

@@ -13,7 +13,7 @@ use asyncio_tasks::{spawn_local, timeout};
 use static_assertions::assert_impl_all;
 
 #[cfg(unix)]
-use crate::refusing::Refusing;
+use crate::around::Around;
 use crate::worlds::on_each_loop;
 
 assert_impl_all!(UdpSocket: Send, Sync, Unpin);
@@ -371,7 +371,7 @@ fn where_none_is_taken_apart_each_goes_by_itself() {
         let (sender, one, other) = (bound().await, bound().await, bound().await);
         let from = sender.local_addr().unwrap();
         let below = sender.socket().clone();
-        let sender = UdpSocket::from_socket(Arc::new(Refusing::new(below)));
+        let sender = UdpSocket::from_socket(Arc::new(Around::new(below)));
         let expected = send_all(&sender, [&one, &other]).await;
         let mut batch = DatagramBatch::new(16, 2000);
         for (socket, expected) in [&one, &other].into_iter().zip(expected) {

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use crate::socket::{Received, RecvMsg, SendMsg};
+use crate::sys::number;
 
 /// How many messages one call takes; more are a shorter batch. 64 headers, addresses and controls are 20 KiB of stack.
 const BATCH_MAX: usize = 64;
@@ -34,7 +35,7 @@ fn empty() -> mmsghdr {
     unsafe { zeroed() }
 }
 
-/// Receives as many as there are, at least one; the caller has looked that there are any, and that this is a socket of IP: nothing comes along that has to be closed.
+/// Receives as many as there are, at least one; the caller has looked that there are any, and that this is a socket of UDP: nothing comes along that has to be closed.
 pub(crate) fn recv_many(
     socket: &Socket,
     messages: &mut [RecvMsg<'_, '_>],
@@ -144,16 +145,11 @@ fn takes_apart(socket: &Socket) -> bool {
     if IS_KNOWN.get().is_some() {
         return true;
     }
-    let (mut size, mut len) = (0, size_of::<c_int>() as libc::socklen_t);
-    let place: *mut c_int = &mut size;
-    // SAFETY: the kernel writes one number, which lives here and of which it knows the size.
-    let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, place.cast(), &mut len)
-    };
-    if result == 0 {
+    let is_known = number::get(socket, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
+    if is_known {
         let _ = IS_KNOWN.set(());
     }
-    result == 0
+    is_known
 }
 
 fn errno() -> i32 {

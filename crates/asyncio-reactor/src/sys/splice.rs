@@ -23,23 +23,26 @@ pub(crate) fn send_file(
 }
 
 /// splice(2), from the socket. `Unsupported` where there are bytes that it does not pass on: it stops for ever in front of the urgent mark of a TCP stream, and says that nothing is there, or
-/// even that this is the end.
+/// even that this is the end. Whether there is such a mark is not always known before, so it costs one call more to learn that there is nothing.
 pub(crate) fn recv_to_pipe(socket: &Socket, pipe: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
     // Some may have come since the first time.
     for _ in 0..2 {
         let moved = splice(socket, None, pipe, None, count, SpliceFlags::NONBLOCK);
         let is_nothing = matches!(moved, Ok(0) | Err(Errno::AGAIN));
-        if !is_nothing || !has_bytes(socket) {
+        if !is_nothing || !has_bytes(socket)? {
             return moved.map_err(or_unsupported);
         }
     }
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether a receive would give some.
-fn has_bytes(socket: &Socket) -> bool {
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    rustix::net::recv(socket, &mut [0], flags).is_ok_and(|(n, _)| n > 0)
+/// Whether a receive would give some. What has befallen the socket meanwhile is told here, and nowhere else.
+fn has_bytes(socket: &Socket) -> io::Result<bool> {
+    match rustix::net::recv(socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((n, _)) => Ok(n > 0),
+        Err(Errno::AGAIN) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// splice(2), to the socket.
@@ -71,15 +74,32 @@ fn without_sigpipe(count: usize, f: impl FnOnce() -> Result<usize, Errno>) -> Re
     let result = f();
     let may_have_come = result.map_or_else(|error| error == Errno::PIPE, |n| n < count);
     if may_have_come && !was_pending {
-        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: a set of signals, nothing to be told about the one that is taken, and a time. That there is none is no harm.
-        unsafe { libc::sigtimedwait(&sigpipe, ptr::null_mut(), &at_once) };
+        take(&sigpipe);
     }
     if !was_blocked {
         // SAFETY: a set of signals; the old one is not asked for.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
     }
     result
+}
+
+/// Takes the signal, if it is there. Another process's is sent again: it is for the program.
+fn take(sigpipe: &libc::sigset_t) {
+    let (mut about, at_once) = (MaybeUninit::uninit(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    // SAFETY: a set of signals, a place for what is known of the one that is taken, and a time.
+    if unsafe { libc::sigtimedwait(sigpipe, about.as_mut_ptr(), &at_once) } != libc::SIGPIPE {
+        return;
+    }
+    // SAFETY: it has been written.
+    let about: libc::siginfo_t = unsafe { about.assume_init() };
+    // SAFETY: this signal says who has sent it; what the kernel raises says that we have.
+    let sender = unsafe { about.si_pid() };
+    // SAFETY: calls that take and give numbers.
+    let ours = unsafe { libc::getpid() };
+    if sender != ours {
+        // SAFETY: the same.
+        unsafe { libc::kill(ours, libc::SIGPIPE) };
+    }
 }
 
 fn only_sigpipe() -> libc::sigset_t {

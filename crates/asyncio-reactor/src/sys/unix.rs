@@ -56,6 +56,19 @@ fn is_tcp(_socket: &Socket) -> bool {
     true
 }
 
+/// Of one that is known to be IP's. ICMP has datagram sockets too.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_udp(socket: &Socket) -> bool {
+    let is_datagram = socket.r#type().is_ok_and(|ty| ty == Type::DGRAM);
+    is_datagram && socket.protocol().is_ok_and(|protocol| protocol == Some(socket2::Protocol::UDP))
+}
+
+/// Nothing stands on it here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_udp(_socket: &Socket) -> bool {
+    false
+}
+
 pub(crate) fn connect(socket: &Socket, addr: &SockAddr) -> io::Result<()> {
     socket.connect(addr)
 }
@@ -66,7 +79,7 @@ pub(crate) fn is_connect_pending(error: &io::Error) -> bool {
     errno.is_some_and(|errno| [rustix::io::Errno::INPROGRESS, rustix::io::Errno::INTR].contains(&errno))
 }
 
-/// `is_datagram` says that these are datagrams of IP.
+/// `is_datagram` says that these are datagrams of UDP.
 #[inline]
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android")),

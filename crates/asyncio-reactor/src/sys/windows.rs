@@ -41,6 +41,11 @@ pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
     socket.r#type().is_ok_and(|ty| ty == Type::STREAM)
 }
 
+/// Nothing stands on it here.
+pub(crate) fn is_udp(_socket: &Socket) -> bool {
+    false
+}
+
 pub(crate) fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
     let (accepted, addr) = socket.accept()?;
     accepted.set_nonblocking(true)?;

@@ -1,27 +1,29 @@
-//! A socket of the system that cannot do all that the system can.
+//! [`Around`]: a socket of the system that is not only that.
 
+use std::fmt;
 use std::io;
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use asyncio_reactor::{
     BorrowedDescriptor, OptionName, Received, RecvMsg, SendMsg, SockAddr, Socket, SocketOption, Waiter,
 };
 
-/// A socket that is the system's, but for what it refuses.
-#[derive(Debug)]
-pub(crate) struct Refusing {
+/// A socket of the system, and around it what a test needs. It sends from no pipe, and no datagrams that are to be taken apart.
+pub(crate) struct Around {
     below: Arc<dyn Socket>,
     received: AtomicUsize,
     /// It receives into no pipe either.
     pub(crate) refuses_reading: bool,
+    /// Done when a receive finds nothing, for the first time.
+    pub(crate) when_empty: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
-impl Refusing {
+impl Around {
     pub(crate) fn new(below: Arc<dyn Socket>) -> Self {
-        Self { below, received: AtomicUsize::new(0), refuses_reading: false }
+        Self { below, received: AtomicUsize::new(0), refuses_reading: false, when_empty: Mutex::new(None) }
     }
 
     /// How many bytes have been received.
@@ -30,7 +32,13 @@ impl Refusing {
     }
 }
 
-impl Socket for Refusing {
+impl fmt::Debug for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Around").field("below", &self.below).finish_non_exhaustive()
+    }
+}
+
+impl Socket for Around {
     fn bind(&self, addr: &SockAddr) -> io::Result<()> {
         self.below.bind(addr)
     }
@@ -62,7 +70,12 @@ impl Socket for Refusing {
         waiter: &mut Waiter,
         message: &mut RecvMsg<'_, '_>,
     ) -> Poll<io::Result<Received>> {
-        let received = ready!(self.below.poll_recv(cx, waiter, message))?;
+        let received = self.below.poll_recv(cx, waiter, message);
+        if received.is_pending() {
+            let when_empty = self.when_empty.lock().unwrap().take();
+            when_empty.into_iter().for_each(|f| f());
+        }
+        let received = ready!(received)?;
         self.received.fetch_add(received.n, Ordering::Relaxed);
         Poll::Ready(Ok(received))
     }
@@ -76,7 +89,6 @@ impl Socket for Refusing {
         self.below.poll_send(cx, waiter, message)
     }
 
-    /// And never `poll_send_from_pipe`, and no datagrams that are to be taken apart.
     fn poll_recv_to_pipe(
         &self,
         cx: &mut Context<'_>,
