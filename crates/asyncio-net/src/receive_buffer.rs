@@ -1,7 +1,9 @@
 //! [`ReceiveBuffer`]: memory into which much is received, time and again.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::thread::LocalKey;
 
 /// Where it begins. An allocator gives so large a piece 16 bytes behind the beginning of a page, and there a receive of 4 KiB takes a third
 /// longer: what is copied begins a page as well, and a processor that compares low bits alone takes a read for one of what was just written.
@@ -41,6 +43,18 @@ impl DerefMut for ReceiveBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start as usize..][..self.size as usize]
     }
+}
+
+/// Where a thread keeps one that is lent.
+pub(crate) type Place = LocalKey<Cell<Option<ReceiveBuffer>>>;
+
+/// Lends a thread's own buffer, of `size` bytes, for one receive. Where the thread is ending, and its buffer is gone before the last of its sockets, there is a new one.
+pub(crate) fn with_lent<R>(place: &'static Place, size: usize, receive: impl FnOnce(&mut [u8]) -> R) -> R {
+    let kept = place.try_with(Cell::take).ok().flatten();
+    let mut buffer = kept.unwrap_or_else(|| ReceiveBuffer::new(size));
+    let received = receive(&mut buffer);
+    let _ = place.try_with(|place| place.set(Some(buffer)));
+    received
 }
 
 /// Without the bytes, which are nobody's who looks at a program.

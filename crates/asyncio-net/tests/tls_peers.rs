@@ -157,7 +157,18 @@ fn openssl_as_the_client_shows_who_it_is() {
     });
 }
 
-/// Types lines, and waits after each until something is said; gives all that was said if it does not come.
+/// Has somebody type lines, and wait after each until something is said, without holding the loop up; fails with all that was said if it does not come.
+async fn typed(mut child: Child, lines: Vec<(String, String)>) {
+    let (done, waits) = oneshot();
+    thread::spawn(move || {
+        let typed = types(&mut child, &lines);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let _ = done.send(typed);
+    });
+    waits.await.unwrap().unwrap();
+}
+
 fn types(child: &mut Child, lines: &[(String, String)]) -> Result<(), String> {
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = child.stdout.take().unwrap();
@@ -190,20 +201,13 @@ fn openssl_asks_for_new_keys() {
     run(async {
         let files = Files::new("key_update");
         let (_server, port) = echo_server(acceptor(&files)).await;
-        let Some(mut child) = peer("s_client", &mut obeying(&files, port, "-tls1_3")) else { return };
+        let Some(child) = peer("s_client", &mut obeying(&files, port, "-tls1_3")) else { return };
         let lines = (0..50).flat_map(|n| {
             let line = format!("line {n}\n");
             [("K\n".to_owned(), "KEYUPDATE".to_owned()), (line.clone(), line)]
         });
         let lines: Vec<_> = [("first\n".into(), "\nfirst\n".into())].into_iter().chain(lines).collect();
-        let (done, waits) = oneshot();
-        thread::spawn(move || {
-            let typed = types(&mut child, &lines);
-            child.kill().unwrap();
-            child.wait().unwrap();
-            let _ = done.send(typed);
-        });
-        waits.await.unwrap().unwrap();
+        typed(child, lines).await;
     });
 }
 
@@ -213,17 +217,10 @@ fn openssl_wants_to_begin_anew() {
     run(async {
         let files = Files::new("renegotiation");
         let (_server, port) = echo_server(acceptor(&files)).await;
-        let Some(mut child) = peer("s_client", &mut obeying(&files, port, "-tls1_2")) else { return };
+        let Some(child) = peer("s_client", &mut obeying(&files, port, "-tls1_2")) else { return };
         let lines = [("first\n", "\nfirst\n"), ("R\n", "no renegotiation")];
         let lines = lines.map(|(line, expected)| (line.to_owned(), expected.to_owned()));
-        let (done, waits) = oneshot();
-        thread::spawn(move || {
-            let typed = types(&mut child, &lines);
-            child.kill().unwrap();
-            child.wait().unwrap();
-            let _ = done.send(typed);
-        });
-        waits.await.unwrap().unwrap();
+        typed(child, lines.into()).await;
         let Some(child) = peer("s_client", &mut s_client(&files, port, &["-tls1_2"])) else { return };
         assert!(talk(child, b"another\nenough\n".to_vec()).await.0.contains("another\n"));
     });

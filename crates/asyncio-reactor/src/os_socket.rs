@@ -52,10 +52,14 @@ enum Kind {
 }
 
 impl Kind {
-    fn new(is_ip: bool, is_tcp_stream: bool, is_udp: bool) -> Self {
-        match (is_ip, is_tcp_stream, is_udp) {
-            (true, true, _) => Self::TcpStream,
-            (true, _, true) => Self::Udp,
+    /// No protocol is the default of the type.
+    fn new(is_ip: bool, ty: Type, protocol: Option<Protocol>) -> Self {
+        match (ty, protocol) {
+            _ if !is_ip => Self::Other,
+            // Not SCTP, which gives one message a call.
+            (Type::STREAM, None | Some(Protocol::TCP)) => Self::TcpStream,
+            // Not ICMP.
+            (Type::DGRAM, None | Some(Protocol::UDP)) => Self::Udp,
             _ => Self::Other,
         }
     }
@@ -69,12 +73,8 @@ impl OsSocket {
     /// Fails with what the system says.
     pub fn new(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Self> {
         let socket = sys::new_socket(domain, ty, protocol)?;
-        // Not SCTP, which gives one message a call.
-        let is_tcp = protocol.is_none_or(|protocol| protocol == Protocol::TCP);
-        // Not ICMP.
-        let is_udp = protocol.is_none_or(|protocol| protocol == Protocol::UDP);
         let is_ip = domain == Domain::IPV4 || domain == Domain::IPV6;
-        let kind = Kind::new(is_ip, is_tcp && ty == Type::STREAM, is_udp && ty == Type::DGRAM);
+        let kind = Kind::new(is_ip, ty, protocol);
         Ok(Self::from_parts(socket, kind))
     }
 
@@ -86,7 +86,10 @@ impl OsSocket {
     pub fn adopt(socket: socket2::Socket) -> io::Result<Self> {
         sys::prepare(&socket)?;
         let is_ip = socket.local_addr().is_ok_and(|addr| addr.is_ipv4() || addr.is_ipv6());
-        let kind = Kind::new(is_ip, sys::is_tcp_stream(&socket), sys::is_udp(&socket));
+        let kind = match (socket.r#type(), sys::protocol(&socket)) {
+            (Ok(ty), Ok(protocol)) => Kind::new(is_ip, ty, protocol),
+            _ => Kind::Other,
+        };
         Ok(Self::from_parts(socket, kind))
     }
 

@@ -11,7 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 
 use super::{Decoder, Encoder};
-use crate::receive_buffer::ReceiveBuffer;
+use crate::receive_buffer::{ReceiveBuffer, with_lent};
 
 /// How much one read may bring.
 const READ_SIZE: usize = 64 * 1024;
@@ -67,18 +67,11 @@ impl Reading {
         cx: &mut Context<'_>,
         io: &mut R,
     ) -> Poll<io::Result<usize>> {
-        let mut lent = READING
-            .try_with(std::cell::Cell::take)
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| ReceiveBuffer::new(READ_SIZE));
-        let read = Pin::new(io).poll_read(cx, &mut lent);
-        if let Poll::Ready(Ok(n)) = &read {
-            self.buffer.extend_from_slice(&lent[..*n]);
-        }
-        // Not where this thread is ending.
-        let _ = READING.try_with(|place| place.set(Some(lent)));
-        read
+        with_lent(&READING, READ_SIZE, |lent| {
+            let n = ready!(Pin::new(io).poll_read(cx, lent))?;
+            self.buffer.extend_from_slice(&lent[..n]);
+            Poll::Ready(Ok(n))
+        })
     }
 }
 

@@ -26,7 +26,7 @@ use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
 use asyncio_timers::{Sleep, sleep};
 use rustls::{Connection, IoState, ProtocolVersion};
 
-use crate::receive_buffer::ReceiveBuffer;
+use crate::receive_buffer::{ReceiveBuffer, with_lent};
 
 /// How much is received in one call, and so is kept for one who does not read: two records, each as long as it may be (RFC 8446, 5.2).
 const RECEIVED_AT_ONCE: usize = 2 * (5 + 16_384 + 256);
@@ -34,11 +34,6 @@ const RECEIVED_AT_ONCE: usize = 2 * (5 + 16_384 + 256);
 thread_local! {
     // Lent for one receive, as what is left over is little.
     static RECEIVING: Cell<Option<ReceiveBuffer>> = const { Cell::new(None) };
-}
-
-/// Not where this thread is ending, and its buffer is gone before the last of its sockets.
-fn give_back(buffer: ReceiveBuffer) {
-    let _ = RECEIVING.try_with(|place| place.set(Some(buffer)));
 }
 
 /// One TLS connection, under the lock of its socket.
@@ -222,28 +217,20 @@ impl Session {
         if self.has_ended {
             return Poll::Ready(Ok(false));
         }
-        let mut buffer = RECEIVING
-            .try_with(Cell::take)
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| ReceiveBuffer::new(RECEIVED_AT_ONCE));
-        let mut bufs = [IoSliceMut::new(&mut buffer)];
-        let polled = socket.poll_recv(cx, waiter, &mut RecvMsg::new(&mut bufs));
-        let result = match polled {
-            Poll::Ready(Ok(Received { n: 0, .. })) => {
-                self.has_ended = true;
-                // That is how rustls hears of it.
-                self.connection.read_tls(&mut io::empty()).map(|_| false).map_err(|error| self.fail(error))
-            }
-            Poll::Ready(Ok(received)) => self.take_in(&buffer[..received.n]).map(|()| true),
-            Poll::Ready(Err(error)) => Err(self.fail(error)),
-            Poll::Pending => {
-                give_back(buffer);
-                return Poll::Pending;
-            }
-        };
-        give_back(buffer);
-        Poll::Ready(result)
+        with_lent(&RECEIVING, RECEIVED_AT_ONCE, |buffer| {
+            let mut bufs = [IoSliceMut::new(buffer)];
+            let received = ready!(socket.poll_recv(cx, waiter, &mut RecvMsg::new(&mut bufs)));
+            Poll::Ready(match received {
+                Ok(Received { n: 0, .. }) => {
+                    self.has_ended = true;
+                    // That is how rustls hears of it.
+                    let heard = self.connection.read_tls(&mut io::empty());
+                    heard.map(|_| false).map_err(|error| self.fail(error))
+                }
+                Ok(received) => self.take_in(&buffer[..received.n]).map(|()| true),
+                Err(error) => Err(self.fail(error)),
+            })
+        })
     }
 
     /// Has rustls look at bytes, up to the first that somebody can read.

@@ -1,7 +1,7 @@
 //! The operating system. What a platform must provide:
 //!
 //! - `BorrowedDescriptor`, `OwnedDescriptor`, `borrow`: what is watched.
-//! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `is_tcp_stream`, `is_udp`: sockets, non-blocking and closed on exec.
+//! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `protocol`: sockets, non-blocking and closed on exec.
 //! - `recv`, `send`: one system call each, never a signal; with the first `SLICES_MAX` slices.
 //! - `reset`: the end of a connection, at once.
 //! - `peer_cred`: who is at the other end.
@@ -80,8 +80,7 @@ pub(crate) use batch::{recv_many, send_many};
 pub(crate) use credentials::peer_cred;
 pub(crate) use options::{option, set_option};
 pub(crate) use platform::{
-    SLICES_MAX, accept, borrow, connect, is_connect_pending, is_tcp_stream, is_udp, new_socket, prepare,
-    recv, send,
+    SLICES_MAX, accept, borrow, connect, is_connect_pending, new_socket, prepare, protocol, recv, send,
 };
 pub(crate) use reset::reset;
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -119,3 +119,23 @@ fn is_sigpipe_pending() -> bool {
     // SAFETY: it has been written, and the signal is one.
     unsafe { libc::sigismember(set.as_ptr(), libc::SIGPIPE) == 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The error of a socket is told once: who looks and does not pass it on makes a clean end of a reset.
+    #[test]
+    fn a_look_tells_of_a_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = Socket::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let theirs = Socket::from(listener.accept().unwrap().0);
+        assert!(!has_bytes(&ours).unwrap());
+        theirs.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(theirs);
+        assert_eq!(has_bytes(&ours).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+}

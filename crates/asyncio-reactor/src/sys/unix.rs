@@ -9,7 +9,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SocketAddrAny, SocketAddrUnix,
 };
-use socket2::{SockAddr, Socket, Type};
+use socket2::{Protocol, SockAddr, Socket, Type};
 
 use crate::readiness::Direction;
 use crate::socket::{Ancillary, Received, RecvMsg, SendMsg};
@@ -40,33 +40,16 @@ pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
     socket.as_fd()
 }
 
-/// Of one that is known to be IP's.
-pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
-    socket.r#type().is_ok_and(|ty| ty == Type::STREAM) && is_tcp(socket)
+/// The protocol of a socket; where the system does not tell, it is taken for the default of its type.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+pub(crate) fn protocol(socket: &Socket) -> io::Result<Option<Protocol>> {
+    socket.protocol()
 }
 
-/// SCTP has stream sockets too, which give one message a call.
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn is_tcp(socket: &Socket) -> bool {
-    socket.protocol().is_ok_and(|protocol| protocol == Some(socket2::Protocol::TCP))
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
-fn is_tcp(_socket: &Socket) -> bool {
-    true
-}
-
-/// Of one that is known to be IP's. ICMP has datagram sockets too.
-#[cfg(target_os = "linux")]
-pub(crate) fn is_udp(socket: &Socket) -> bool {
-    let is_datagram = socket.r#type().is_ok_and(|ty| ty == Type::DGRAM);
-    is_datagram && socket.protocol().is_ok_and(|protocol| protocol == Some(socket2::Protocol::UDP))
-}
-
-/// Nothing stands on it here.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn is_udp(_socket: &Socket) -> bool {
-    false
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it takes a call, which may fail")]
+pub(crate) fn protocol(_socket: &Socket) -> io::Result<Option<Protocol>> {
+    Ok(None)
 }
 
 pub(crate) fn connect(socket: &Socket, addr: &SockAddr) -> io::Result<()> {

@@ -36,14 +36,10 @@ pub(crate) fn prepare(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
-/// Of one that is known to be IP's.
-pub(crate) fn is_tcp_stream(socket: &Socket) -> bool {
-    socket.r#type().is_ok_and(|ty| ty == Type::STREAM)
-}
-
-/// Nothing stands on it here.
-pub(crate) fn is_udp(_socket: &Socket) -> bool {
-    false
+/// The system does not tell: it is taken for the default of the socket's type.
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it takes a call, which may fail")]
+pub(crate) fn protocol(_socket: &Socket) -> io::Result<Option<Protocol>> {
+    Ok(None)
 }
 
 pub(crate) fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
