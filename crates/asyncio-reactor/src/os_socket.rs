@@ -458,3 +458,30 @@ impl fmt::Debug for OsSocket {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call that suits one kind throws bytes of another away: a stream that is not TCP's, a ping that is no datagram of UDP's.
+    #[test]
+    fn the_kind_of_a_socket_is_that_of_its_protocol() {
+        let (tcp, udp, icmp, mptcp) = (Protocol::TCP, Protocol::UDP, Protocol::ICMPV4, Protocol::from(262));
+        for (ty, protocol, kind) in [
+            (Type::STREAM, None, Kind::TcpStream),
+            (Type::STREAM, Some(tcp), Kind::TcpStream),
+            (Type::STREAM, Some(mptcp), Kind::Other),
+            (Type::DGRAM, None, Kind::Udp),
+            (Type::DGRAM, Some(udp), Kind::Udp),
+            (Type::DGRAM, Some(icmp), Kind::Other),
+            (Type::RAW, Some(udp), Kind::Other),
+        ] {
+            assert_eq!(Kind::new(true, ty, protocol), kind, "{ty:?} {protocol:?}");
+            assert_eq!(Kind::new(false, ty, protocol), Kind::Other, "a Unix socket");
+        }
+        let adopted = OsSocket::adopt(std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into()).unwrap();
+        assert_eq!(adopted.kind, Kind::Udp);
+        let adopted = OsSocket::adopt(std::net::TcpListener::bind("127.0.0.1:0").unwrap().into()).unwrap();
+        assert_eq!(adopted.kind, Kind::TcpStream);
+    }
+}
