@@ -459,7 +459,7 @@ impl fmt::Debug for OsSocket {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
