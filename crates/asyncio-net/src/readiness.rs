@@ -4,10 +4,9 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use asyncio_base::budget;
-use asyncio_reactor::{Direction, Waiter, current, is_ready_now};
+use asyncio_reactor::{Direction, Waiter, Watched, current};
 
 /// Waits for a descriptor of any kind: a pipe, a device, a socket of a C library. asyncio's `add_reader` and `add_writer`.
 ///
@@ -39,10 +38,7 @@ use asyncio_reactor::{Direction, Waiter, current, is_ready_now};
 /// # }
 /// ```
 pub struct Readiness<T: AsFd> {
-    /// `None` only after [`into_inner`](Self::into_inner).
-    source: Option<T>,
-    /// `None` only while it is dropped.
-    registration: Option<asyncio_reactor::Readiness>,
+    watched: Watched<T>,
 }
 
 impl<T: AsFd> Readiness<T> {
@@ -53,8 +49,9 @@ impl<T: AsFd> Readiness<T> {
     /// Fails where the system cannot wait for it ("operation not permitted" for a regular file), where it is watched already, and with
     /// `LoopClosed`.
     pub fn new(source: T) -> io::Result<Self> {
-        let registration = current()?.readiness(source.as_fd())?;
-        Ok(Self { source: Some(source), registration: Some(registration) })
+        let watched = Watched::new(source);
+        watched.bind(&*current()?)?;
+        Ok(Self { watched })
     }
 
     /// Waits until a read would not block: there are bytes, or the end, or an error.
@@ -100,48 +97,17 @@ impl<T: AsFd> Readiness<T> {
         waiter: &mut Waiter,
         direction: Direction,
     ) -> Poll<io::Result<()>> {
-        ready!(budget::poll_proceed(cx));
-        let (source, registration) = self.parts();
-        loop {
-            let seen = ready!(registration.poll_ready(cx, waiter, source, direction))?;
-            if is_ready_now(source, direction)? {
-                budget::spend();
-                return Poll::Ready(Ok(()));
-            }
-            // An event that came since makes `seen` outdated, and clears nothing.
-            registration.clear(direction, seen);
-        }
-    }
-
-    fn parts(&self) -> (BorrowedFd<'_>, &asyncio_reactor::Readiness) {
-        let registration = self.registration.as_ref().expect("taken only by `deregister`, at the end");
-        (self.get_ref().as_fd(), registration)
+        self.watched.poll_ready(cx, waiter, direction)
     }
 
     /// Returns the descriptor's owner.
-    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub fn get_ref(&self) -> &T {
-        self.source.as_ref().expect("taken out only by `into_inner`, which takes this by value")
+        self.watched.get_ref()
     }
 
     /// Stops watching, and gives the descriptor's owner back.
-    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
-    pub fn into_inner(mut self) -> T {
-        self.deregister();
-        self.source.take().expect("taken out only here")
-    }
-
-    fn deregister(&mut self) {
-        if let (Some(source), Some(registration)) = (&self.source, self.registration.take()) {
-            // The descriptor may have been closed behind our back; it is not watched any more in any case.
-            let _ = registration.deregister(source.as_fd());
-        }
-    }
-}
-
-impl<T: AsFd> Drop for Readiness<T> {
-    fn drop(&mut self) {
-        self.deregister();
+    pub fn into_inner(self) -> T {
+        self.watched.into_inner()
     }
 }
 
@@ -153,9 +119,6 @@ impl<T: AsFd> AsFd for Readiness<T> {
 
 impl<T: AsFd + fmt::Debug> fmt::Debug for Readiness<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readiness")
-            .field("source", &self.source)
-            .field("registration", &self.registration)
-            .finish()
+        f.debug_tuple("Readiness").field(&self.watched).finish()
     }
 }

@@ -17,9 +17,13 @@ static REACTOR: OnceLock<Arc<dyn Reactor>> = OnceLock::new();
 #[cfg(not(loom))]
 static STARTING: Mutex<()> = Mutex::new(());
 
-/// Returns the fallback, whose thread is started if need be. A failure is not kept: the next call tries again.
+/// Returns the reactor of the process, which a thread turns, for what must not end with a loop. [`current`](crate::current) gives it where no loop is entered.
+///
+/// # Errors
+///
+/// Fails where it cannot be started: no descriptor or no thread is to be had. The next call tries again.
 #[cfg(not(loom))]
-pub(crate) fn reactor() -> io::Result<Arc<dyn Reactor>> {
+pub fn reactor() -> io::Result<Arc<dyn Reactor>> {
     if let Some(reactor) = REACTOR.get() {
         return Ok(reactor.clone());
     }
@@ -33,8 +37,13 @@ pub(crate) fn reactor() -> io::Result<Arc<dyn Reactor>> {
     Ok(REACTOR.get_or_init(|| reactor).clone())
 }
 
+/// There is none in a model.
+///
+/// # Errors
+///
+/// Fails.
 #[cfg(loom)]
-pub(crate) fn reactor() -> io::Result<Arc<dyn Reactor>> {
+pub fn reactor() -> io::Result<Arc<dyn Reactor>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -49,6 +49,7 @@ mod socket;
 mod readiness;
 mod state;
 mod waiter;
+mod watched;
 
 mod driver;
 mod os_socket;
@@ -66,6 +67,7 @@ mod loom_tests;
 pub use socket2::{Domain, Protocol, SockAddr, Type};
 
 pub use credentials::UCred;
+pub use driver::reactor as fallback;
 pub use os_socket::OsSocket;
 pub use reactor::{EnterGuard, Reactor, adopt, current, enter, entered, socket};
 pub use readiness::{AnyRegistrar, Direction, Readiness, Ready, Registrar, Seen};
@@ -76,7 +78,6 @@ pub use socket::{Ancillary, OptionName, Received, RecvMsg, SendMsg, Socket, Sock
 pub use state::IoState;
 #[cfg(target_os = "linux")]
 pub use sys::EpollSelector;
-#[cfg(unix)]
-pub use sys::is_ready_now;
-pub use sys::{BorrowedDescriptor, DefaultSelector, OwnedDescriptor, PollingSelector};
+pub use sys::{AsDescriptor, BorrowedDescriptor, DefaultSelector, OwnedDescriptor, PollingSelector};
 pub use waiter::Waiter;
+pub use watched::Watched;

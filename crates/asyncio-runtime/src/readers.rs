@@ -6,51 +6,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
-use std::task::{Context, Poll, ready};
 
 use asyncio_base::report;
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{Direction, Readiness, Waiter, is_ready_now};
+use asyncio_reactor::{Direction, Waiter, Watched};
 use asyncio_tasks::{spawn_local_with, yield_now};
 
 use crate::callbacks::{Call, CallHandle, LoopError};
 use crate::event_loop::EventLoop;
-
-/// A descriptor that is watched, until it is dropped.
-struct Watched<S: AsFd> {
-    source: S,
-    /// `None` only while it is dropped.
-    registration: Option<Readiness>,
-}
-
-impl<S: AsFd> Watched<S> {
-    fn poll_ready(
-        &self,
-        cx: &mut Context<'_>,
-        waiter: &mut Waiter,
-        direction: Direction,
-    ) -> Poll<io::Result<()>> {
-        let Some(registration) = &self.registration else { return Poll::Pending };
-        loop {
-            let source = self.source.as_fd();
-            let seen = ready!(registration.poll_ready(cx, waiter, source, direction))?;
-            if is_ready_now(source, direction)? {
-                return Poll::Ready(Ok(()));
-            }
-            // An event that came since makes `seen` outdated, and clears nothing.
-            registration.clear(direction, seen);
-        }
-    }
-}
-
-impl<S: AsFd> Drop for Watched<S> {
-    fn drop(&mut self) {
-        if let Some(registration) = self.registration.take() {
-            // It is not watched any more in any case.
-            let _ = registration.deregister(self.source.as_fd());
-        }
-    }
-}
 
 impl EventLoop {
     /// Has a callback called whenever a descriptor can be read without blocking: once a round for as long as that is so. asyncio's `add_reader`.
@@ -118,8 +81,8 @@ impl EventLoop {
         direction: Direction,
         mut callback: impl FnMut() + 'static,
     ) -> io::Result<CallHandle> {
-        let registration = self.reactor().readiness(source.as_fd())?;
-        let watched = Watched { source, registration: Some(registration) };
+        let watched = Watched::new(source);
+        watched.bind(&**self.reactor())?;
         let call = Call::new(None);
         let of_task = call.clone();
         let task = spawn_local_with(self.spawner(), async move {

@@ -1,6 +1,6 @@
 //! The operating system. What a platform must provide:
 //!
-//! - `BorrowedDescriptor`, `OwnedDescriptor`, `borrow`: what is watched.
+//! - `BorrowedDescriptor`, `OwnedDescriptor`, `AsDescriptor`, `borrow`: what is watched.
 //! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `protocol`: sockets, non-blocking and closed on exec.
 //! - `recv`, `send`: one system call each, never a signal; with the first `SLICES_MAX` slices.
 //! - `reset`: the end of a connection, at once.
@@ -70,10 +70,11 @@ pub use epoll::EpollSelector as DefaultSelector;
 #[cfg(not(target_os = "linux"))]
 pub use polling::PollingSelector as DefaultSelector;
 
-#[cfg(unix)]
-pub use platform::is_ready_now;
-pub use platform::{BorrowedDescriptor, OwnedDescriptor};
+pub use platform::{AsDescriptor, BorrowedDescriptor, OwnedDescriptor};
 pub use polling::PollingSelector;
+
+#[cfg(unix)]
+pub(crate) use platform::is_ready_now;
 
 #[cfg(target_os = "linux")]
 pub(crate) use batch::{recv_many, send_many};

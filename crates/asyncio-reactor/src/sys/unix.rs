@@ -36,6 +36,16 @@ const SOCKADDR_UN: usize = 110;
 /// How many slices one call takes: Linux's `IOV_MAX`. More of them are a short read or write, not an error.
 pub(crate) const SLICES_MAX: usize = 1024;
 
+/// Whatever has a descriptor.
+pub trait AsDescriptor: AsFd {
+    /// Lends it.
+    fn as_descriptor(&self) -> BorrowedDescriptor<'_> {
+        self.as_fd()
+    }
+}
+
+impl<T: AsFd> AsDescriptor for T {}
+
 pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
     socket.as_fd()
 }
@@ -200,11 +210,7 @@ fn from_sock_addr(addr: &SockAddr) -> io::Result<SocketAddrAny> {
 }
 
 /// Asks the system, without waiting, whether an operation in this direction would not block: poll(2).
-///
-/// # Errors
-///
-/// Fails where the descriptor is not open.
-pub fn is_ready_now(source: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
+pub(crate) fn is_ready_now(source: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
     let flags = match direction {
         Direction::Read => rustix::event::PollFlags::IN,
         Direction::Write => rustix::event::PollFlags::OUT,

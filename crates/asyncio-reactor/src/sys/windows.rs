@@ -20,6 +20,16 @@ pub type OwnedDescriptor = OwnedSocket;
 /// `MSG_PEEK` of winsock2.h.
 const PEEK: i32 = 2;
 
+/// Whatever has a descriptor.
+pub trait AsDescriptor: AsSocket {
+    /// Lends it.
+    fn as_descriptor(&self) -> BorrowedDescriptor<'_> {
+        self.as_socket()
+    }
+}
+
+impl<T: AsSocket> AsDescriptor for T {}
+
 pub(crate) fn borrow(socket: &Socket) -> BorrowedDescriptor<'_> {
     socket.as_socket()
 }
