@@ -77,6 +77,12 @@ impl SignalKind {
     }
 }
 
+impl From<i32> for SignalKind {
+    fn from(number: i32) -> Self {
+        Self(number)
+    }
+}
+
 /// Listens to a signal: a stream with an item each time that it has come.
 ///
 /// # Errors

@@ -37,6 +37,7 @@
 //!
 //! - `macros` (default): the attributes `#[asyncio::main]` and `#[asyncio::test]`.
 //! - `net` (default): sockets, streams and names: [`net`].
+//! - `process` (default): child processes, pipes and the standard streams: [`process`], [`io`].
 //! - `hickory`: names by asking name servers, without threads.
 //! - `tls`: TLS on rustls, for streams, servers and protocols: `asyncio::net::tls`.
 //! - `tracing`: sends the log lines of every layer to `tracing`.
@@ -81,6 +82,13 @@ pub mod task {
 #[cfg(feature = "net")]
 #[doc(inline)]
 pub use asyncio_net as net;
+
+#[cfg(feature = "process")]
+#[doc(inline)]
+pub use asyncio_process as process;
+#[cfg(feature = "process")]
+#[doc(inline)]
+pub use asyncio_process::io;
 
 #[doc(inline)]
 pub use asyncio_blocking as blocking;

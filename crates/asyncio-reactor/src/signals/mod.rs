@@ -20,6 +20,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 use self::default::Suspended;
+use crate::reactor::Reactor;
 
 /// What a signal does that comes a second time while it is listened to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,15 @@ impl SignalSource {
     /// As [`new`](Self::new).
     pub fn ctrl_c(second: SecondTime) -> io::Result<Self> {
         Self::new(signal_hook::consts::SIGINT, second)
+    }
+
+    /// Has this reactor hear of it from now on, instead of that of the thread where it first waits.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `LoopClosed`, and where the reactor cannot watch.
+    pub fn bind(&self, reactor: &dyn Reactor) -> io::Result<()> {
+        self.inner.bind(reactor)
     }
 
     /// Waits until the signal has come since it was last received, or since this was made. Several that come before one is received are one.

@@ -9,6 +9,7 @@ use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use signal_hook::SigId;
 
 use super::SecondTime;
+use crate::reactor::Reactor;
 
 pub(super) struct Source {
     shared: Arc<Shared>,
@@ -39,6 +40,11 @@ impl Source {
         // SAFETY: `register` asks for what is safe in a handler. The C runtime calls that of Ctrl-C on a thread made for it, where locks are allowed.
         let id = unsafe { signal_hook::low_level::register(signal, handler) }?;
         Ok(Self { shared, id })
+    }
+
+    /// The handler wakes by itself.
+    pub(super) fn bind(&self, _reactor: &dyn Reactor) -> io::Result<()> {
+        Ok(())
     }
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -10,6 +10,7 @@ use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Ordering};
 use signal_hook::SigId;
 
 use super::SecondTime;
+use crate::reactor::Reactor;
 use crate::readiness::Direction;
 use crate::waiter::Waiter;
 use crate::watched::Watched;
@@ -43,6 +44,10 @@ impl Source {
         // Rustix allocates nothing and takes no lock for a write.
         let id = unsafe { signal_hook::low_level::register(signal, handler) }?;
         Ok(Self { pipe: Watched::new(pipe), id, count, waiter: Waiter::new() })
+    }
+
+    pub(super) fn bind(&self, reactor: &dyn Reactor) -> io::Result<()> {
+        self.pipe.bind(reactor)
     }
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,15 @@
+//! What a system must provide of processes: `send_signal`, `is_no_child`, which signals end one, and, on Unix, `close_fds`.
+
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+#[cfg(not(unix))]
+#[path = "windows.rs"]
+mod platform;
+
+#[cfg(unix)]
+mod close_fds;
+
+#[cfg(unix)]
+pub(crate) use close_fds::close_fds;
+pub(crate) use platform::{KILL, TERMINATE, is_no_child, send_signal};

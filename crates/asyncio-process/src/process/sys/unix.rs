@@ -1,0 +1,24 @@
+//! kill(2).
+
+#![expect(unsafe_code, reason = "a signal of any number, which rustix has not")]
+
+use std::io;
+use std::process::Child;
+
+pub(crate) const KILL: i32 = libc::SIGKILL;
+pub(crate) const TERMINATE: i32 = libc::SIGTERM;
+
+pub(crate) fn send_signal(child: &mut Child, to_group: bool, signal: i32) -> io::Result<()> {
+    // OK because the system gave the number as one of these.
+    let id = i32::try_from(child.id()).expect("a process has a positive number");
+    // SAFETY: it takes two numbers, and refuses those that are none.
+    match unsafe { libc::kill(if to_group { -id } else { id }, signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Says whether somebody else has reaped a child.
+pub(crate) fn is_no_child(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECHILD)
+}
