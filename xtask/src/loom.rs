@@ -14,7 +14,8 @@ pub(crate) enum Extent {
 }
 
 /// The packages that have models.
-const PACKAGES: [&str; 4] = ["asyncio-reactor", "asyncio-executor", "asyncio-sync", "asyncio-tasks"];
+const PACKAGES: [&str; 5] =
+    ["asyncio-blocking", "asyncio-reactor", "asyncio-executor", "asyncio-sync", "asyncio-tasks"];
 
 fn run_models(packages: &[&str], preemptions: &str) -> Result<()> {
     // `--lib`, since the models are of private parts; `--release`, since they run many times.

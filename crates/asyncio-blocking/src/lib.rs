@@ -17,11 +17,14 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod line;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod pool;
 mod runtime;
 mod thread_pool;
 
-pub use call::Call;
-pub use pool::{Inline, Job, Pool};
+pub use call::{Call, Job};
+pub use pool::{Inline, Pool};
 pub use runtime::to_thread;
 pub use thread_pool::{ThreadPool, ThreadPoolBuilder};

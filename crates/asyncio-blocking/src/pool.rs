@@ -1,8 +1,8 @@
 //! [`Pool`]: the seam. Where blocking calls run.
 
-use std::fmt;
+use std::panic::Location;
 
-use crate::call::{Call, call};
+use crate::call::{Call, Job, call};
 
 /// Runs blocking calls: threads, this thread, or something of a user's own.
 ///
@@ -16,36 +16,15 @@ pub trait Pool: Send + Sync {
     fn run(&self, job: Job);
 }
 
-/// A blocking call that is to be run.
-pub struct Job {
-    run: Box<dyn FnOnce() + Send>,
-}
-
-impl Job {
-    pub(crate) fn new(run: impl FnOnce() + Send + 'static) -> Self {
-        Self { run: Box::new(run) }
-    }
-
-    /// Runs it, here and now.
-    pub fn run(self) {
-        (self.run)();
-    }
-}
-
-impl fmt::Debug for Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").finish_non_exhaustive()
-    }
-}
-
 impl dyn Pool + '_ {
     /// Runs a blocking call on this pool; see [`ThreadPool::run`](crate::ThreadPool::run).
+    #[track_caller]
     pub fn call<F, T>(&self, f: F) -> Call<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (job, call) = call(f);
+        let (job, call) = call(f, Location::caller());
         self.run(job);
         call
     }

@@ -33,6 +33,7 @@ use crate::thread_pool::ThreadPool;
 /// let error = asyncio_runtime::run(asyncio_blocking::to_thread(|| panic!("a bug"))).unwrap_err();
 /// assert!(error.is_panic());
 /// ```
+#[track_caller]
 pub fn to_thread<F, T>(f: F) -> Call<T>
 where
     F: FnOnce() -> T + Send + 'static,

@@ -1,21 +1,23 @@
 //! [`ThreadPool`]: threads that are started as calls wait, and end when there is nothing to do.
 //!
-//! - T1: a call that comes finds an idle thread, or has one started while there are fewer than the most; otherwise it waits in line, first in, first
-//!   out. The line has no bound of its own: each call in it is somebody's future, who waits for it.
-//! - T2: a thread that has been idle for a while ends.
+//! - T1: a call that comes finds an idle thread, or has one started while there are fewer than the most; otherwise it waits in [line](crate::line), first in, first
+//!   out. The line has no bound unless it is given one: each call in it is somebody's future, who waits for it.
+//! - T2: a thread that has been idle for a while ends. Of those that are idle the one that was busy last is next, so that the others come to that.
 //! - T3: closing takes no more, drops those in line, and waits for those that run, within a bound; what is left is named, and goes on by itself.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Condvar, MutexGuard, PoisonError};
+use std::panic::Location;
+use std::sync::{Condvar, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use asyncio_base::report;
-use asyncio_base::shim::Arc;
+use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
+use concurrent_queue::PushError;
 
-use crate::call::{Call, call};
-use crate::pool::{Job, Pool};
+use crate::call::{Call, Job, call};
+use crate::line::{Attention, Line, Rest, Thread};
+use crate::pool::Pool;
 
 /// As in asyncio: enough for a disk and a slow library, few enough for a small machine.
 const THREADS_MAX: usize = 32;
@@ -27,13 +29,18 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Not for ever at once: a duration that is too long is none for the system.
 const LONG: Duration = Duration::from_secs(3600);
 
+const CLOSED: &str = "the pool of threads was closed before the call had begun";
+const FULL: &str = "as many calls wait for a thread as may";
+const NO_THREAD: &str = "no thread could be started for the call";
+
 /// Makes a [`ThreadPool`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct ThreadPoolBuilder {
     threads_max: usize,
+    calls_max: Option<usize>,
     keep_alive: Duration,
-    thread_name: String,
+    name: String,
 }
 
 impl ThreadPoolBuilder {
@@ -41,8 +48,9 @@ impl ThreadPoolBuilder {
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         Self {
             threads_max: (cpus + THREADS_EXTRA).min(THREADS_MAX),
+            calls_max: None,
             keep_alive: KEEP_ALIVE,
-            thread_name: String::from("asyncio-blocking"),
+            name: String::from("asyncio-blocking"),
         }
     }
 
@@ -58,22 +66,42 @@ impl ThreadPoolBuilder {
         self
     }
 
+    /// Sets how many calls may wait for a thread. One more is cancelled at once, and its error says so. The default is no bound: each call is somebody's future, who
+    /// waits for it, so that there are no more of them than of those.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is zero: a call waits until a thread takes it, however short that is.
+    #[track_caller]
+    pub fn calls_max(mut self, count: usize) -> Self {
+        assert!(count > 0, "a call waits until a thread takes it: allow at least one");
+        self.calls_max = Some(count);
+        self
+    }
+
     /// Sets how long a thread waits for its next call before it ends. The default is 10 s.
     pub fn keep_alive(mut self, duration: Duration) -> Self {
         self.keep_alive = duration;
         self
     }
 
-    /// Sets what the threads are called.
-    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
-        self.thread_name = name.into();
+    /// Sets what the threads are called: this, and a number. Linux shows the first 15 bytes. The default is "asyncio-blocking".
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
         self
     }
 
     /// Makes the pool. It starts no thread before there is a call.
     pub fn build(self) -> ThreadPool {
-        let shared =
-            Shared { options: self, state: std::sync::Mutex::new(State::default()), changed: Condvar::new() };
+        let shared = Shared {
+            line: Line::new(self.threads_max, self.calls_max),
+            workers: Mutex::new(Vec::new()),
+            started: AtomicUsize::new(0),
+            is_short: AtomicBool::new(false),
+            ending: std::sync::Mutex::new(()),
+            ended: Condvar::new(),
+            options: self,
+        };
         ThreadPool { shared: Arc::new(shared) }
     }
 }
@@ -95,19 +123,24 @@ pub struct ThreadPool {
 
 struct Shared {
     options: ThreadPoolBuilder,
-    /// std's, since a condition variable needs it.
-    state: std::sync::Mutex<State>,
-    /// There is a job, the pool is closing, or a thread has ended.
-    changed: Condvar,
+    line: Line<Job>,
+    /// Those that there are.
+    workers: Mutex<Vec<Arc<Worker>>>,
+    /// How many were started ever: their numbers.
+    started: AtomicUsize,
+    /// A thread could not be started, and nobody has been told since one could.
+    is_short: AtomicBool,
+    /// std's, since a condition variable needs it. It keeps nothing.
+    ending: std::sync::Mutex<()>,
+    /// A thread has ended.
+    ended: Condvar,
 }
 
+/// A thread, as others see it.
 #[derive(Default)]
-struct State {
-    queue: VecDeque<Job>,
-    threads: usize,
-    /// Of these, how many wait, or have been woken and have not looked yet.
-    idle: usize,
-    is_closing: bool,
+struct Worker {
+    /// Where the call that it runs was asked for.
+    runs: Mutex<Option<&'static Location<'static>>>,
 }
 
 impl ThreadPool {
@@ -130,168 +163,171 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// Gives a [`TaskError`](asyncio_tasks::TaskError) if the call panics, if the pool is closed before it has begun, and if no thread can be started.
+    /// Gives a [`TaskError`](asyncio_tasks::TaskError) if the call panics, if the pool is closed before it has begun, if as many wait as
+    /// [may](ThreadPoolBuilder::calls_max), and if no thread can be started.
     ///
     /// # Cancel safety
     ///
     /// Dropping it cancels a call that has not begun. One that runs goes on, and what it returns is dropped.
+    #[track_caller]
     pub fn run<F, T>(&self, f: F) -> Call<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (job, call) = call(f);
-        self.push(job);
+        let (job, call) = call(f, Location::caller());
+        self.shared.push(job);
         call
     }
 
     /// Returns how many threads there are right now.
     pub fn threads(&self) -> usize {
-        self.shared.lock().threads
+        self.shared.line.threads()
     }
 
     /// Takes no more calls, cancels those in line, and waits for those that run, at most for `grace`, by blocking this thread. Those that are left then
-    /// go on by themselves, which is reported. Says whether all have ended.
+    /// go on by themselves, and are reported by the places where they were asked for. Says whether all have ended.
     pub fn close(&self, grace: Duration) -> bool {
-        self.stop();
+        let shared = &self.shared;
+        shared.stop();
         let deadline = Instant::now().checked_add(grace);
-        let mut state = self.shared.lock();
-        while state.threads > 0 {
+        let mut ending = shared.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        while shared.line.threads() > 0 {
             let left =
                 deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
-                // Those that are idle have been told, and end by themselves.
-                let running = state.threads - state.idle;
-                drop(state);
-                if running == 0 {
-                    return true;
-                }
-                report::report(
-                    "blocking",
-                    format_args!(
-                        "{running} blocking calls have not ended {grace:?} after their pool was closed: they go on by themselves"
-                    ),
-                );
-                return false;
+                drop(ending);
+                return shared.report_running(grace);
             }
             let left = left.min(LONG);
-            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            ending = shared.ended.wait_timeout(ending, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
-    }
-
-    fn stop(&self) {
-        let queue = {
-            let mut state = self.shared.lock();
-            state.is_closing = true;
-            std::mem::take(&mut state.queue)
-        };
-        self.shared.changed.notify_all();
-        drop(queue);
-    }
-
-    fn push(&self, job: Job) {
-        let mut state = self.shared.lock();
-        if state.is_closing {
-            drop(state);
-            // Whoever waits for it is told.
-            return drop(job);
-        }
-        state.queue.push_back(job);
-        // Each one that is idle has been woken for one of those in line, or is now.
-        if state.queue.len() <= state.idle {
-            drop(state);
-            return self.shared.changed.notify_one();
-        }
-        if state.threads == self.shared.options.threads_max {
-            return;
-        }
-        state.threads += 1;
-        let name = format!("{}-{}", self.shared.options.thread_name, state.threads);
-        drop(state);
-        let shared = self.shared.clone();
-        if let Err(error) = thread::Builder::new().name(name).spawn(move || shared.work()) {
-            self.shared.give_up(&error);
-        }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No code of a user's runs under it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn push(self: &Arc<Self>, job: Job) {
+        match self.line.push(job) {
+            Ok(attention) => self.attend(attention),
+            Err(PushError::Closed(job)) => job.refuse(CLOSED),
+            Err(PushError::Full(job)) => job.refuse(FULL),
+        }
     }
 
-    /// A thread could not be started. What is in line waits for those that there are; if there is none, nobody would come.
+    fn attend(self: &Arc<Self>, attention: Attention) {
+        match attention {
+            Attention::Given => {}
+            Attention::Start => self.start(),
+        }
+    }
+
     #[cold]
-    fn give_up(&self, error: &std::io::Error) {
-        let lost = {
-            let mut state = self.lock();
-            state.threads -= 1;
-            if state.threads > 0 { VecDeque::new() } else { std::mem::take(&mut state.queue) }
+    fn start(self: &Arc<Self>) {
+        // Relaxed: a number.
+        let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
+        let shared = self.clone();
+        let thread = thread::Builder::new().name(format!("{}-{number}", self.options.name));
+        match thread.spawn(move || shared.work()) {
+            Ok(_) => self.is_short.store(false, Ordering::Relaxed),
+            Err(error) => self.not_started(&error),
+        }
+    }
+
+    /// What is in line waits for those that there are; if there is none, nobody would come.
+    fn not_started(&self, error: &std::io::Error) {
+        let lost: Vec<Job> = if self.line.not_started() {
+            std::iter::from_fn(|| self.line.pop()).collect()
+        } else {
+            Vec::new()
         };
-        self.changed.notify_all();
-        report::report(
-            "blocking",
-            format_args!(
-                "a thread for blocking calls could not be started: {error}; {} calls are cancelled",
-                lost.len()
-            ),
-        );
-        drop(lost);
+        // Not for each of many calls.
+        if !self.is_short.swap(true, Ordering::Relaxed) || !lost.is_empty() {
+            report::report(
+                "blocking",
+                format_args!(
+                    "a thread for blocking calls could not be started: {error}; {} calls are cancelled, and others wait for the threads that there are",
+                    lost.len()
+                ),
+            );
+        }
+        lost.into_iter().for_each(|job| job.refuse(NO_THREAD));
     }
 
     /// What a thread does.
-    fn work(&self) {
-        while let Some(job) = self.next() {
-            job.run();
+    fn work(self: Arc<Self>) {
+        let (thread, worker) = (Thread::current(), Arc::new(Worker::default()));
+        self.workers.lock().push(worker.clone());
+        let mut searches = true;
+        loop {
+            if let Some(job) = self.line.pop() {
+                if std::mem::take(&mut searches) {
+                    self.attend(self.line.found());
+                }
+                *worker.runs.lock() = Some(job.place());
+                job.run();
+                continue;
+            }
+            *worker.runs.lock() = None;
+            match self.line.rest(&thread, searches, self.options.keep_alive) {
+                Rest::Rises { searches: again } => searches = again,
+                Rest::Ends => break,
+            }
         }
-        // Whoever closes the pool waits for this.
-        self.changed.notify_all();
+        self.workers.lock().retain(|other| !Arc::ptr_eq(other, &worker));
+        // Whoever closes the pool waits for this, and looks under the lock.
+        drop(self.ending.lock());
+        self.ended.notify_all();
     }
 
-    /// Returns the next job; nothing, if the thread is to end: then it is not counted any more. Both happen under one lock, so a call that comes finds
-    /// a thread that will look, or one fewer.
-    fn next(&self) -> Option<Job> {
-        let mut state = self.lock();
-        // One that is past all time never comes.
-        let idle_until = Instant::now().checked_add(self.options.keep_alive);
-        loop {
-            if let Some(job) = state.queue.pop_front() {
-                return Some(job);
-            }
-            let left =
-                idle_until.map_or(LONG, |until| until.saturating_duration_since(Instant::now())).min(LONG);
-            if state.is_closing || left.is_zero() {
-                state.threads -= 1;
-                return None;
-            }
-            state.idle += 1;
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            state.idle -= 1;
+    fn stop(&self) {
+        self.line.close();
+        while let Some(job) = self.line.pop() {
+            job.refuse(CLOSED);
         }
+    }
+
+    /// Names what has not ended; says whether there is nothing.
+    fn report_running(&self, grace: Duration) -> bool {
+        let workers = self.workers.lock().clone();
+        let places: Vec<String> =
+            workers.iter().filter_map(|worker| *worker.runs.lock()).map(ToString::to_string).collect();
+        // Those that are idle have been told, and end by themselves.
+        if places.is_empty() {
+            return true;
+        }
+        report::report(
+            "blocking",
+            format_args!(
+                "{} blocking calls have not ended {grace:?} after their pool was closed, and go on by themselves: those of {}",
+                places.len(),
+                places.join(", ")
+            ),
+        );
+        false
     }
 }
 
 impl Pool for ThreadPool {
     fn run(&self, job: Job) {
-        self.push(job);
+        self.shared.push(job);
     }
 }
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.stop();
+        self.shared.stop();
     }
 }
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.lock();
+        let line = &self.shared.line;
         f.debug_struct("ThreadPool")
             .field("threads_max", &self.shared.options.threads_max)
-            .field("threads", &state.threads)
-            .field("queued", &state.queue.len())
+            .field("threads", &line.threads())
+            .field("asleep", &line.asleep())
+            .field("queued", &line.calls())
             .finish_non_exhaustive()
     }
 }

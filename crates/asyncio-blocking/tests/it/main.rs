@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use asyncio_base::report;
 use asyncio_blocking::{Call, Inline, Job, Pool, ThreadPool, to_thread};
 use asyncio_executor::block_on;
 use asyncio_runtime::Runner;
@@ -253,4 +256,126 @@ fn threads_that_are_kept_for_ever_and_a_close_without_time() {
     while !pool.close(Duration::ZERO) {
         thread::yield_now();
     }
+}
+
+#[test]
+fn what_does_not_end_is_named_by_its_place() {
+    let (pool, release) = blocked();
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let sink = reports.clone();
+    report::with_handler(Rc::new(move |report| sink.borrow_mut().push(report.to_string())), || {
+        assert!(!pool.close(Duration::from_millis(1)));
+    });
+    let reports = reports.borrow();
+    assert_eq!(reports.len(), 1);
+    assert!(reports[0].contains("1 blocking calls") && reports[0].contains(file!()), "{reports:?}");
+    release();
+}
+
+#[test]
+fn a_line_may_have_a_bound() {
+    let pool = ThreadPool::builder().threads_max(1).calls_max(2).name("bounded").build();
+    let (begun, has_begun) = channel();
+    let (release, released) = channel::<()>();
+    let running = pool.run(move || {
+        begun.send(thread::current().name().map(str::to_owned)).unwrap();
+        let _ = released.recv();
+    });
+    assert_eq!(has_begun.recv().unwrap().as_deref(), Some("bounded-1"));
+    let waiting = [pool.run(|| 1), pool.run(|| 2)];
+    let error = block_on(pool.run(|| 3)).unwrap_err();
+    assert!(error.is_cancelled() && error.reason().unwrap().contains("as many calls wait"), "{error}");
+    drop(release);
+    assert_eq!(waiting.map(|call| block_on(call).unwrap()), [1, 2], "those that may wait run, in order");
+    block_on(running).unwrap();
+}
+
+#[test]
+fn ten_thousand_panics_are_ten_thousand_errors() {
+    std::panic::set_hook(Box::new(|_| ()));
+    let pool = ThreadPool::new(3);
+    let calls: Vec<_> = (0..10_000).map(|n| pool.run(move || std::panic::panic_any(n))).collect();
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(block_on(call).unwrap_err().into_panic().downcast_ref(), Some(&(n as i32)));
+    }
+    assert!(pool.threads() <= 3);
+    let _ = std::panic::take_hook();
+    assert_eq!(block_on(pool.run(|| 1)).unwrap(), 1);
+}
+
+#[test]
+fn a_call_may_call_and_block() {
+    let nested = to_thread(|| {
+        let inner = block_on(to_thread(|| asyncio_runtime::run(async { to_thread(|| 3).await.unwrap() })));
+        inner.unwrap() + 1
+    });
+    assert_eq!(block_on(nested).unwrap(), 4);
+}
+
+/// A thread that is about to end takes it, or another one is started.
+#[test]
+fn a_call_that_comes_when_an_idle_thread_ends_is_run() {
+    let pool = ThreadPool::builder().threads_max(2).keep_alive(Duration::from_micros(100)).build();
+    for n in 0..3000_u64 {
+        assert_eq!(block_on(pool.run(move || n)).unwrap(), n);
+        // About as long as a thread is kept, more and less.
+        let until = Instant::now() + Duration::from_nanos(60_000 + n % 80 * 1000);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[test]
+fn many_submitters_lose_nothing() {
+    let pool = Arc::new(ThreadPool::new(4));
+    let submitters: Vec<_> = (0..8)
+        .map(|_| {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                let calls: Vec<_> = (0..10_000_u64).map(|n| pool.run(move || n)).collect();
+                calls.into_iter().map(|call| block_on(call).unwrap()).sum::<u64>()
+            })
+        })
+        .collect();
+    for submitter in submitters {
+        assert_eq!(submitter.join().unwrap(), 49_995_000);
+    }
+}
+
+/// The system gives no more threads: those that there are do it all, and where there is none it is an error.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_cannot_be_started() {
+    use rustix::process::{Resource, Rlimit, getuid, setrlimit};
+    use std::os::unix::process::CommandExt;
+    if std::env::var_os("ASYNCIO_SCENE").is_some() {
+        let pool = ThreadPool::new(4);
+        block_on(pool.run(|| ())).unwrap();
+        setrlimit(Resource::Nproc, Rlimit { current: Some(0), maximum: Some(0) }).unwrap();
+        let calls: Vec<_> = (0..100_000_u64).map(|n| pool.run(move || n)).collect();
+        let sum: u64 = calls.into_iter().map(|call| block_on(call).unwrap()).sum();
+        assert_eq!((sum, pool.threads()), (4_999_950_000, 1));
+        let other = ThreadPool::new(4);
+        for _ in 0..3 {
+            let error = block_on(other.run(|| ())).unwrap_err();
+            assert_eq!(error.reason(), Some("no thread could be started for the call"));
+        }
+        assert_eq!(other.threads(), 0);
+        return;
+    }
+    // A copy, which nobody may execute: the limit does not hold for root.
+    let copy = std::env::temp_dir().join(format!("asyncio-blocking-{}", std::process::id()));
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let mut command = std::process::Command::new(&copy);
+    if getuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command
+        .args(["--exact", "threads_that_cannot_be_started"])
+        .env("ASYNCIO_SCENE", "1")
+        .current_dir("/")
+        .output();
+    std::fs::remove_file(&copy).unwrap();
+    assert!(output.as_ref().unwrap().status.success(), "{output:?}");
 }
