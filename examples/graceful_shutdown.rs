@@ -52,7 +52,11 @@ mod server {
                         group.spawn_local(serve(stream, group.clone(), counts.clone()));
                     }
                 };
-                let out: io::Result<()> = race!(accept, terminate.recv());
+                let asked = async {
+                    terminate.recv().await;
+                    Ok(())
+                };
+                let out: io::Result<()> = race!(accept, asked);
                 // Nobody is accepted any more. Connections that wait for a request end; those that have one answer it first.
                 drop(listener);
                 group.cancel_because("the server ends");

@@ -53,6 +53,7 @@ trait Run: Send + Sync {
 trait Outcome<T>: Send + Sync {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>>;
     fn leave(&self);
+    fn finish_here(&self) -> Option<Result<T, TaskError>>;
     fn stage(&self) -> &'static str;
 }
 
@@ -175,7 +176,11 @@ fn drop_surplus<F, T>(surplus: Stage<F, T>) {
     }
 }
 
-impl<F: Send, T: Send> Outcome<T> for Shared<F, T> {
+impl<F, T> Outcome<T> for Shared<F, T>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         let waker = cx.waker().clone();
         let mut state = self.state.lock();
@@ -201,12 +206,31 @@ impl<F: Send, T: Send> Outcome<T> for Shared<F, T> {
         drop((former, waits));
     }
 
+    fn finish_here(&self) -> Option<Result<T, TaskError>> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.stage, Stage::Alone) {
+            Stage::Queued(f) => {
+                drop(state);
+                Some(catch_unwind(AssertUnwindSafe(f)).map_err(TaskError::panicked))
+            }
+            Stage::Ended(result) => Some(result),
+            Stage::Running | Stage::Taken | Stage::Alone => None,
+        }
+    }
+
     fn stage(&self) -> &'static str {
         match self.state.lock().stage {
             Stage::Queued(_) => "queued",
             Stage::Running => "running",
             Stage::Ended(_) | Stage::Taken | Stage::Alone => "ended",
         }
+    }
+}
+
+impl<T> Call<T> {
+    /// Runs it on this thread if it has not begun: for what must happen, whoever waits. Returns what it came to, if it has ended.
+    pub(crate) fn finish_here(self) -> Option<Result<T, TaskError>> {
+        self.shared.finish_here()
     }
 }
 

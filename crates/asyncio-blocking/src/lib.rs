@@ -1,4 +1,4 @@
-//! Blocking calls → futures: [`to_thread`], [`ThreadPool`], and the [`Pool`] seam.
+//! Blocking calls → futures: [`to_thread`], [`ThreadPool`], the [`Pool`] seam, and files: the module [`fs`].
 //!
 //! - A call that blocks would hold all that is on its loop. On a thread of a pool it holds nobody.
 //! - A runtime has one pool, which is made at the first call, grows as calls wait, and is joined when the runtime ends, within a bound.
@@ -15,6 +15,8 @@
 //! ```
 
 #![forbid(unsafe_code)]
+
+pub mod fs;
 
 mod call;
 mod line;

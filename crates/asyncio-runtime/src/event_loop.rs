@@ -64,7 +64,6 @@ impl EventLoop {
         }
     }
 
-    #[cfg(unix)]
     pub(crate) fn reactor(&self) -> &Arc<dyn Reactor> {
         &self.shared.reactor
     }

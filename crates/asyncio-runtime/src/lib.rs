@@ -37,6 +37,7 @@ mod core;
 mod crew;
 mod drain;
 mod runtime;
+mod signal_handlers;
 
 #[cfg_attr(any(target_os = "linux", target_os = "android", target_os = "freebsd"), path = "affinity/unix.rs")]
 #[cfg_attr(

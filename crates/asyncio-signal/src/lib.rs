@@ -16,7 +16,8 @@
 //! asyncio_runtime::run(async {
 //!     let mut hangup = signal(SignalKind::hangup())?;
 //!     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP)?;
-//!     hangup.recv().await
+//!     hangup.recv().await;
+//!     Ok(())
 //! })
 //! # }
 //! # #[cfg(not(unix))]

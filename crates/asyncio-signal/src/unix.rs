@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use asyncio_base::wait_point;
+use asyncio_base::{is_loop_closed, report, wait_point};
 use asyncio_reactor::{SecondTime, SignalSource};
 use futures_core::Stream;
 use signal_hook::consts;
@@ -83,6 +83,12 @@ impl From<i32> for SignalKind {
     }
 }
 
+impl From<SignalKind> for i32 {
+    fn from(kind: SignalKind) -> Self {
+        kind.0
+    }
+}
+
 /// Listens to a signal: a stream with an item each time that it has come.
 ///
 /// # Errors
@@ -108,38 +114,39 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Waits until the signal has come since it was last received, or since this was made.
-    ///
-    /// # Errors
-    ///
-    /// Fails with `LoopClosed`, and where the reactor cannot watch.
+    /// Waits until the signal has come since it was last received, or since this was made. Gives `None` when it can be heard of no more: the loop where it was
+    /// first waited for is closed, or its reactor cannot watch, which is reported.
     ///
     /// # Cancel safety
     ///
     /// One that came is not lost by dropping it.
-    pub async fn recv(&mut self) -> io::Result<()> {
+    pub async fn recv(&mut self) -> Option<()> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// Polls for [`recv`](Self::recv).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = self.source.poll_recv(cx);
-        if poll.is_pending() {
-            wait_point::here("signal");
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        match self.source.poll_recv(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Some(())),
+            Poll::Ready(Err(error)) => {
+                if !is_loop_closed(&error) {
+                    report::report("signal", format_args!("a signal cannot be waited for any more: {error}"));
+                }
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                wait_point::here("signal");
+                Poll::Pending
+            }
         }
-        poll
     }
 }
 
 impl Stream for Signal {
-    type Item = io::Result<()>;
+    type Item = ();
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<()>>> {
-        self.poll_recv(cx).map(Some)
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        self.poll_recv(cx)
     }
 }
 

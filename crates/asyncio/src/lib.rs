@@ -93,7 +93,7 @@ pub use asyncio_process::io;
 #[doc(inline)]
 pub use asyncio_blocking as blocking;
 #[doc(inline)]
-pub use asyncio_blocking::to_thread;
+pub use asyncio_blocking::{fs, to_thread};
 #[doc(inline)]
 pub use asyncio_signal as signal;
 #[doc(inline)]

@@ -392,3 +392,23 @@ async fn network() -> Result<(), BoxError> {
     server.serve_forever().await?;
     Ok(())
 }
+
+// ------------------------------------------------------------------ outside
+
+async fn outside() -> Result<(), BoxError> {
+    let pool = asyncio::blocking::ThreadPool::builder().threads_max(4).name("cpu").build();
+    let n: Result<u32, asyncio::TaskError> = pool.run(|| 1).await;
+    let mut child: asyncio::process::Child = asyncio::process::Command::new("tr")
+        .args(["a-z", "A-Z"])
+        .stdin(asyncio::process::Stdio::piped())
+        .stdout(asyncio::process::Stdio::piped())
+        .spawn()?;
+    let output: asyncio::process::Output = child.communicate(b"text").await?;
+    let status = asyncio::process::Command::shell("exit 3").status().await?;
+    asyncio::signal::ctrl_c().await?;
+    let mut hangups = asyncio::signal::unix::signal(asyncio::signal::unix::SignalKind::hangup())?;
+    hangups.recv().await;
+    let mut line = String::new();
+    let text: Vec<u8> = asyncio::fs::read("Cargo.toml").await?;
+    Ok(())
+}

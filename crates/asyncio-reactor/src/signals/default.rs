@@ -1,13 +1,16 @@
 //! [`Suspended`]: what a signal does by default, while somebody listens.
 //!
-//! A handler, once there, stays for as long as the process lives. So the first listener of a signal leaves one behind that does what the signal does by
-//! default, unless somebody listens. It is of the process, as signals are.
+//! A handler, once there, stays for as long as the process lives, since others may have come to it. So the first listener of a signal leaves one behind that does
+//! what the signal does by default, unless somebody listens. Where the signal was ignored, as under `nohup`, or somebody else had a handler, it goes on as it was:
+//! signal-hook does nothing for the one, and calls the other. All of this is of the process, as signals are.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{MutexGuard, PoisonError};
 
 use asyncio_base::shim::Arc;
+
+use super::imp;
 
 /// Of each signal that was ever listened to: how many listen, and what its handler asks.
 /// std's, since a static must be made without loom; no model goes here.
@@ -37,7 +40,9 @@ impl Suspended {
             return Ok(Self { signal });
         }
         let is_by_default = Arc::default();
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&is_by_default))?;
+        if imp::is_by_default(signal) {
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&is_by_default))?;
+        }
         listened.insert(signal, Listened { count: 1, is_by_default });
         Ok(Self { signal })
     }

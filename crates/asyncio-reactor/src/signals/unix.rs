@@ -1,8 +1,12 @@
 //! Where a handler writes into a pipe: signal-safety(7).
 
-#![expect(unsafe_code, reason = "what a signal's handler does is signal-safe")]
+#![expect(
+    unsafe_code,
+    reason = "what a signal's handler does is signal-safe; and what there is of one is asked for"
+)]
 
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, ready};
 
@@ -22,6 +26,18 @@ pub(super) struct Source {
     /// How often it has come since it was received.
     count: Arc<AtomicUsize>,
     waiter: Waiter,
+}
+
+/// Says whether a signal does now what it does where nobody has said anything about it: sigaction(2).
+pub(super) fn is_by_default(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: the pointer is to a structure of that type, which is only written to.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0 {
+        // A number that is none: whoever registers a handler of it is told.
+        return true;
+    }
+    // SAFETY: it was zeroed, which is a value of it, and then written to by the system.
+    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL
 }
 
 impl Source {

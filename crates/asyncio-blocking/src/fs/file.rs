@@ -1,0 +1,369 @@
+//! [`File`]: an open file.
+//!
+//! - F1: one call is on its way at a time; it has the file's place, so that what is read and written comes in the order in which it was asked for.
+//! - F2: a read fetches more than was asked for. What was fetched and not taken is given back, by moving the place back, before anything else is done.
+//! - F3: a write takes bytes, and is done at once for whoever writes; the thread writes them. A flush waits for that, and whatever is done next hears of an error. A
+//!   file that is dropped before its thread has begun writes them there and then: they are never lost in silence.
+
+use std::fmt;
+use std::fs::{Metadata, Permissions};
+use std::future::{Future, poll_fn};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::{budget, report};
+use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
+
+use super::error::{flatten, on_path};
+use super::{CHUNK, OpenOptions, cached};
+use crate::call::Call;
+use crate::runtime::to_thread;
+
+/// An open file: [`std::fs::File`], which is read and written without blocking.
+///
+/// What was written is with the system after a [flush](futures_io::AsyncWrite::poll_flush) or a close, and on the disk after [`sync_all`](Self::sync_all).
+///
+/// # Cancel safety
+///
+/// A read that is dropped has taken nothing; a write that is dropped while it waits has written nothing.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_blocking::fs::File;
+/// use futures_lite::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, io::SeekFrom};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("asyncio-file-{}", std::process::id()));
+/// asyncio_runtime::run(async {
+///     let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&path).await?;
+///     file.write_all(b"some text").await?;
+///     file.seek(SeekFrom::Start(5)).await?;
+///     let mut text = String::new();
+///     file.read_to_string(&mut text).await?;
+///     assert_eq!(text, "text");
+///     # std::fs::remove_file(&path)?;
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub struct File {
+    std: Arc<std::fs::File>,
+    state: State,
+}
+
+enum State {
+    /// What was fetched, from the second on (F2).
+    Idle(Vec<u8>, usize),
+    Reading(Call<io::Result<Vec<u8>>>),
+    Writing(Call<()>, Arc<Mutex<Fate>>),
+    /// Where to; `None` if what was fetched is given back.
+    Seeking(Call<io::Result<u64>>, Option<SeekFrom>),
+}
+
+/// What a write has come to.
+#[derive(Default)]
+struct Fate {
+    error: Option<io::Error>,
+    /// Nobody will be told.
+    is_left: bool,
+}
+
+impl State {
+    const NOTHING: Self = Self::Idle(Vec::new(), 0);
+}
+
+impl File {
+    /// Opens one that is there, to read it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it cannot be opened; the message names it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        on_path("open", path.as_ref(), |path| std::fs::File::open(path)).await.map(Self::from_std)
+    }
+
+    /// Makes one to be written, in place of one that may be there.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it cannot be made; the message names it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has begun, it does nothing; afterwards, the file is made.
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        on_path("create", path.as_ref(), |path| std::fs::File::create(path)).await.map(Self::from_std)
+    }
+
+    /// Says how one is to be opened.
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    /// Takes over one of std's.
+    pub fn from_std(std: std::fs::File) -> Self {
+        Self { std: Arc::new(std), state: State::NOTHING }
+    }
+
+    /// Gives std's back, once what was written is with the system.
+    ///
+    /// # Errors
+    ///
+    /// Fails where that was not written.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it drops the file.
+    pub async fn into_std(mut self) -> io::Result<std::fs::File> {
+        poll_fn(|cx| self.poll_rest(cx)).await?;
+        self.std.try_clone()
+    }
+
+    /// Waits until everything is on the disk: [`std::fs::File::sync_all`], fsync(2).
+    ///
+    /// # Errors
+    ///
+    /// Fails where that was not written, or cannot be brought there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub async fn sync_all(&mut self) -> io::Result<()> {
+        self.after_writes(std::fs::File::sync_all).await
+    }
+
+    /// The same of what it has, without its times and the like: [`std::fs::File::sync_data`], fdatasync(2).
+    ///
+    /// # Errors
+    ///
+    /// Fails where that was not written, or cannot be brought there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub async fn sync_data(&mut self) -> io::Result<()> {
+        self.after_writes(std::fs::File::sync_data).await
+    }
+
+    /// Cuts it, or fills it with zeros, to so many bytes: [`std::fs::File::set_len`].
+    ///
+    /// # Errors
+    ///
+    /// Fails where that cannot be done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has begun, it does nothing; afterwards, everything.
+    pub async fn set_len(&mut self, size: u64) -> io::Result<()> {
+        self.after_writes(move |file| file.set_len(size)).await
+    }
+
+    /// Returns what there is to know of it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where that cannot be known, and where what was written before was not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub async fn metadata(&mut self) -> io::Result<Metadata> {
+        self.after_writes(std::fs::File::metadata).await
+    }
+
+    /// Sets what may be done to it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where that cannot be set.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has begun, it does nothing; afterwards, everything.
+    pub async fn set_permissions(&mut self, permissions: Permissions) -> io::Result<()> {
+        self.after_writes(move |file| file.set_permissions(permissions)).await
+    }
+
+    async fn after_writes<T: Send + 'static>(
+        &mut self,
+        f: impl FnOnce(&std::fs::File) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        poll_fn(|cx| self.poll_rest(cx)).await?;
+        let std = self.std.clone();
+        flatten(to_thread(move || f(&std)).await)
+    }
+
+    /// Waits until no call is on its way (F1), and keeps what was fetched.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let done = match &mut self.state {
+            State::Idle(..) => return Poll::Ready(Ok(())),
+            State::Reading(call) => flatten(ready!(Pin::new(call).poll(cx))),
+            State::Writing(call, fate) => {
+                let ended = ready!(Pin::new(call).poll(cx)).map_err(io::Error::from);
+                ended.and_then(|()| fate.lock().error.take().map_or(Ok(Vec::new()), Err))
+            }
+            State::Seeking(call, _) => flatten(ready!(Pin::new(call).poll(cx))).map(|_| Vec::new()),
+        };
+        self.state = State::NOTHING;
+        self.state = State::Idle(done?, 0);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The same, and gives back what was fetched and not taken (F2).
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_idle(cx))?;
+            let State::Idle(bytes, taken) = &mut self.state else { continue };
+            let left = i64::try_from(bytes.len() - *taken).expect("a chunk is small");
+            self.state = State::NOTHING;
+            if left == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            self.start_seek(SeekFrom::Current(-left), None);
+        }
+    }
+
+    fn start_seek(&mut self, to: SeekFrom, asked: Option<SeekFrom>) {
+        let std = self.std.clone();
+        self.state = State::Seeking(to_thread(move || (&*std).seek(to)), asked);
+    }
+
+    fn start_read(&mut self, mut bytes: Vec<u8>, count: usize) {
+        let std = self.std.clone();
+        self.state = State::Reading(to_thread(move || {
+            bytes.resize(count, 0);
+            let n = loop {
+                match (&*std).read(&mut bytes) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read?,
+                }
+            };
+            bytes.truncate(n);
+            Ok(bytes)
+        }));
+    }
+
+    fn start_write(&mut self, bytes: Vec<u8>) {
+        let std = self.std.clone();
+        let fate = Arc::new(Mutex::new(Fate::default()));
+        let told = fate.clone();
+        let call = to_thread(move || {
+            let Err(error) = (&*std).write_all(&bytes) else { return };
+            let mut fate = told.lock();
+            if !fate.is_left {
+                fate.error = Some(error);
+                return;
+            }
+            drop(fate);
+            report_lost(&error);
+        });
+        self.state = State::Writing(call, fate);
+    }
+}
+
+fn report_lost(error: &dyn fmt::Display) {
+    report::report(
+        "blocking",
+        format_args!("bytes that were written to a file which was dropped are lost: {error}"),
+    );
+}
+
+impl AsyncRead for File {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(budget::poll_proceed(cx));
+        let this = self.get_mut();
+        let mut has_read = false;
+        loop {
+            has_read |= matches!(this.state, State::Reading(_));
+            ready!(this.poll_idle(cx))?;
+            let State::Idle(bytes, taken) = &mut this.state else { continue };
+            let here = &bytes[*taken..];
+            // Nothing, where a read has just come to that, is the end.
+            if !here.is_empty() || has_read || buf.is_empty() {
+                let n = here.len().min(buf.len());
+                buf[..n].copy_from_slice(&here[..n]);
+                *taken += n;
+                budget::spend();
+                return Poll::Ready(Ok(n));
+            }
+            if let Some(n) = cached::read_some(&this.std, buf) {
+                budget::spend();
+                return Poll::Ready(Ok(n));
+            }
+            let bytes = std::mem::take(bytes);
+            this.start_read(bytes, buf.len().clamp(CHUNK, 4 * CHUNK));
+        }
+    }
+}
+
+impl AsyncWrite for File {
+    /// Takes bytes, at most 256 KiB, once those before are written (F3).
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_rest(cx))?;
+        let n = buf.len().min(CHUNK);
+        if n > 0 {
+            this.start_write(buf[..n].to_vec());
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    /// Waits until what was written is with the system.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if matches!(this.state, State::Writing(..)) { this.poll_idle(cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+impl AsyncSeek for File {
+    fn poll_seek(self: Pin<&mut Self>, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                State::Seeking(call, asked) if *asked == Some(to) => {
+                    let sought = flatten(ready!(Pin::new(call).poll(cx)));
+                    this.state = State::NOTHING;
+                    return Poll::Ready(sought);
+                }
+                _ => {
+                    ready!(this.poll_rest(cx))?;
+                    this.start_seek(to, Some(to));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if let State::Writing(call, fate) = std::mem::replace(&mut self.state, State::NOTHING) {
+            let refused = call.finish_here().and_then(Result::err);
+            let error = {
+                let mut fate = fate.lock();
+                // One that goes on tells it itself.
+                fate.is_left = true;
+                fate.error.take()
+            };
+            error.iter().for_each(|error| report_lost(error));
+            refused.iter().for_each(|error| report_lost(error));
+        }
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("std", &self.std).finish_non_exhaustive()
+    }
+}
