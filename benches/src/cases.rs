@@ -6,6 +6,7 @@ use crate::echo::buffer_for;
 use crate::generator::Seen;
 use crate::load::{self, Load};
 use crate::memory;
+use crate::outside;
 use crate::process::{self, Server, Sharing};
 use crate::structure;
 use crate::subjects::{
@@ -146,7 +147,7 @@ pub fn all() -> Vec<Case> {
         unit,
         kind: Kind::InProcess,
     }));
-    cases.extend(sync::CASES.into_iter().map(|(name, unit, libraries)| Case {
+    cases.extend(sync::CASES.into_iter().chain(outside::CASES).map(|(name, unit, libraries)| Case {
         name: name.into(),
         unit,
         kind: Kind::Library(libraries),

@@ -11,6 +11,7 @@ mod generator;
 mod load;
 mod memory;
 mod micro;
+mod outside;
 mod scale;
 mod structure;
 mod sync;
@@ -76,6 +77,9 @@ fn main() -> Result<()> {
 }
 
 fn measure(case: &str, subject: &str) -> Result<f64> {
+    if case.starts_with("out_") {
+        return outside::measure(case, subject);
+    }
     if case.starts_with("sync_") {
         if !case.ends_with("_workers2") {
             process::pin_to(0)?;

@@ -84,7 +84,11 @@ pub fn absence(name: &str) -> Option<String> {
         return absence_of_program("redis-benchmark").or_else(|| absence_of_program("redis-server"));
     }
     let is_ours = [&TLS[..], &UDP, &FILES, &PROXIES, &LINES].iter().any(|names| names.contains(&name));
-    if is_ours || BARE.contains(&name) || crate::sync::LIBRARIES.contains(&name) {
+    if is_ours
+        || BARE.contains(&name)
+        || crate::sync::LIBRARIES.contains(&name)
+        || crate::outside::LIBRARIES.contains(&name)
+    {
         return None;
     }
     if python::NAMES.contains(&name) {

@@ -19,6 +19,12 @@
 pub mod fs;
 
 mod call;
+#[cfg(target_os = "linux")]
+#[path = "cpu/linux.rs"]
+mod cpu;
+#[cfg(not(target_os = "linux"))]
+#[path = "cpu/none.rs"]
+mod cpu;
 mod line;
 #[cfg(all(test, loom))]
 mod loom_tests;

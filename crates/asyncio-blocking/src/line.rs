@@ -10,6 +10,8 @@
 //! - L4: whoever is summoned searches from the moment that he is chosen.
 //! - L5: a thread that has run a call takes the next one without searching. What comes meanwhile is its bringer's business.
 //! - L6: a thread leaves those that sleep, and is chosen, under one lock. If it rises by itself meanwhile, no word of it comes when it sleeps the next time.
+//! - L7: a thread wakes where it went to sleep, as a rule. While calls are short one is summoned that went to sleep on this very CPU: to wake another, which may be halted,
+//!   takes longer than the call. While they are long, one that did so elsewhere: it would keep its bringer from going on.
 //!
 //! Take a call whose bringer reads that somebody searches (L1). That one stops after the read: with a call in his hands, and then he sees this one (L3), or to
 //! sleep, and then he does, too (L2). Take one whose bringer reads that nobody can be summoned: each thread that sleeps later looks after that (L2). Otherwise one is
@@ -24,9 +26,14 @@ use std::time::Instant;
 use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, seq_cst, thread};
 use concurrent_queue::{ConcurrentQueue, PushError};
 
+use crate::cpu;
+
 /// Not for ever at once: a duration that is too long is none for the system.
 #[cfg(not(loom))]
 const LONG: Duration = Duration::from_secs(3600);
+
+/// What takes less time than to wake a CPU that is halted.
+const SHORT: Duration = Duration::from_micros(20);
 
 /// The calls that wait, and the threads that take them.
 pub(crate) struct Line<T> {
@@ -35,10 +42,13 @@ pub(crate) struct Line<T> {
     searches: AtomicBool,
     /// How many could be summoned: those that sleep, and those that could be started.
     summonable: AtomicUsize,
+    /// The last call that somebody was summoned for was short.
+    are_short: AtomicBool,
     state: Mutex<State>,
 }
 
 struct State {
+    /// The one that has slept longest is first.
     asleep: Vec<Arc<Thread>>,
     /// How many there are, asleep or not.
     count: usize,
@@ -51,6 +61,8 @@ pub(crate) struct Thread {
     handle: thread::Thread,
     /// It was asleep, and is summoned.
     is_chosen: AtomicBool,
+    /// Where it went to sleep. Under the lock.
+    cpu: AtomicUsize,
 }
 
 /// What is to be done about a call that was brought.
@@ -78,6 +90,7 @@ impl<T> Line<T> {
             queue: calls_max.map_or_else(ConcurrentQueue::unbounded, ConcurrentQueue::bounded),
             searches: AtomicBool::new(false),
             summonable: AtomicUsize::new(count_max),
+            are_short: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -102,7 +115,7 @@ impl<T> Line<T> {
             return Attention::Given;
         }
         let mut state = self.state.lock();
-        if let Some(thread) = state.asleep.pop() {
+        if let Some(thread) = state.take(self.are_short.load(Ordering::Relaxed)) {
             self.summonable.fetch_sub(1, Ordering::SeqCst);
             thread.choose();
             drop(state);
@@ -153,6 +166,7 @@ impl<T> Line<T> {
             }
             // Relaxed: under the lock.
             thread.is_chosen.store(false, Ordering::Relaxed);
+            thread.cpu.store(cpu::current(), Ordering::Relaxed);
             state.asleep.push(thread.clone());
             self.summonable.fetch_add(1, Ordering::SeqCst);
         }
@@ -203,6 +217,14 @@ impl<T> Line<T> {
         }
     }
 
+    /// Says how long the call took that somebody was summoned for (L7).
+    pub(crate) fn took(&self, time: Duration) {
+        let are_short = time < SHORT;
+        if self.are_short.load(Ordering::Relaxed) != are_short {
+            self.are_short.store(are_short, Ordering::Relaxed);
+        }
+    }
+
     /// How many threads there are.
     pub(crate) fn threads(&self) -> usize {
         self.state.lock().count
@@ -220,6 +242,16 @@ impl<T> Line<T> {
 }
 
 impl State {
+    /// Takes a thread that sleeps, the one that has slept longest: the one that was busy last may still be on its way. One that is near, where the calls are short,
+    /// and one that is not, where they are long (L7).
+    fn take(&mut self, is_near: bool) -> Option<Arc<Thread>> {
+        let here = cpu::current();
+        // Relaxed: under the lock.
+        let is_fit = |thread: &Arc<Thread>| (thread.cpu.load(Ordering::Relaxed) == here) == is_near;
+        let place = self.asleep.iter().position(is_fit).unwrap_or(0);
+        (!self.asleep.is_empty()).then(|| self.asleep.remove(place))
+    }
+
     /// Takes a thread from those that sleep; says whether it was there.
     fn wake(&mut self, thread: &Arc<Thread>) -> bool {
         let place = self.asleep.iter().position(|other| Arc::ptr_eq(other, thread));
@@ -230,7 +262,11 @@ impl State {
 impl Thread {
     /// This one.
     pub(crate) fn current() -> Arc<Self> {
-        Arc::new(Self { handle: thread::current(), is_chosen: AtomicBool::new(false) })
+        Arc::new(Self {
+            handle: thread::current(),
+            is_chosen: AtomicBool::new(false),
+            cpu: AtomicUsize::new(0),
+        })
     }
 
     /// Under the lock (L6). It is to be unparked afterwards, which may come late: that is no more than a turn for nothing.

@@ -2,7 +2,7 @@
 //!
 //! - T1: a call that comes finds an idle thread, or has one started while there are fewer than the most; otherwise it waits in [line](crate::line), first in, first
 //!   out. The line has no bound unless it is given one: each call in it is somebody's future, who waits for it.
-//! - T2: a thread that has been idle for a while ends. Of those that are idle the one that was busy last is next, so that the others come to that.
+//! - T2: a thread that has been idle for a while ends.
 //! - T3: closing takes no more, drops those in line, and waits for those that run, within a bound; what is left is named, and goes on by itself.
 
 use std::fmt;
@@ -261,11 +261,15 @@ impl Shared {
         let mut searches = true;
         loop {
             if let Some(job) = self.line.pop() {
-                if std::mem::take(&mut searches) {
-                    self.attend(self.line.found());
-                }
                 *worker.runs.lock() = Some(job.place());
+                if !std::mem::take(&mut searches) {
+                    job.run();
+                    continue;
+                }
+                self.attend(self.line.found());
+                let start = Instant::now();
                 job.run();
+                self.line.took(start.elapsed());
                 continue;
             }
             *worker.runs.lock() = None;

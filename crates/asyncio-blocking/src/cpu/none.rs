@@ -1,0 +1,5 @@
+//! Where nobody says.
+
+pub(crate) fn current() -> usize {
+    0
+}
