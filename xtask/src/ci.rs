@@ -126,6 +126,9 @@ pub(crate) fn examples() -> Result<()> {
         "own_runtime",
         "guest_mode",
         "crawler",
+        "subprocess",
+        "signals",
+        "tail_f",
     ];
     for example in examples {
         cargo(&["run", "--quiet", "--release", "--package", "examples", "--example", example])?;

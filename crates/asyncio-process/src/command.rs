@@ -208,15 +208,22 @@ impl Command {
     ///
     /// Dropped, it leaves the child as a dropped [`Child`] is left, and what was collected is lost; [`Child::communicate`] keeps it.
     pub async fn output(&mut self) -> io::Result<Output> {
-        let mut child = {
-            let is_set = self.is_set;
-            let defaults = [Stdio::null as fn() -> Stdio, Stdio::piped, Stdio::piped];
-            self.set_others(is_set, defaults);
-            let spawned = self.spawn();
-            self.set_others(is_set, [Stdio::inherit; 3]);
-            spawned?
-        };
-        child.communicate([]).await
+        self.spawn_by([Stdio::null, Stdio::piped, Stdio::piped])?.communicate([]).await
+    }
+
+    /// Starts it with pipes for all standard streams that are not set.
+    #[cfg(unix)]
+    pub(crate) fn spawn_piped(&mut self) -> io::Result<Child> {
+        self.spawn_by([Stdio::piped; 3])
+    }
+
+    /// Starts it with other defaults of the standard streams.
+    fn spawn_by(&mut self, defaults: [fn() -> Stdio; 3]) -> io::Result<Child> {
+        let is_set = self.is_set;
+        self.set_others(is_set, defaults);
+        let spawned = self.spawn();
+        self.set_others(is_set, [Stdio::inherit; 3]);
+        spawned
     }
 
     /// Sets the standard streams that were not set by the user.

@@ -27,9 +27,15 @@ pub mod io;
 mod child;
 mod command;
 mod process;
+#[cfg(unix)]
+mod protocol;
 
 #[doc(no_inline)]
 pub use std::process::{ExitStatus, Output, Stdio};
 
 pub use child::{Child, ChildStderr, ChildStdin, ChildStdout};
 pub use command::Command;
+#[cfg(unix)]
+pub use protocol::{
+    StandardStream, SubprocessHandle, SubprocessProtocol, SubprocessTransport, subprocess_exec,
+};

@@ -102,7 +102,8 @@ impl Child {
         self.ended().await
     }
 
-    async fn ended(&self) -> io::Result<ExitStatus> {
+    /// The same, and leaves what it reads.
+    pub(crate) async fn ended(&self) -> io::Result<ExitStatus> {
         let mut waits = Waits::default();
         poll_fn(|cx| self.process.poll_wait(cx, &mut waits)).await
     }

@@ -10,6 +10,7 @@ mod ends;
 mod faults;
 mod orphans;
 mod pipes;
+mod protocols;
 mod streams;
 
 use std::future::Future;
