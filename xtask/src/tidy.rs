@@ -116,7 +116,8 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
         let trimmed = line.trim_start();
         let is_function =
             trimmed.starts_with("fn ") || (trimmed.contains(" fn ") && !trimmed.starts_with("//"));
-        if !is_function || trimmed.ends_with(';') || trimmed.contains('"') {
+        let is_whole = trimmed.ends_with(';') || trimmed.ends_with('}');
+        if !is_function || is_whole || trimmed.contains('"') {
             continue;
         }
         let indent = line.len() - trimmed.len();
