@@ -128,6 +128,7 @@ pub(crate) fn examples() -> Result<()> {
         "crawler",
         "subprocess",
         "signals",
+        "threads_and_processes",
         "tail_f",
     ];
     for example in examples {

@@ -26,6 +26,8 @@ pub mod io;
 
 mod child;
 mod command;
+#[cfg(unix)]
+mod pool;
 mod process;
 #[cfg(unix)]
 mod protocol;
@@ -35,6 +37,8 @@ pub use std::process::{ExitStatus, Output, Stdio};
 
 pub use child::{Child, ChildStderr, ChildStdin, ChildStdout};
 pub use command::Command;
+#[cfg(unix)]
+pub use pool::{CallError, Functions, ProcessPool, ProcessPoolBuilder};
 #[cfg(unix)]
 pub use protocol::{
     StandardStream, SubprocessHandle, SubprocessProtocol, SubprocessTransport, subprocess_exec,
