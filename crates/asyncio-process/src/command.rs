@@ -52,10 +52,10 @@ impl Command {
         Self::from(std::process::Command::new(program))
     }
 
-    /// Makes a command of a line for the shell: `/bin/sh -c`, or `cmd /C` on Windows. asyncio's `create_subprocess_shell`.
+    /// Makes a command of a line for the shell: `/bin/sh -c`, or `cmd /D /S /C` on Windows. asyncio's `create_subprocess_shell`.
     ///
     /// What comes from elsewhere must be quoted before it stands in such a line, or else it is a program of its own. It is better handed over by
-    /// [`arg`](Self::arg), and the line says `"$1"`.
+    /// [`arg`](Self::arg), and the line says `"$1"` (not on Windows).
     ///
     /// # Examples
     ///
@@ -71,10 +71,20 @@ impl Command {
     /// # }
     /// ```
     pub fn shell(line: impl AsRef<OsStr>) -> Self {
-        let (shell, option) = if cfg!(windows) { ("cmd", "/C") } else { ("/bin/sh", "-c") };
-        let mut command = Self::new(shell);
-        command.arg(option).arg(line);
-        command
+        #[cfg(windows)]
+        {
+            use std::os::windows::process::CommandExt;
+            let mut command = std::process::Command::new("cmd");
+            // As it is: cmd has quotes of its own.
+            command.args(["/D", "/S", "/C"]).raw_arg("\"").raw_arg(line).raw_arg("\"");
+            Self::from(command)
+        }
+        #[cfg(not(windows))]
+        {
+            let mut command = Self::new("/bin/sh");
+            command.arg("-c").arg(line);
+            command
+        }
     }
 
     /// Adds an argument.
@@ -156,7 +166,8 @@ impl Command {
         &self.std
     }
 
-    /// Returns the command that std has of this, for what it has and this has not. Standard streams that are set there are not known here: set them here.
+    /// Returns the command that std has of this, for what it has and this has not. Standard streams that are set there are not known here, and
+    /// [`output`](Self::output) takes their place: set them here. After it, those that were not set are inherited, whatever std's own methods have for a default.
     pub fn as_std_mut(&mut self) -> &mut std::process::Command {
         &mut self.std
     }
@@ -276,7 +287,7 @@ impl Command {
     /// Has the child begin with the three standard streams and no other descriptor: asyncio's `close_fds`, which is its default.
     ///
     /// Here it is not, since what Rust opens is closed by itself where another program begins. This is for what was opened otherwise: by a library of C, or by whoever
-    /// has started this process. It cannot be taken back, and the child is then made by fork(2), which takes longer the more memory this process has.
+    /// has started this process. Where the system has no close_range(2), it is so for the first 65,536. It cannot be taken back, and the child is then made by fork(2), which takes longer the more memory this process has.
     pub fn close_fds(&mut self) -> &mut Self {
         crate::process::close_fds(&mut self.std);
         self
@@ -294,7 +305,7 @@ impl Command {
 }
 
 impl From<std::process::Command> for Command {
-    /// Takes one over of which std's streams are taken for not set.
+    /// Takes one over. What is set of its standard streams is not known here, and [`output`](Self::output) takes its place, once and for all: set it here.
     fn from(std: std::process::Command) -> Self {
         Self { std, kill_on_drop: false, is_group: false, is_set: [false; 3] }
     }

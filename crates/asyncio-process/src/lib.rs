@@ -2,7 +2,7 @@
 //!
 //! - A child is a process whose end is waited for as everything else is: on Linux by a descriptor of it, on the loop, without a thread; elsewhere on Unix by SIGCHLD.
 //! - Its pipes are streams. [`Child::communicate`] uses all of them at once.
-//! - Whatever is dropped when, there are no zombies.
+//! - Whatever is dropped when, each child is reaped.
 //!
 //! When to use it: to run other programs, and for pipes and terminals. When not: for work of your own that keeps a processor busy, for which a thread is enough.
 //!

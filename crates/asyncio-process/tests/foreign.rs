@@ -3,7 +3,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use std::future::Future;
+use std::pin::pin;
 use std::process::Stdio;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use asyncio_executor::block_on;
@@ -18,11 +21,13 @@ fn a_child_that_somebody_else_has_reaped_is_an_error() {
     run(async {
         let child = Command::new("sleep").arg("0.05").spawn().unwrap();
         let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
-        let reaped = std::thread::spawn(move || waitpid(Some(pid), WaitOptions::empty()).unwrap().is_some());
-        for wait in gather_all((0..3).map(|_| child.wait())).await {
+        let mut waits = pin!(gather_all((0..3).map(|_| child.wait())));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // On the loop's own thread, which hears of it afterwards.
+        assert!(waitpid(Some(pid), WaitOptions::empty()).unwrap().is_some());
+        for wait in waits.await {
             assert!(wait.unwrap_err().to_string().contains("ECHILD"));
         }
-        assert!(reaped.join().unwrap());
         assert!(child.try_wait().unwrap_err().to_string().contains("ECHILD"));
         // Its number may be anybody's.
         assert!(child.send_signal(15).is_err());

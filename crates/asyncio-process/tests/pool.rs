@@ -151,8 +151,13 @@ fn a_call_that_is_killed_or_dropped_or_takes_too_long() {
         let worker = pool.run(id, ()).await.unwrap();
         let pid = rustix::process::Pid::from_raw(worker.try_into().unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-        while std::fs::read_to_string(format!("/proc/{worker}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-        {
+        // Its first thread may be a zombie before the process is one.
+        let is_zombie = || {
+            let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
+            let threads = std::fs::read_dir(format!("/proc/{worker}/task")).map_or(0, Iterator::count);
+            stat.contains(") Z ") && threads == 1
+        };
+        while !is_zombie() {
             asyncio_timers::sleep(Duration::from_millis(1)).await;
         }
         let worker = pool.run(id, ()).await.unwrap();

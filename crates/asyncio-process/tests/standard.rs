@@ -104,7 +104,10 @@ fn a_pending_read_holds_nobody_at_the_end() {
     let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
     let slave = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
     let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
-    for input in [Stdio::piped(), slave.into(), OwnedFd::from(reader).into()] {
+    // Its other side is a new terminal to whoever opens it again.
+    let other_side = terminal.try_clone().unwrap();
+    reader.set_nonblocking(true).unwrap();
+    for input in [Stdio::piped(), slave.into(), OwnedFd::from(reader).into(), other_side.into()] {
         let start = Instant::now();
         let mut child = scene(TEST, "pending").stdin(input).stdout(Stdio::piped()).spawn().unwrap();
         let _kept = child.stdin.take();

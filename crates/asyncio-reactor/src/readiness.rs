@@ -5,6 +5,7 @@ use std::io;
 use std::ops::{BitAnd, BitOr, BitOrAssign};
 use std::task::{Context, Poll};
 
+use asyncio_base::WakeList;
 use asyncio_base::shim::Arc;
 
 use crate::state::IoState;
@@ -173,6 +174,16 @@ impl Readiness {
     #[inline]
     pub fn clear(&self, direction: Direction, seen: Seen) {
         self.state.clear(direction, seen);
+    }
+
+    /// Makes an event of both directions.
+    pub(crate) fn wake_all(&self) {
+        let mut woken = WakeList::new();
+        self.state.set(Ready::READABLE | Ready::WRITABLE);
+        while !self.state.take_wakers(Ready::ERROR, &mut woken) {
+            woken.wake_all();
+        }
+        woken.wake_all();
     }
 
     /// Stops watching, before the descriptor is closed or given away. Those that wait stay silent.

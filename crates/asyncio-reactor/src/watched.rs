@@ -131,6 +131,11 @@ impl<T: AsDescriptor> Watched<T> {
         })
     }
 
+    /// Wakes everybody who waits, in both directions: for an owner that ends what they wait for. Each polls again, and finds that out.
+    pub fn wake_all(&self) {
+        self.registration.get().into_iter().for_each(Readiness::wake_all);
+    }
+
     /// Returns the descriptor's owner.
     #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     #[inline]

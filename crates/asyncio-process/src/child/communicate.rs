@@ -36,9 +36,9 @@ impl Child {
                     "a former call has begun to send; the next goes on with that, and has nothing to send itself",
                 );
             }
-            if self.stdin.is_none() {
+            if self.stdin.as_ref().is_none_or(ChildStdin::is_closed) {
                 return refused(
-                    "there is something to send to a child that reads no pipe: set its `stdin` to `Stdio::piped()`, and do not take that",
+                    "there is something to send to a child that reads no pipe: set its `stdin` to `Stdio::piped()`, do not take that, and do not wait before, which closes it",
                 );
             }
         }

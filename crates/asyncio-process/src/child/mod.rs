@@ -20,8 +20,8 @@ pub use stdio::{ChildStderr, ChildStdin, ChildStdout};
 
 /// A process that was started: asyncio's `Process`.
 ///
-/// Dropped before it has ended it goes on, unless [`kill_on_drop`](crate::Command::kill_on_drop) says otherwise. However that is, it is reaped: there are no zombies, also
-/// when the loop has been closed meanwhile.
+/// Dropped before it has ended it goes on, unless [`kill_on_drop`](crate::Command::kill_on_drop) says otherwise. However that is, it is reaped: by the loop where it was
+/// waited for or dropped, as soon as that is turned, and by a thread of the process once that is closed. Until then, and no longer, one that has ended is a zombie.
 ///
 /// Its end is waited for by the loop where it is first waited for, by a descriptor of the process where there is such (Linux), without a thread.
 ///
@@ -96,7 +96,7 @@ impl Child {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost by dropping it.
+    /// Nothing is lost by dropping it; what the child reads stays closed.
     pub async fn wait(&self) -> io::Result<ExitStatus> {
         self.stdin.iter().for_each(ChildStdin::close);
         self.ended().await
@@ -166,7 +166,7 @@ impl Child {
         self.process.kill()
     }
 
-    /// Asks it to end, and ends it if it has not after `grace`; waits until it has.
+    /// Asks it to end, and ends it if it has not after `grace`; waits until it has, as [`wait`](Self::wait) does.
     ///
     /// # Errors
     ///

@@ -52,6 +52,11 @@ impl ChildStdin {
         self.pipe.close();
     }
 
+    /// By us.
+    pub(super) fn is_closed(&self) -> bool {
+        self.pipe.is_closed()
+    }
+
     /// Gives the pipe.
     #[cfg(unix)]
     pub fn into_pipe(self) -> PipeWriter {

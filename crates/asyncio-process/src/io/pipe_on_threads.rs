@@ -45,6 +45,10 @@ impl PipeWriter {
         drop(closed);
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.lock().is_none()
+    }
+
     fn writer(&mut self) -> io::Result<&mut ThreadedWriter> {
         self.0.get_mut().as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }

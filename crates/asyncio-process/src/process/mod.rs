@@ -43,7 +43,7 @@ impl Process {
     /// Takes over what was started a moment ago. If it cannot be waited for, it is killed and reaped: nobody would know of it.
     pub(crate) fn new(mut child: std::process::Child, is_group: bool) -> io::Result<Arc<Self>> {
         #[cfg(unix)]
-        orphan::reap_left();
+        orphan::reap_some();
         match Notice::new(&child) {
             Ok(notice) => {
                 let (id, state) = (child.id(), Mutex::new(State::Running(child)));
@@ -98,19 +98,34 @@ impl Process {
     pub(crate) fn send_signal(&self, signal: i32) -> io::Result<bool> {
         let mut state = self.state.lock();
         match &mut *state {
-            State::Running(child) => sys::send_signal(child, self.is_group, signal).map(|()| true),
+            State::Running(child) => {
+                let by_descriptor = if self.is_group { None } else { self.notice.send_signal(signal) };
+                match by_descriptor.unwrap_or_else(|| sys::send_signal(child, self.is_group, signal)) {
+                    // Somebody else has reaped it, as the next look will tell.
+                    Err(error) if sys::is_no_process(&error) => Ok(false),
+                    sent => sent.map(|()| true),
+                }
+            }
             State::Ended(_) | State::Lost => Ok(false),
         }
     }
 
     /// Asks it to end; it may be deaf to that.
     pub(crate) fn terminate(&self) -> io::Result<()> {
-        self.send_signal(sys::TERMINATE).map(drop)
+        self.end(sys::TERMINATE)
     }
 
     /// Ends it at once.
     pub(crate) fn kill(&self) -> io::Result<()> {
-        self.send_signal(sys::KILL).map(drop)
+        self.end(sys::KILL)
+    }
+
+    fn end(&self, signal: i32) -> io::Result<()> {
+        // Where somebody else has reaped it, its number may be another's.
+        if !matches!(self.try_wait(), Ok(None)) {
+            return Ok(());
+        }
+        self.send_signal(signal).map(drop)
     }
 
     /// Has it reaped when it ends (P3): nobody waits for it any more.
@@ -122,9 +137,14 @@ impl Process {
 
 /// Ends what is not to be, and reaps it.
 pub(crate) fn abandon(child: &mut std::process::Child) {
-    // It ends soon, since nothing withstands that; and if it has ended, there is a zombie to be reaped.
-    let _ = child.kill();
-    let _ = child.wait();
+    // One that has ended has a number that may be another's.
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
+    // It ends soon, since nothing withstands that; but one that has become another user may not be ended by us, and goes on.
+    if child.kill().is_ok() {
+        let _ = child.wait();
+    }
 }
 
 fn lost(id: u32) -> io::Error {

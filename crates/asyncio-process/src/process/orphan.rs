@@ -1,39 +1,53 @@
 //! Children that nobody waits for any more: each is reaped when it ends, by the wake-up itself.
 //!
-//! - The loop where the child was waited for last, or else that of the thread where it was left, or else the fallback's thread, hears of its end. No task and no
+//! - The loop where the child was first waited for, or else that of the thread where it was left, or else the fallback's thread, hears of its end. No task and no
 //!   thread waits for it.
-//! - Where that loop is closed before, the fallback takes over.
-//! - What cannot be waited for (the process is out of descriptors, say) is looked at whenever a child is made or left.
+//! - Where that loop is closed before, or cannot wait for it, the fallback takes over.
+//! - A loop that is not turned hears of nothing, and a process may be out of descriptors. So whenever a child is made or left, some of those that there are are looked
+//!   at, in turn.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Wake, Waker};
 
+use asyncio_base::budget;
 use asyncio_base::shim::{Arc, Mutex};
-use asyncio_base::{budget, is_loop_closed};
 
 use super::{Process, Waits};
 
-/// Those that cannot be waited for.
+/// All of them, but for those that have been reaped since somebody looked.
 /// std's, since a static must be made without loom.
-static LEFT: std::sync::Mutex<Vec<Arc<Process>>> = std::sync::Mutex::new(Vec::new());
+static ORPHANS: std::sync::Mutex<VecDeque<Arc<Orphan>>> = std::sync::Mutex::new(VecDeque::new());
 
-fn left() -> MutexGuard<'static, Vec<Arc<Process>>> {
-    // No code of a user's runs under it.
-    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// So many are looked at at once: more than one, so that there are fewer in the end.
+const LOOKED_AT: usize = 4;
 
 /// Takes over a child that nobody waits for any more.
 pub(super) fn adopt(process: Arc<Process>) {
-    reap_left();
+    reap_some();
     if is_running(&process) {
         let orphan = Arc::new(Orphan { process, waits: Mutex::new(Some(Waits::default())) });
         orphan.look();
+        keep(orphan);
     }
 }
 
-/// Looks at those that cannot be waited for.
-pub(super) fn reap_left() {
-    left().retain(|process| is_running(process));
+fn keep(orphan: Arc<Orphan>) {
+    // No code of a user's runs under it.
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).push_back(orphan);
+}
+
+/// Looks at some of them.
+pub(super) fn reap_some() {
+    for _ in 0..LOOKED_AT {
+        let next = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(orphan) = next else { return };
+        if is_running(&orphan.process) {
+            keep(orphan);
+        } else {
+            orphan.end();
+        }
+    }
 }
 
 fn is_running(process: &Process) -> bool {
@@ -42,7 +56,7 @@ fn is_running(process: &Process) -> bool {
 
 struct Orphan {
     process: Arc<Process>,
-    /// Taken when it has been reaped; then nobody has this any more.
+    /// Taken when it has been reaped; then only the list above has this.
     waits: Mutex<Option<Waits>>,
 }
 
@@ -54,21 +68,22 @@ impl Orphan {
         let Some(waits) = &mut *place else { return };
         // It must not be put off, for nobody would poll again; and it waits under the lock, of which the waker must not hear.
         let mut poll = budget::unlimited(|| self.process.poll_wait(cx, waits));
-        if matches!(&poll, Poll::Ready(Err(error)) if is_loop_closed(error)) {
+        if matches!(poll, Poll::Ready(Err(_))) && is_running(&self.process) {
             poll = match self.process.notice.move_to_fallback(waits) {
                 Ok(()) => budget::unlimited(|| self.process.poll_wait(cx, waits)),
                 Err(error) => Poll::Ready(Err(error)),
             };
         }
-        if poll.is_pending() {
-            return;
-        }
-        let former = place.take();
         drop(place);
-        drop(former);
-        if is_running(&self.process) {
-            left().push(self.process.clone());
+        if poll.is_ready() {
+            self.end();
         }
+    }
+
+    /// It has been reaped, or cannot be waited for.
+    fn end(&self) {
+        let former = self.waits.lock().take();
+        drop(former);
     }
 }
 

@@ -51,7 +51,11 @@ fn what_was_collected_is_kept_when_it_is_dropped() {
     run(async {
         // Large, so that it cannot all be sent before the child has read some.
         let input = [b"word\n".as_slice(), &vec![b'.'; 1 << 20]].concat();
-        let mut child = piped("echo first; echo oops >&2; sleep 0.1; read line; cat; echo \"last $line\"");
+        // It goes on when there is such a file.
+        let gate = std::env::temp_dir().join(format!("asyncio-gate-{}", std::process::id()));
+        let wait = format!("while [ ! -e {} ]; do sleep 0.01; done", gate.display());
+        let mut child =
+            piped(&format!("echo first; echo oops >&2; {wait}; read line; cat; echo \"last $line\""));
         assert!(timeout(Duration::from_millis(30), child.communicate(&input)).await.is_err());
         // A second input would come behind an unknown part of the first.
         let error = child.communicate("more").await.unwrap_err();
@@ -61,10 +65,12 @@ fn what_was_collected_is_kept_when_it_is_dropped() {
                 .await
                 .is_ok_and(|output| output.is_ok())
             {
-                panic!("it sleeps longer");
+                panic!("it waits");
             }
         }
+        std::fs::write(&gate, "").unwrap();
         let output = child.communicate([]).await.unwrap();
+        std::fs::remove_file(&gate).unwrap();
         assert_eq!(output.stderr, b"oops\n");
         let expected = [b"first\n".as_slice(), &vec![b'.'; 1 << 20], b"last word\n"].concat();
         assert!(output.stdout == expected);
@@ -122,6 +128,11 @@ fn something_to_send_needs_a_pipe() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("Stdio::piped()"), "{error}");
         assert!(child.communicate("").await.unwrap().status.success());
+        // A wait has closed what the child reads, and what is sent later would be lost in silence.
+        let mut child = piped("cat");
+        assert!(is_pending(pin!(child.wait())));
+        assert_eq!(child.communicate("text").await.unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert!(child.communicate([]).await.unwrap().status.success());
         let output = Command::new("echo").arg("x").stdout(Stdio::piped()).spawn().unwrap().wait_with_output();
         assert_eq!(output.await.unwrap().stdout, b"x\n");
     });

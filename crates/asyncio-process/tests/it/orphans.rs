@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use asyncio_process::{Command, Stdio};
 use asyncio_runtime::{Runner, run};
-use asyncio_tasks::{spawn, yield_now};
+use asyncio_tasks::{race, spawn, yield_now};
 use asyncio_timers::sleep;
 
 use crate::{is_pending, is_there, until};
@@ -49,12 +49,26 @@ fn kill_on_drop_kills_and_reaps() {
             sleep(Duration::from_millis(1)).await;
         }
         // Also that of an output that is given up.
-        let output = pin!(async {
-            let mut command = Command::shell("echo $$ >&2; exec sleep 3600");
-            command.kill_on_drop(true).output().await
-        });
-        let mut output = output;
-        assert!(is_pending(output.as_mut()));
+        let file = std::env::temp_dir().join(format!("asyncio-given-up-{}", std::process::id()));
+        let output = async {
+            let mut command = Command::shell("echo $$ > \"$1\"; exec sleep 3600");
+            command.arg("sh").arg(&file).kill_on_drop(true).output().await
+        };
+        let written = async {
+            loop {
+                let id = std::fs::read_to_string(&file).unwrap_or_default();
+                if let Ok(id) = id.trim().parse::<u32>() {
+                    return id;
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let id = race!(async { output.await.map(|_| 0).unwrap_or(0) }, written);
+        std::fs::remove_file(&file).unwrap();
+        assert_ne!(id, 0);
+        while is_there(id) {
+            sleep(Duration::from_millis(1)).await;
+        }
     });
 }
 
@@ -107,6 +121,18 @@ fn a_child_belongs_to_the_loop_where_it_was_waited_for() {
     assert!(asyncio_base::is_loop_closed(&error), "{error}");
     until("it has ended", || child.try_wait().unwrap().is_some());
     assert!(asyncio_executor::block_on(child.wait()).unwrap().success());
+}
+
+/// A loop that is not turned hears of nothing: whoever makes or leaves a child looks after those that there are.
+#[test]
+fn a_loop_that_stands_still_holds_no_zombie_for_long() {
+    let mut standing = Runner::new().unwrap();
+    let id = standing.run(async { sleeper("0.01").spawn().unwrap().id() });
+    until("it is reaped", || {
+        run(async { Command::new("true").status().await.unwrap() });
+        !is_there(id)
+    });
+    drop(standing);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use asyncio_net::protocol::{OnEof, Protocol, Transport, connect_accepted_socket};
 use asyncio_process::io::pipe;
 use asyncio_process::{Command, Stdio};
 use asyncio_runtime::run;
-use asyncio_tasks::yield_now;
+use asyncio_tasks::{timeout, yield_now};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 #[test]
@@ -42,6 +43,21 @@ fn what_was_written_is_sent_before_a_writer_closes() {
         let mut received = Vec::new();
         reader.read_to_end(&mut received).await.unwrap();
         assert!(received == sent);
+    });
+}
+
+#[test]
+fn what_is_aborted_is_closed_though_nobody_reads() {
+    run(async {
+        let (_reader, writer) = pipe().unwrap();
+        let mut writer = writer.into_stream();
+        writer.write(&vec![0; 1 << 20]);
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        writer.abort();
+        let closed = timeout(Duration::from_secs(20), writer.wait_closed()).await;
+        assert!(closed.is_ok(), "it is heard of");
     });
 }
 
@@ -107,7 +123,17 @@ fn a_protocol_writes_a_pipe_and_hears_when_nobody_reads_any_more() {
         told.until("lost").await;
         assert_eq!(*told.0.borrow(), ["made", "lost Some(BrokenPipe)"]);
 
-        // Closed by us: the reader has everything, and then the end.
+        // Ended by us: the reader has everything, and then the end.
+        let (mut reader, writer) = pipe().unwrap();
+        let told = Told::default();
+        let (transport, _protocol) = connect_accepted_socket(|| told.clone(), writer).await.unwrap();
+        transport.write(b"all");
+        transport.write_eof();
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).await.unwrap();
+        told.until("lost").await;
+        assert_eq!(*told.0.borrow(), ["made", "eof", "lost None"]);
+        // Closed by us.
         let (mut reader, writer) = pipe().unwrap();
         let told = Told::default();
         let (transport, _protocol) = connect_accepted_socket(|| told.clone(), writer).await.unwrap();

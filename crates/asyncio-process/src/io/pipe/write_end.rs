@@ -30,9 +30,14 @@ impl WriteEnd {
         Ok(Self { watched: Mutex::new(Some(Arc::new(Watched::new(descriptor)))) })
     }
 
+    /// Whoever waits to write is told.
     pub(super) fn close(&self) {
         let closed = self.watched.lock().take();
-        drop(closed);
+        closed.iter().for_each(|closed| closed.wake_all());
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.watched.lock().is_none()
     }
 
     pub(super) fn into_inner(self: Arc<Self>) -> io::Result<OwnedFd> {
@@ -79,7 +84,9 @@ impl Socket for WriteEnd {
         if message.peek {
             return Poll::Ready(Err(other_direction()));
         }
-        self.watched()?.poll_io(cx, waiter, Direction::Read, |descriptor| {
+        // Closed by us, it has come to its end.
+        let Ok(watched) = self.watched() else { return Poll::Ready(Ok(Received::new(0))) };
+        watched.poll_io(cx, waiter, Direction::Read, |descriptor| {
             has_reader(descriptor)?;
             Err(io::ErrorKind::WouldBlock.into())
         })

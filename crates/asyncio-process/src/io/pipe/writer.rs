@@ -70,6 +70,12 @@ impl PipeWriter {
     }
 }
 
+impl PipeWriter {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.end.is_closed()
+    }
+}
+
 impl From<PipeWriter> for Arc<dyn Socket> {
     fn from(writer: PipeWriter) -> Self {
         writer.end

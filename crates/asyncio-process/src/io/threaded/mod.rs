@@ -6,12 +6,18 @@ mod reader;
 mod writer;
 
 use std::task::Waker;
+use std::time::Duration;
+
+use asyncio_base::panic::{catch_and_store, into_message};
+use asyncio_base::report::Report;
 
 pub(crate) use reader::ThreadedReader;
 pub(crate) use writer::ThreadedWriter;
 
 /// How much is read or kept at once.
 const CHUNK: usize = 64 * 1024;
+/// How long a thread waits for what somebody has not block.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Those who wait, each once.
 #[derive(Default)]
@@ -27,8 +33,20 @@ impl Waits {
         None
     }
 
-    fn take(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.0)
+    fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+
+    /// Without the lock. A panic of one is nobody's here, and is reported.
+    fn wake(self) {
+        for waker in self.0 {
+            let mut panic = None;
+            catch_and_store(&mut panic, || waker.wake());
+            if let Some(payload) = panic {
+                let text = into_message(payload);
+                Report::new("process", format_args!("a waker panicked: {text}")).panicked().send();
+            }
+        }
     }
 }
 
@@ -111,15 +129,15 @@ mod tests {
         block_on(poll_fn(|cx| writer.poll_flush(cx))).unwrap();
         let written: Vec<u8> = receiver.try_iter().flatten().collect();
         assert_eq!((written.len(), written[0]), (taken + 1, 1));
+        // All that was told is used, but for what stays of the three.
+        drop(writer);
+        let ((tell, told), (sender, _receiver)) = (channel(), channel());
+        let writer = ThreadedWriter::new("test", Told(told, sender));
+        assert!(writer.poll_write(cx, &[3]).is_ready());
         tell.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
-        while tell.send(Ok(())).is_ok() && receiver.try_recv().is_err() {
-            let flushed = block_on(poll_fn(|cx| writer.poll_flush(cx)));
-            if let Err(error) = flushed {
-                assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-                break;
-            }
-            let _ = writer.poll_write(cx, &[3]);
-        }
+        let error = block_on(poll_fn(|cx| writer.poll_flush(cx))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        block_on(poll_fn(|cx| writer.poll_flush(cx))).unwrap();
     }
 
     #[test]
@@ -131,5 +149,26 @@ mod tests {
         drop(tell);
         assert_eq!(receiver.recv().unwrap(), b"last words");
         assert!(receiver.recv().is_err(), "the thread has ended");
+    }
+
+    struct Panics;
+
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("a waker that panics");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_ends_no_thread() {
+        let (sender, receiver) = channel();
+        let reader = ThreadedReader::new("test", Sent(receiver));
+        let waker = Waker::from(std::sync::Arc::new(Panics));
+        let mut buf = [0; 4];
+        assert!(reader.poll_read(&mut Context::from_waker(&waker), &mut buf).is_pending());
+        sender.send(Ok(b"here".to_vec())).unwrap();
+        assert_eq!(block_on(poll_fn(|cx| reader.poll_read(cx, &mut buf))).unwrap(), 4);
+        sender.send(Ok(b"more".to_vec())).unwrap();
+        assert_eq!(block_on(poll_fn(|cx| reader.poll_read(cx, &mut buf))).unwrap(), 4);
     }
 }

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Condvar, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::thread;
 
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_base::wait_point;
 
-use super::{CHUNK, Waits};
+use super::{CHUNK, PAUSE, Waits};
 
 /// A reader that blocks, as one that does not. Clones are of the same one: what was read and not taken is there for whoever reads next.
 #[derive(Clone)]
@@ -119,6 +119,8 @@ impl Shared {
             let read = loop {
                 match source.read(&mut bytes) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    // Somebody has it not block, for whom it is, too.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
                     read => break read,
                 }
             };
@@ -135,7 +137,7 @@ impl Shared {
             };
             let waits = state.waits.take();
             drop(state);
-            waits.into_iter().for_each(Waker::wake);
+            waits.wake();
         }
     }
 

@@ -9,7 +9,7 @@ use std::thread;
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_base::wait_point;
 
-use super::{CHUNK, Waits};
+use super::{CHUNK, PAUSE, Waits};
 
 /// A writer that blocks, as one that does not. Clones are of the same one.
 ///
@@ -117,7 +117,7 @@ impl Shared {
         let Some(mut sink) = self.sink.lock().take() else { return };
         let mut bytes = Vec::new();
         while self.next(&mut bytes) {
-            let written = sink.write_all(&bytes).and_then(|()| sink.flush());
+            let written = write_all(&mut *sink, &bytes).and_then(|()| sink.flush());
             bytes.clear();
             let mut state = self.lock();
             state.is_writing = false;
@@ -128,7 +128,7 @@ impl Shared {
             }
             let waits = state.waits.take();
             drop(state);
-            waits.into_iter().for_each(Waker::wake);
+            waits.wake();
         }
     }
 
@@ -146,9 +146,23 @@ impl Shared {
         // There is room.
         let waits = state.waits.take();
         drop(state);
-        waits.into_iter().for_each(Waker::wake);
+        waits.wake();
         true
     }
+}
+
+/// Also where somebody has it not block, for whom it is, too.
+fn write_all(sink: &mut (dyn Write + Send), mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match sink.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Handle {

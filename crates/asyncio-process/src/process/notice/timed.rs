@@ -28,6 +28,10 @@ impl Notice {
         Ok(Self)
     }
 
+    pub(crate) fn send_signal(&self, _signal: i32) -> Option<io::Result<()>> {
+        None
+    }
+
     /// Waits until `look` sees it.
     pub(crate) fn poll(
         &self,

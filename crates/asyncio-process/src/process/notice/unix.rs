@@ -37,8 +37,8 @@ impl Notice {
         let pid = Pid::from_child(child);
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(descriptor) => Ok(Self::Descriptor(Watched::new(descriptor))),
-            // An old kernel, or a sandbox.
-            Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::INVAL) => Ok(Self::Signal),
+            // An old kernel, or a sandbox; or somebody else has reaped it already, which the first look tells.
+            Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::SRCH) => Ok(Self::Signal),
             Err(error) => Err(error.into()),
         }
     }
@@ -71,6 +71,20 @@ impl Notice {
             }
             ready!(signal.poll_recv(cx))?;
         }
+    }
+
+    /// Sends a signal by the descriptor, which is of this process and of no later one that has its number. `None` where there is none, or the signal has no name.
+    pub(crate) fn send_signal(&self, signal: i32) -> Option<io::Result<()>> {
+        #[cfg(target_os = "linux")]
+        if let (Self::Descriptor(watched), Some(signal)) =
+            (self, rustix::process::Signal::from_named_raw(signal))
+        {
+            let sent = rustix::process::pidfd_send_signal(watched.get_ref(), signal);
+            // Old kernels have the descriptor, and not this.
+            return (sent != Err(rustix::io::Errno::NOSYS)).then(|| sent.map_err(io::Error::from));
+        }
+        let _ = signal;
+        None
     }
 
     /// Has these wait by the fallback's thread from now on.

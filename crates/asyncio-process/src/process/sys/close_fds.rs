@@ -31,11 +31,14 @@ fn mark_range() -> bool {
     unsafe { libc::syscall(libc::SYS_close_range, FIRST, u32::MAX, CLOEXEC) == 0 }
 }
 
+/// Where nobody says how many there may be, or that they may be very many.
+const COUNT_MAX: libc::c_long = 1 << 16;
+
 fn mark_one_by_one() -> io::Result<()> {
     // SAFETY: it takes a number.
     let count = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
-    let count = i32::try_from(count).map_err(|_| io::ErrorKind::InvalidData)?;
-    for descriptor in FIRST..count {
+    let count = if (1..COUNT_MAX).contains(&count) { count } else { COUNT_MAX };
+    for descriptor in FIRST..i32::try_from(count).unwrap_or(i32::MAX) {
         // SAFETY: it takes three numbers; where there is no such descriptor, there is nothing to be closed.
         unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
     }

@@ -11,11 +11,27 @@ pub(crate) const TERMINATE: i32 = libc::SIGTERM;
 pub(crate) fn send_signal(child: &mut Child, to_group: bool, signal: i32) -> io::Result<()> {
     // OK because the system gave the number as one of these.
     let id = i32::try_from(child.id()).expect("a process has a positive number");
+    if to_group {
+        match kill(-id, signal) {
+            // It is of another group than its own.
+            Err(error) if is_no_process(&error) => {}
+            sent => return sent,
+        }
+    }
+    kill(id, signal)
+}
+
+fn kill(id: i32, signal: i32) -> io::Result<()> {
     // SAFETY: it takes two numbers, and refuses those that are none.
-    match unsafe { libc::kill(if to_group { -id } else { id }, signal) } {
+    match unsafe { libc::kill(id, signal) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Says whether there is nobody to send a signal to.
+pub(crate) fn is_no_process(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Says whether somebody else has reaped a child.

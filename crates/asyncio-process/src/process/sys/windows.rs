@@ -17,6 +17,11 @@ pub(crate) fn send_signal(child: &mut Child, _to_group: bool, signal: i32) -> io
     }
 }
 
+/// What has ended can be ended.
+pub(crate) fn is_no_process(_error: &io::Error) -> bool {
+    false
+}
+
 /// There is nobody else who could reap a child.
 pub(crate) fn is_no_child(_error: &io::Error) -> bool {
     false
