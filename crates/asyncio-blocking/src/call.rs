@@ -30,8 +30,8 @@ pub struct Job {
     place: &'static Location<'static>,
 }
 
-/// Makes a call, and the job that runs it. `place` is where it was asked for.
-pub(crate) fn call<F, T>(f: F, place: &'static Location<'static>) -> (Job, Call<T>)
+/// Makes a call, and the job that runs it. `place` is where it was asked for. One that `must_run` is run where it is refused, or dropped.
+pub(crate) fn call<F, T>(f: F, place: &'static Location<'static>, must_run: bool) -> (Job, Call<T>)
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -39,7 +39,8 @@ where
     // The context of whoever calls goes along.
     let context = TaskContext::capture();
     let f = move || if context.is_empty() { f() } else { context.run(f) };
-    let shared = Arc::new(Shared { state: Mutex::new(State { stage: Stage::Queued(f), waits: None }) });
+    let shared =
+        Arc::new(Shared { must_run, state: Mutex::new(State { stage: Stage::Queued(f), waits: None }) });
     (Job { shared: Some(shared.clone()), place }, Call { shared })
 }
 
@@ -58,6 +59,8 @@ trait Outcome<T>: Send + Sync {
 }
 
 struct Shared<F, T> {
+    /// It is run here where no thread will: what it does must not be lost.
+    must_run: bool,
     state: Mutex<State<F, T>>,
 }
 
@@ -132,6 +135,9 @@ where
     }
 
     fn refuse(&self, reason: &str) {
+        if self.must_run {
+            return self.run();
+        }
         let is_queued = matches!(self.state.lock().stage, Stage::Queued(_));
         if is_queued {
             self.end(Err(TaskError::cancelled(Some(reason))));

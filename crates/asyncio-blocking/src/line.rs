@@ -13,6 +13,8 @@
 //! - L7: a thread wakes where it went to sleep, as a rule. While calls are short one is summoned that went to sleep on this very CPU: to wake another, which may be halted,
 //!   takes longer than the call. While they are long, one that did so elsewhere: it would keep its bringer from going on.
 //!
+//! - L8: a thread that cannot be started has searched for a moment, in which others may have gone to sleep without seeing what came. One of those searches in its place.
+//!
 //! Take a call whose bringer reads that somebody searches (L1). That one stops after the read: with a call in his hands, and then he sees this one (L3), or to
 //! sleep, and then he does, too (L2). Take one whose bringer reads that nobody can be summoned: each thread that sleeps later looks after that (L2). Otherwise one is
 //! summoned.
@@ -38,6 +40,9 @@ const SHORT: Duration = Duration::from_micros(20);
 /// The calls that wait, and the threads that take them.
 pub(crate) struct Line<T> {
     queue: ConcurrentQueue<T>,
+    /// How many may wait, if there is a bound; then they are counted.
+    calls_max: Option<usize>,
+    calls: AtomicUsize,
     /// Somebody is on his way to the line (L4).
     searches: AtomicBool,
     /// How many could be summoned: those that sleep, and those that could be started.
@@ -87,7 +92,9 @@ impl<T> Line<T> {
     pub(crate) fn new(count_max: usize, calls_max: Option<usize>) -> Self {
         let state = State { asleep: Vec::new(), count: 0, count_max, is_closed: false };
         Self {
-            queue: calls_max.map_or_else(ConcurrentQueue::unbounded, ConcurrentQueue::bounded),
+            queue: ConcurrentQueue::unbounded(),
+            calls_max,
+            calls: AtomicUsize::new(0),
             searches: AtomicBool::new(false),
             summonable: AtomicUsize::new(count_max),
             are_short: AtomicBool::new(false),
@@ -97,6 +104,13 @@ impl<T> Line<T> {
 
     /// Brings a call. It comes back if the line is full, or closed.
     pub(crate) fn push(&self, call: T) -> Result<Attention, PushError<T>> {
+        if let Some(max) = self.calls_max {
+            // Relaxed: a count.
+            if self.calls.fetch_add(1, Ordering::Relaxed) >= max {
+                self.calls.fetch_sub(1, Ordering::Relaxed);
+                return Err(PushError::Full(call));
+            }
+        }
         self.queue.push(call)?;
         Ok(self.attend())
     }
@@ -132,18 +146,30 @@ impl<T> Line<T> {
         Attention::Given
     }
 
-    /// Says that a thread which was to be started is not. Returns whether there is no other one: then nobody would come.
+    /// Says that a thread which was to be started is not. Somebody who sleeps searches in its place (L8). Returns whether there is nobody at all: then nobody would come.
     pub(crate) fn not_started(&self) -> bool {
         let mut state = self.state.lock();
         state.count -= 1;
+        if let Some(thread) = state.take(false) {
+            // One fewer sleeps, and one more could be started.
+            thread.choose();
+            drop(state);
+            thread.handle.unpark();
+            return false;
+        }
         self.summonable.fetch_add(1, Ordering::SeqCst);
+        // Under the lock: whoever goes to sleep after this looks after this.
         self.searches.store(false, Ordering::SeqCst);
         state.count == 0
     }
 
     /// Takes what is first.
     pub(crate) fn pop(&self) -> Option<T> {
-        self.queue.pop().ok()
+        let call = self.queue.pop().ok()?;
+        if self.calls_max.is_some() {
+            self.calls.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(call)
     }
 
     /// Says that whoever searches has found a call (L3).

@@ -15,6 +15,9 @@ struct World {
     run: AtomicUsize,
     /// Of each that has been.
     is_run: Notify,
+    /// How many can be started, and have been, or would have been.
+    startable: usize,
+    started: AtomicUsize,
     /// Those that were started: joined at the end, since the model knows nothing of who has a share of this.
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// How long a thread sleeps the first time: not at all, or for ever, as it does later.
@@ -23,8 +26,21 @@ struct World {
 
 impl World {
     fn new(threads_max: usize, calls: usize, keep_alive: Duration) -> Arc<Self> {
+        Self::that(threads_max, usize::MAX, calls, keep_alive)
+    }
+
+    fn that(threads_max: usize, startable: usize, calls: usize, keep_alive: Duration) -> Arc<Self> {
         let (run, is_run, threads) = (AtomicUsize::new(0), Notify::new(), Mutex::new(Vec::new()));
-        Arc::new(Self { line: Line::new(threads_max, None), calls, run, is_run, threads, keep_alive })
+        Arc::new(Self {
+            line: Line::new(threads_max, None),
+            calls,
+            run,
+            is_run,
+            startable,
+            started: AtomicUsize::new(0),
+            threads,
+            keep_alive,
+        })
     }
 
     fn push(self: &Arc<Self>, call: usize) {
@@ -34,6 +50,14 @@ impl World {
 
     fn attend(self: &Arc<Self>, attention: Attention) {
         if let Attention::Start = attention {
+            // Relaxed: whether it may be is said before.
+            if self.started.fetch_add(1, Ordering::Relaxed) >= self.startable {
+                // It takes a while to find out.
+                thread::yield_now();
+                // All others have ended only after everything was run, and the line closed.
+                assert!(!self.line.not_started() || self.line.pop().is_none());
+                return;
+            }
             let world = self.clone();
             let handle = thread::spawn(move || world.work());
             self.threads.lock().push(handle);
@@ -124,6 +148,22 @@ fn a_thread_ends_while_a_call_comes() {
         // For as long as the thread has something to do.
         thread::yield_now();
         world.push(2);
+        world.finish();
+    });
+}
+
+/// L8: a thread cannot be started while another one goes to sleep, and somebody else brings a call.
+#[test]
+fn a_thread_that_cannot_be_started_hands_its_search_on() {
+    model(|| {
+        let world = World::that(2, 1, 3, Duration::MAX);
+        world.push(0);
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || world.push(1))
+        };
+        world.push(2);
+        world.threads.lock().push(other);
         world.finish();
     });
 }

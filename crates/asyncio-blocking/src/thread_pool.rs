@@ -1,11 +1,12 @@
 //! [`ThreadPool`]: threads that are started as calls wait, and end when there is nothing to do.
 //!
 //! - T1: a call that comes finds an idle thread, or has one started while there are fewer than the most; otherwise it waits in [line](crate::line), first in, first
-//!   out. The line has no bound unless it is given one: each call in it is somebody's future, who waits for it.
+//!   out. The line has no bound unless it is given one. What a dropped call would have done is dropped at once, and its place in the line when a thread comes to it.
 //! - T2: a thread that has been idle for a while ends.
 //! - T3: closing takes no more, drops those in line, and waits for those that run, within a bound; what is left is named, and goes on by itself.
 
 use std::fmt;
+use std::io;
 use std::panic::Location;
 use std::sync::{Condvar, PoisonError};
 use std::thread;
@@ -66,8 +67,8 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Sets how many calls may wait for a thread. One more is cancelled at once, and its error says so. The default is no bound: each call is somebody's future, who
-    /// waits for it, so that there are no more of them than of those.
+    /// Sets how many calls may wait for a thread. One more is cancelled at once, and its error says so. One that is dropped while it waits counts until a thread comes
+    /// to it. The default is no bound.
     ///
     /// # Panics
     ///
@@ -86,8 +87,14 @@ impl ThreadPoolBuilder {
     }
 
     /// Sets what the threads are called: this, and a number. Linux shows the first 15 bytes. The default is "asyncio-blocking".
+    ///
+    /// # Panics
+    ///
+    /// Panics for a name with a zero byte, which the system does not take.
+    #[track_caller]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        assert!(!self.name.contains('\0'), "the name of a thread has no zero byte");
         self
     }
 
@@ -141,6 +148,8 @@ struct Shared {
 struct Worker {
     /// Where the call that it runs was asked for.
     runs: Mutex<Option<&'static Location<'static>>>,
+    /// It runs one, or is about to take one.
+    is_busy: AtomicBool,
 }
 
 impl ThreadPool {
@@ -175,7 +184,16 @@ impl ThreadPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (job, call) = call(f, Location::caller());
+        self.run_from(f, Location::caller(), false)
+    }
+
+    /// One that `must_run` is run by whoever refuses it, such as the thread that closes the pool.
+    pub(crate) fn run_from<F, T>(&self, f: F, place: &'static Location<'static>, must_run: bool) -> Call<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (job, call) = call(f, place, must_run);
         self.shared.push(job);
         call
     }
@@ -186,7 +204,7 @@ impl ThreadPool {
     }
 
     /// Takes no more calls, cancels those in line, and waits for those that run, at most for `grace`, by blocking this thread. Those that are left then
-    /// go on by themselves, and are reported by the places where they were asked for. Says whether all have ended.
+    /// go on by themselves, and are reported by the places where they were asked for. Says whether all have ended. A call of this pool that does this waits for itself.
     pub fn close(&self, grace: Duration) -> bool {
         let shared = &self.shared;
         shared.stop();
@@ -227,20 +245,23 @@ impl Shared {
         // Relaxed: a number.
         let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
         let shared = self.clone();
-        let thread = thread::Builder::new().name(format!("{}-{number}", self.options.name));
-        match thread.spawn(move || shared.work()) {
+        let name = format!("{}-{number}", self.options.name);
+        match thread::Builder::new().name(name).spawn(move || shared.work()) {
             Ok(_) => self.is_short.store(false, Ordering::Relaxed),
             Err(error) => self.not_started(&error),
         }
     }
 
     /// What is in line waits for those that there are; if there is none, nobody would come.
-    fn not_started(&self, error: &std::io::Error) {
-        let lost: Vec<Job> = if self.line.not_started() {
-            std::iter::from_fn(|| self.line.pop()).collect()
-        } else {
-            Vec::new()
-        };
+    fn not_started(&self, error: &io::Error) {
+        let mut lost = Vec::new();
+        if self.line.not_started() {
+            // Until somebody else has started one.
+            while self.line.threads() == 0 {
+                let Some(job) = self.line.pop() else { break };
+                lost.push(job);
+            }
+        }
         // Not for each of many calls.
         if !self.is_short.swap(true, Ordering::Relaxed) || !lost.is_empty() {
             report::report(
@@ -252,6 +273,13 @@ impl Shared {
             );
         }
         lost.into_iter().for_each(|job| job.refuse(NO_THREAD));
+        self.tell_closer();
+    }
+
+    /// Whoever closes the pool waits for threads to end, and looks under the lock.
+    fn tell_closer(&self) {
+        drop(self.ending.lock());
+        self.ended.notify_all();
     }
 
     /// What a thread does.
@@ -260,28 +288,28 @@ impl Shared {
         self.workers.lock().push(worker.clone());
         let mut searches = true;
         loop {
+            worker.is_busy.store(true, Ordering::SeqCst);
             if let Some(job) = self.line.pop() {
                 *worker.runs.lock() = Some(job.place());
-                if !std::mem::take(&mut searches) {
+                if std::mem::take(&mut searches) {
+                    self.attend(self.line.found());
+                    let start = Instant::now();
                     job.run();
-                    continue;
+                    self.line.took(start.elapsed());
+                } else {
+                    job.run();
                 }
-                self.attend(self.line.found());
-                let start = Instant::now();
-                job.run();
-                self.line.took(start.elapsed());
+                *worker.runs.lock() = None;
                 continue;
             }
-            *worker.runs.lock() = None;
+            worker.is_busy.store(false, Ordering::SeqCst);
             match self.line.rest(&thread, searches, self.options.keep_alive) {
                 Rest::Rises { searches: again } => searches = again,
                 Rest::Ends => break,
             }
         }
         self.workers.lock().retain(|other| !Arc::ptr_eq(other, &worker));
-        // Whoever closes the pool waits for this, and looks under the lock.
-        drop(self.ending.lock());
-        self.ended.notify_all();
+        self.tell_closer();
     }
 
     fn stop(&self) {
@@ -296,9 +324,10 @@ impl Shared {
         let workers = self.workers.lock().clone();
         let places: Vec<String> =
             workers.iter().filter_map(|worker| *worker.runs.lock()).map(ToString::to_string).collect();
-        // Those that are idle have been told, and end by themselves.
         if places.is_empty() {
-            return true;
+            // Those that are idle have been told, and end by themselves. One that is not known yet may take a call.
+            let are_idle = workers.iter().all(|worker| !worker.is_busy.load(Ordering::SeqCst));
+            return are_idle && workers.len() >= self.line.threads();
         }
         report::report(
             "blocking",

@@ -27,9 +27,19 @@ assert_impl_all!(OpenOptions: Send, Sync);
 /// A directory that is removed with this.
 struct Dir(PathBuf);
 
+/// Where what is in memory is read without a thread, and where the system does not say what is: on Linux, a file system in memory.
+fn places() -> Vec<PathBuf> {
+    let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];
+    places.into_iter().filter(|place| place.is_dir()).collect()
+}
+
 impl Dir {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("asyncio-fs-{name}-{}", std::process::id()));
+        Self::at(&std::env::temp_dir(), name)
+    }
+
+    fn at(place: &Path, name: &str) -> Self {
+        let path = place.join(format!("asyncio-fs-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
@@ -55,7 +65,19 @@ fn bytes(length: usize) -> Vec<u8> {
 
 #[test]
 fn files_of_every_size_are_read_and_written() {
-    let dir = Dir::new("sizes");
+    for place in places() {
+        sizes(&Dir::at(&place, "sizes"));
+    }
+    // Made by reading it, and of no size to look at.
+    #[cfg(target_os = "linux")]
+    run(async {
+        let text = fs::read_to_string("/proc/self/status").await.unwrap();
+        assert!(text.contains("Threads:"));
+        assert!(fs::read("/proc/self/maps").await.unwrap().len() > 1000);
+    });
+}
+
+fn sizes(dir: &Dir) {
     run(async {
         for length in [0, 1, 16_384, 65_536, 65_537, 300_000, 3_000_000] {
             let (path, written) = (dir.join(format!("{length}")), bytes(length));
@@ -66,13 +88,6 @@ fn files_of_every_size_are_read_and_written() {
             file.read_to_end(&mut read).await.unwrap();
             assert!(read == written, "{length}");
         }
-    });
-    // Made by reading it, and of no size to look at.
-    #[cfg(target_os = "linux")]
-    run(async {
-        let text = fs::read_to_string("/proc/self/status").await.unwrap();
-        assert!(text.contains("Threads:"));
-        assert!(fs::read("/proc/self/maps").await.unwrap().len() > 1000);
     });
 }
 
@@ -135,7 +150,10 @@ fn errors_name_what_was_done_and_to_what() {
 
 #[test]
 fn reads_writes_and_seeks_are_in_order() {
-    let dir = Dir::new("order");
+    places().iter().for_each(|place| in_order(&Dir::at(place, "order")));
+}
+
+fn in_order(dir: &Dir) {
     run(async {
         let mut options = OpenOptions::new();
         let mut file =
@@ -168,7 +186,10 @@ fn reads_writes_and_seeks_are_in_order() {
 
 #[test]
 fn it_may_be_dropped_at_every_poll() {
-    let dir = Dir::new("dropped");
+    places().iter().for_each(|place| dropped_at_every_poll(&Dir::at(place, "dropped")));
+}
+
+fn dropped_at_every_poll(dir: &Dir) {
     let all = bytes(900_000);
     std::fs::write(dir.join("file"), &all).unwrap();
     run(async {
@@ -321,4 +342,79 @@ fn without_a_loop_and_under_executors_of_others() {
     assert_eq!(futures_lite::future::block_on(read()), expected);
     let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(tokio.block_on(read()), expected);
+}
+
+/// Whoever reads a file that is replaced sees the one or the other.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_replaced_meanwhile_is_read_whole() {
+    let dir = Dir::new("replaced");
+    let (path, other) = (dir.join("file"), dir.join("other"));
+    std::fs::write(&path, vec![b'a'; 100]).unwrap();
+    let ends = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let replaces = std::thread::spawn({
+        let (path, ends) = (path.clone(), ends.clone());
+        move || {
+            for n in 0_usize.. {
+                if ends.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+                let (byte, length) = if n % 2 == 0 { (b'b', 200) } else { (b'a', 100) };
+                std::fs::write(&other, vec![byte; length]).unwrap();
+                std::fs::rename(&other, &path).unwrap();
+            }
+        }
+    });
+    run(async {
+        for _ in 0..20_000 {
+            let bytes = fs::read(&path).await.unwrap();
+            let length = if bytes[0] == b'a' { 100 } else { 200 };
+            assert_eq!(bytes.len(), length);
+            assert!(bytes.iter().all(|byte| *byte == bytes[0]));
+        }
+    });
+    ends.store(true, std::sync::atomic::Ordering::Relaxed);
+    replaces.join().unwrap();
+}
+
+/// A write that is in line when the runtime ends is done by whoever ends it.
+#[test]
+fn a_file_that_outlives_its_runtime_has_what_was_written() {
+    let dir = Dir::new("outlives");
+    let path = dir.join("file");
+    let mut runner = Runner::builder().blocking_threads_max(1).build().unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let file = runner.run(async {
+        let mut file = File::create(&path).await.unwrap();
+        let busy = to_thread(move || released.recv().is_ok());
+        let mut busy = pin!(busy);
+        assert!(is_pending(busy.as_mut()));
+        file.write_all(b"not lost").await.unwrap();
+        // The only thread goes on for a while; dropped, its call is not cancelled, since it has begun, or is.
+        drop(release);
+        file
+    });
+    drop(runner);
+    drop(file);
+    assert_eq!(std::fs::read(&path).unwrap(), b"not lost");
+}
+
+/// What has no place keeps what was fetched of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_or_a_pipe_as_a_file() {
+    let dir = Dir::new("no-place");
+    let path = dir.join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    run(async {
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).await.unwrap();
+        file.write_all(b"one two").await.unwrap();
+        let mut buf = [0; 3];
+        file.read_exact(&mut buf).await.unwrap();
+        file.metadata().await.unwrap();
+        file.write_all(b"!").await.unwrap();
+        let mut rest = [0; 5];
+        file.read_exact(&mut rest).await.unwrap();
+        assert_eq!((&buf, &rest), (b"one", b" two!"));
+    });
 }

@@ -19,8 +19,8 @@ impl EventLoop {
     /// It is called by this loop, as any callback is. Several signals of a kind that come before it is called are one call, as the system itself has it. A handler for
     /// the same signal that is added later, here or on another loop, does not take its place: each is called.
     ///
-    /// While there is one, the signal does not do what it does by default; once the last one is [cancelled](CallHandle::cancel), it does again. The end of the
-    /// loop cancels it.
+    /// While there is one, the signal does not do what it does by default. Once the last one is [cancelled](CallHandle::cancel) it does again, from the next round of the
+    /// loop on; the end of the loop cancels it.
     ///
     /// # Errors
     ///
@@ -71,6 +71,9 @@ impl EventLoop {
                     );
                 }
                 of_task.call(&mut callback);
+                if of_task.is_cancelled() {
+                    return;
+                }
             }
         })
         .map_err(LoopError::from)?;

@@ -1,7 +1,11 @@
 //! Callbacks of signals, which are of the whole process: each test has one of its own.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that fails says where; and what is printed is looked at"
+)]
 
 use std::cell::RefCell;
 use std::io;
@@ -91,17 +95,23 @@ fn it_is_as_by_default_again_when_it_is_cancelled_or_its_loop_is_closed() {
         if how != "cancelled" {
             drop(runner);
         }
+        println!("until here");
         send(Signal::TERM);
         thread::sleep(std::time::Duration::from_secs(20));
         unreachable!("it ends before");
     }
     for how in ["cancelled", "closed"] {
         let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "it_is_as_by_default_again_when_it_is_cancelled_or_its_loop_is_closed"])
+            .args([
+                "--exact",
+                "it_is_as_by_default_again_when_it_is_cancelled_or_its_loop_is_closed",
+                "--nocapture",
+            ])
             .env("ASYNCIO_TEST_HOW", how)
             .output()
             .unwrap();
         assert_eq!(child.status.signal(), Some(15), "{how}: {child:?}");
+        assert!(String::from_utf8_lossy(&child.stdout).contains("until here"), "{how}: {child:?}");
     }
 }
 

@@ -91,6 +91,9 @@ impl From<SignalKind> for i32 {
 
 /// Listens to a signal: a stream with an item each time that it has come.
 ///
+/// When the last listener is gone, the signal does again what it did before the first one: what it does by default, nothing if it was ignored, or what somebody's handler
+/// does. A handler that another library registers only then does not keep the default from coming; one that it has had before does.
+///
 /// # Errors
 ///
 /// Fails for a number that is none, or is of a signal that cannot be listened to, and where the process is out of descriptors.

@@ -1,10 +1,12 @@
 //! [`File`]: an open file.
 //!
 //! - F1: one call is on its way at a time; it has the file's place, so that what is read and written comes in the order in which it was asked for.
-//! - F2: a read fetches more than was asked for. What was fetched and not taken is given back, by moving the place back, before anything else is done.
+//! - F2: a read fetches more than was asked for. What was fetched and not taken is given back, by moving the place back, before anything is done that has to do with
+//!   the place. What has no place, such as a terminal, keeps it.
 //! - F3: a write takes bytes, and is done at once for whoever writes; the thread writes them. A flush waits for that, and whatever is done next hears of an error. A
 //!   file that is dropped before its thread has begun writes them there and then: they are never lost in silence.
 
+use std::any::Any;
 use std::fmt;
 use std::fs::{Metadata, Permissions};
 use std::future::{Future, poll_fn};
@@ -20,7 +22,7 @@ use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
 use super::error::{flatten, on_path};
 use super::{CHUNK, OpenOptions, cached};
 use crate::call::Call;
-use crate::runtime::to_thread;
+use crate::runtime::{to_thread, to_thread_always};
 
 /// An open file: [`std::fs::File`], which is read and written without blocking.
 ///
@@ -28,7 +30,8 @@ use crate::runtime::to_thread;
 ///
 /// # Cancel safety
 ///
-/// A read that is dropped has taken nothing; a write that is dropped while it waits has written nothing.
+/// A read that is dropped has taken nothing; a write that is dropped while it waits has written nothing. A seek, and whatever else is dropped in between, may have been done
+/// or not; what comes next comes behind it.
 ///
 /// # Examples
 ///
@@ -53,15 +56,19 @@ use crate::runtime::to_thread;
 pub struct File {
     std: Arc<std::fs::File>,
     state: State,
+    /// What was fetched, from `taken` on (F2).
+    fetched: Vec<u8>,
+    taken: usize,
 }
 
+/// What is on its way (F1).
 enum State {
-    /// What was fetched, from the second on (F2).
-    Idle(Vec<u8>, usize),
+    Idle,
     Reading(Call<io::Result<Vec<u8>>>),
     Writing(Call<()>, Arc<Mutex<Fate>>),
     /// Where to; `None` if what was fetched is given back.
     Seeking(Call<io::Result<u64>>, Option<SeekFrom>),
+    Other(Call<io::Result<Box<dyn Any + Send>>>),
 }
 
 /// What a write has come to.
@@ -70,10 +77,6 @@ struct Fate {
     error: Option<io::Error>,
     /// Nobody will be told.
     is_left: bool,
-}
-
-impl State {
-    const NOTHING: Self = Self::Idle(Vec::new(), 0);
 }
 
 impl File {
@@ -110,7 +113,7 @@ impl File {
 
     /// Takes over one of std's.
     pub fn from_std(std: std::fs::File) -> Self {
-        Self { std: Arc::new(std), state: State::NOTHING }
+        Self { std: Arc::new(std), state: State::Idle, fetched: Vec::new(), taken: 0 }
     }
 
     /// Gives std's back, once what was written is with the system.
@@ -137,7 +140,7 @@ impl File {
     ///
     /// Nothing is lost by dropping it.
     pub async fn sync_all(&mut self) -> io::Result<()> {
-        self.after_writes(std::fs::File::sync_all).await
+        self.do_other(std::fs::File::sync_all).await
     }
 
     /// The same of what it has, without its times and the like: [`std::fs::File::sync_data`], fdatasync(2).
@@ -150,7 +153,7 @@ impl File {
     ///
     /// Nothing is lost by dropping it.
     pub async fn sync_data(&mut self) -> io::Result<()> {
-        self.after_writes(std::fs::File::sync_data).await
+        self.do_other(std::fs::File::sync_data).await
     }
 
     /// Cuts it, or fills it with zeros, to so many bytes: [`std::fs::File::set_len`].
@@ -163,7 +166,9 @@ impl File {
     ///
     /// Dropped before it has begun, it does nothing; afterwards, everything.
     pub async fn set_len(&mut self, size: u64) -> io::Result<()> {
-        self.after_writes(move |file| file.set_len(size)).await
+        // What was fetched may be cut off.
+        poll_fn(|cx| self.poll_rest(cx)).await?;
+        self.do_other(move |file| file.set_len(size)).await
     }
 
     /// Returns what there is to know of it.
@@ -176,7 +181,7 @@ impl File {
     ///
     /// Nothing is lost by dropping it.
     pub async fn metadata(&mut self) -> io::Result<Metadata> {
-        self.after_writes(std::fs::File::metadata).await
+        self.do_other(std::fs::File::metadata).await
     }
 
     /// Sets what may be done to it.
@@ -189,46 +194,67 @@ impl File {
     ///
     /// Dropped before it has begun, it does nothing; afterwards, everything.
     pub async fn set_permissions(&mut self, permissions: Permissions) -> io::Result<()> {
-        self.after_writes(move |file| file.set_permissions(permissions)).await
+        self.do_other(move |file| file.set_permissions(permissions)).await
     }
 
-    async fn after_writes<T: Send + 'static>(
+    /// Does something that has nothing to do with the place, behind what is on its way.
+    async fn do_other<T: Send + 'static>(
         &mut self,
         f: impl FnOnce(&std::fs::File) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        poll_fn(|cx| self.poll_rest(cx)).await?;
+        poll_fn(|cx| self.poll_idle(cx)).await?;
         let std = self.std.clone();
-        flatten(to_thread(move || f(&std)).await)
+        self.state =
+            State::Other(to_thread(move || f(&std).map(|done| Box::new(done) as Box<dyn Any + Send>)));
+        let done = poll_fn(|cx| {
+            let State::Other(call) = &mut self.state else { unreachable!("it is borrowed meanwhile") };
+            let done = flatten(ready!(Pin::new(call).poll(cx)));
+            self.state = State::Idle;
+            Poll::Ready(done)
+        });
+        // OK because it is what was put in above.
+        done.await.map(|done| *done.downcast::<T>().expect("it is of that type"))
     }
 
-    /// Waits until no call is on its way (F1), and keeps what was fetched.
+    /// Waits until no call is on its way (F1), and keeps what was fetched. What a seek or the like came to that was given up is nobody's.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = match &mut self.state {
-            State::Idle(..) => return Poll::Ready(Ok(())),
-            State::Reading(call) => flatten(ready!(Pin::new(call).poll(cx))),
+            State::Idle => return Poll::Ready(Ok(())),
+            State::Reading(call) => flatten(ready!(Pin::new(call).poll(cx))).map(|fetched| {
+                self.fetched = fetched;
+                self.taken = 0;
+            }),
             State::Writing(call, fate) => {
                 let ended = ready!(Pin::new(call).poll(cx)).map_err(io::Error::from);
-                ended.and_then(|()| fate.lock().error.take().map_or(Ok(Vec::new()), Err))
+                ended.and_then(|()| fate.lock().error.take().map_or(Ok(()), Err))
             }
-            State::Seeking(call, _) => flatten(ready!(Pin::new(call).poll(cx))).map(|_| Vec::new()),
+            State::Seeking(call, asked) => match (flatten(ready!(Pin::new(call).poll(cx))), &asked) {
+                (Ok(_), None) => {
+                    self.taken = self.fetched.len();
+                    Ok(())
+                }
+                // What has no place cannot go back to it: what was fetched stays.
+                (Err(error), None) if error.kind() != io::ErrorKind::NotSeekable => Err(error),
+                _ => Ok(()),
+            },
+            State::Other(call) => {
+                let _ = ready!(Pin::new(call).poll(cx));
+                Ok(())
+            }
         };
-        self.state = State::NOTHING;
-        self.state = State::Idle(done?, 0);
-        Poll::Ready(Ok(()))
+        self.state = State::Idle;
+        Poll::Ready(done)
     }
 
-    /// The same, and gives back what was fetched and not taken (F2).
+    /// The same, and gives back what was fetched and not taken (F2), where that can be.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.poll_idle(cx))?;
-            let State::Idle(bytes, taken) = &mut self.state else { continue };
-            let left = i64::try_from(bytes.len() - *taken).expect("a chunk is small");
-            self.state = State::NOTHING;
-            if left == 0 {
-                return Poll::Ready(Ok(()));
-            }
-            self.start_seek(SeekFrom::Current(-left), None);
+        ready!(self.poll_idle(cx))?;
+        let left = i64::try_from(self.fetched.len() - self.taken).expect("a chunk is small");
+        if left == 0 {
+            return Poll::Ready(Ok(()));
         }
+        self.start_seek(SeekFrom::Current(-left), None);
+        self.poll_idle(cx)
     }
 
     fn start_seek(&mut self, to: SeekFrom, asked: Option<SeekFrom>) {
@@ -255,7 +281,7 @@ impl File {
         let std = self.std.clone();
         let fate = Arc::new(Mutex::new(Fate::default()));
         let told = fate.clone();
-        let call = to_thread(move || {
+        let call = to_thread_always(move || {
             let Err(error) = (&*std).write_all(&bytes) else { return };
             let mut fate = told.lock();
             if !fate.is_left {
@@ -284,13 +310,12 @@ impl AsyncRead for File {
         loop {
             has_read |= matches!(this.state, State::Reading(_));
             ready!(this.poll_idle(cx))?;
-            let State::Idle(bytes, taken) = &mut this.state else { continue };
-            let here = &bytes[*taken..];
+            let here = &this.fetched[this.taken..];
             // Nothing, where a read has just come to that, is the end.
             if !here.is_empty() || has_read || buf.is_empty() {
                 let n = here.len().min(buf.len());
                 buf[..n].copy_from_slice(&here[..n]);
-                *taken += n;
+                this.taken += n;
                 budget::spend();
                 return Poll::Ready(Ok(n));
             }
@@ -298,7 +323,8 @@ impl AsyncRead for File {
                 budget::spend();
                 return Poll::Ready(Ok(n));
             }
-            let bytes = std::mem::take(bytes);
+            let bytes = std::mem::take(&mut this.fetched);
+            this.taken = 0;
             this.start_read(bytes, buf.len().clamp(CHUNK, 4 * CHUNK));
         }
     }
@@ -334,7 +360,7 @@ impl AsyncSeek for File {
             match &mut this.state {
                 State::Seeking(call, asked) if *asked == Some(to) => {
                     let sought = flatten(ready!(Pin::new(call).poll(cx)));
-                    this.state = State::NOTHING;
+                    this.state = State::Idle;
                     return Poll::Ready(sought);
                 }
                 _ => {
@@ -348,7 +374,7 @@ impl AsyncSeek for File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        if let State::Writing(call, fate) = std::mem::replace(&mut self.state, State::NOTHING) {
+        if let State::Writing(call, fate) = std::mem::replace(&mut self.state, State::Idle) {
             let refused = call.finish_here().and_then(Result::err);
             let error = {
                 let mut fate = fate.lock();

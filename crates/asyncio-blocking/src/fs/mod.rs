@@ -4,7 +4,7 @@
 //! [`to_thread`](crate::to_thread) has it), in pieces of 256 KiB. What is in memory already needs no thread: on Linux a small read is tried at once in a way that
 //! never waits for a disk (`RESOLVE_CACHED`, openat2(2), and `RWF_NOWAIT`, preadv2(2)), which takes a few microseconds instead of a thread's wake-up.
 //!
-//! Errors name the operation and the path. Dropping a call that has not begun cancels it, and one that has begun goes on.
+//! Errors name the operation and the path; what the system said is their [source](std::error::Error::source), an [`io::Error`](std::io::Error) with its number. Dropping a call that has not begun cancels it, and one that has begun goes on.
 //!
 //! When to use it: for files beside other things. When not: in a program that does nothing else meanwhile, for which [`std::fs`] is the same with less; for pipes and
 //! terminals, which can be waited for.

@@ -3,6 +3,8 @@
 //! A handler, once there, stays for as long as the process lives, since others may have come to it. So the first listener of a signal leaves one behind that does
 //! what the signal does by default, unless somebody listens. Where the signal was ignored, as under `nohup`, or somebody else had a handler, it goes on as it was:
 //! signal-hook does nothing for the one, and calls the other. All of this is of the process, as signals are.
+//!
+//! Who comes *after* us is not known here: a handler that somebody else registers once our last listener is gone is called, and then the default comes.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -41,7 +43,7 @@ impl Suspended {
         }
         let is_by_default = Arc::default();
         if imp::is_by_default(signal) {
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&is_by_default))?;
+            imp::register_default(signal, Arc::clone(&is_by_default))?;
         }
         listened.insert(signal, Listened { count: 1, is_by_default });
         Ok(Self { signal })

@@ -28,6 +28,11 @@ pub(super) fn is_by_default(_signal: i32) -> bool {
     true
 }
 
+/// Has a signal do what it does by default for as long as the flag says so.
+pub(super) fn register_default(signal: i32, flag: Arc<std::sync::atomic::AtomicBool>) -> io::Result<()> {
+    signal_hook::flag::register_conditional_default(signal, flag).map(drop)
+}
+
 impl Source {
     pub(super) fn new(signal: i32, second: SecondTime) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());

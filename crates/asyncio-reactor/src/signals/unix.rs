@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, ready};
 
+use asyncio_base::budget;
 use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Ordering};
 use signal_hook::SigId;
 
@@ -40,6 +41,31 @@ pub(super) fn is_by_default(signal: i32) -> bool {
     unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL
 }
 
+/// Has a signal do what it does by default for as long as the flag says so.
+pub(super) fn register_default(
+    signal: i32,
+    flag: std::sync::Arc<std::sync::atomic::AtomicBool>,
+) -> io::Result<()> {
+    if signal_hook::low_level::signal_name(signal).is_some() {
+        return signal_hook::flag::register_conditional_default(signal, flag).map(drop);
+    }
+    let handler = move || {
+        if flag.load(std::sync::atomic::Ordering::SeqCst) {
+            by_default(signal);
+        }
+    };
+    // SAFETY: `register` asks that the handler be signal-safe: it does nothing but atomics, and what signal-safety(7) has in its list.
+    unsafe { signal_hook::low_level::register(signal, handler) }.map(drop)
+}
+
+/// What a signal that signal-hook does not know does by default, such as one of real time: once this handler has returned, it ends the process.
+fn by_default(signal: i32) {
+    // SAFETY: it takes a number and what is to be done.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: it takes a number.
+    unsafe { libc::raise(signal) };
+}
+
 impl Source {
     pub(super) fn new(signal: i32, second: SecondTime) -> io::Result<Self> {
         let (pipe, write) = UnixStream::pair()?;
@@ -67,8 +93,10 @@ impl Source {
     }
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(budget::poll_proceed(cx));
         loop {
             if self.count.swap(0, Ordering::SeqCst) > 0 {
+                budget::spend();
                 return Poll::Ready(Ok(()));
             }
             let mut buf = [0; 64];
