@@ -28,6 +28,8 @@ use subjects::Visit;
 use subjects::asyncio::AsyncioLocal;
 
 fn main() -> Result<()> {
+    // A worker of the pool of processes goes no further.
+    drop(outside::functions());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
@@ -64,6 +66,7 @@ fn main() -> Result<()> {
             micro::wake_busy::<AsyncioLocal>();
             Ok(())
         }
+        ["pong"] => outside::pong(),
         // Says by its exit whether the subject runs here.
         ["probe", subject] => probe(subject),
         ["connect-and-close", port, count] => load::connect_and_close(port.parse()?, count.parse()?),

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::hint::black_box;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use asyncio::process::{Functions, ProcessPool};
 use futures_lite::AsyncReadExt as _;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::AsyncReadExt as _;
@@ -19,7 +20,7 @@ const THREE: &[&str] = &["asyncio", "tokio", "smol"];
 const ALL: &[&str] = &["asyncio", "tokio", "smol", "threads"];
 
 /// A case, its unit, and the libraries that have it.
-pub const CASES: [(&str, &str, &[&str]); 8] = [
+pub const CASES: [(&str, &str, &[&str]); 9] = [
     ("out_to_thread", "us", THREE),
     ("out_to_thread_cpu", "us", THREE),
     ("out_submit_1", "ns", THREE),
@@ -28,6 +29,7 @@ pub const CASES: [(&str, &str, &[&str]); 8] = [
     ("out_spawn", "us", ALL),
     ("out_pipe", "GB/s", ALL),
     ("out_fs_read", "us", ALL),
+    ("out_process_pool", "us", &["asyncio", "threads"]),
 ];
 
 /// Short calls, as many as the issue has.
@@ -59,6 +61,10 @@ pub fn measure(case: &str, library: &str) -> Result<f64> {
         }
         "out_spawn" => spawn_and_reap(library)?.as_secs_f64() * 1e6 / CHILDREN as f64,
         "out_pipe" => PIPE_BYTES as f64 / pipe(library)?.as_secs_f64() / 1e9,
+        "out_process_pool" => {
+            let calls = 20_000;
+            other_process(library, calls)?.as_secs_f64() * 1e6 / f64::from(calls)
+        }
         "out_fs_read" => read_files(library)?.as_secs_f64() * 1e6 / FILES as f64,
         _ => bail!("no such case: {case}"),
     })
@@ -287,4 +293,71 @@ fn read_files(library: &str) -> Result<Duration> {
         }
         _ => bail!("{library} has no such thing"),
     })
+}
+
+/// What a worker of the pool of processes runs.
+fn same(bytes: Vec<u8>) -> Vec<u8> {
+    bytes
+}
+
+/// Makes this process a worker, where it is one.
+pub fn functions() -> Functions {
+    Functions::new().with(same).enter()
+}
+
+/// 64 bytes to another process and back, so many times: a call of the pool; by hand, a write and a read of two pipes.
+fn other_process(library: &str, calls: u32) -> Result<Duration> {
+    let bytes = vec![7; 64];
+    Ok(match library {
+        "asyncio" => asyncio::run(async {
+            let pool = ProcessPool::builder(functions()).workers_max(1).build();
+            // It is started before.
+            pool.run(same, bytes.clone()).await.expect("it runs");
+            timed(async {
+                for _ in 0..calls {
+                    black_box(pool.run(same, bytes.clone()).await.expect("it runs"));
+                }
+            })
+            .await
+        }),
+        "threads" => {
+            let mut child =
+                crate::process::again(&["pong"])?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            let (mut to, mut from) =
+                (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+            let mut buf = vec![0; 64];
+            let mut once = || -> std::io::Result<()> {
+                to.write_all(&bytes)?;
+                from.read_exact(&mut buf)
+            };
+            once()?;
+            let start = Instant::now();
+            for _ in 0..calls {
+                once()?;
+            }
+            let elapsed = start.elapsed();
+            drop(to);
+            child.wait()?;
+            elapsed
+        }
+        _ => bail!("{library} has no such thing"),
+    })
+}
+
+/// The other end of the pipes.
+pub fn pong() -> Result<()> {
+    let (mut buf, mut input, mut output) = (
+        vec![0; 64],
+        std::fs::File::from(dup(&std::io::stdin())?),
+        std::fs::File::from(dup(&std::io::stdout())?),
+    );
+    while input.read_exact(&mut buf).is_ok() {
+        output.write_all(&buf)?;
+    }
+    Ok(())
+}
+
+/// Not by std's buffers.
+fn dup(of: &impl std::os::fd::AsFd) -> std::io::Result<std::os::fd::OwnedFd> {
+    of.as_fd().try_clone_to_owned()
 }

@@ -1,4 +1,4 @@
-//! Signals of the process → streams: [`ctrl_c`], and on Unix [`unix::signal`].
+//! Signals of the process → streams: [`ctrl_c`], on Unix [`unix::signal`], and on Windows the events of a console (`windows`).
 //!
 //! Any number may listen to one signal, on any loop: each hears of it. Several that come before one is received are one, as the system itself has it.
 //! While somebody listens to a signal, it does not do what it does by default.
@@ -24,10 +24,12 @@
 //! # fn main() {}
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod listener;
 #[cfg(unix)]
 pub mod unix;
+#[cfg(windows)]
+pub mod windows;
 
 pub use listener::{CtrlC, ctrl_c};
