@@ -30,8 +30,8 @@ pub struct Job {
     place: &'static Location<'static>,
 }
 
-/// Makes a call, and the job that runs it. `place` is where it was asked for. One that `must_run` is run where it is refused, or dropped.
-pub(crate) fn call<F, T>(f: F, place: &'static Location<'static>, must_run: bool) -> (Job, Call<T>)
+/// Makes a call, and the job that runs it. `place` is where it was asked for.
+pub(crate) fn call<F, T>(f: F, place: &'static Location<'static>) -> (Job, Call<T>)
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -39,8 +39,7 @@ where
     // The context of whoever calls goes along.
     let context = TaskContext::capture();
     let f = move || if context.is_empty() { f() } else { context.run(f) };
-    let shared =
-        Arc::new(Shared { must_run, state: Mutex::new(State { stage: Stage::Queued(f), waits: None }) });
+    let shared = Arc::new(Shared { state: Mutex::new(State { stage: Stage::Queued(f), waits: None }) });
     (Job { shared: Some(shared.clone()), place }, Call { shared })
 }
 
@@ -54,13 +53,10 @@ trait Run: Send + Sync {
 trait Outcome<T>: Send + Sync {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>>;
     fn leave(&self);
-    fn finish_here(&self) -> Option<Result<T, TaskError>>;
     fn stage(&self) -> &'static str;
 }
 
 struct Shared<F, T> {
-    /// It is run here where no thread will: what it does must not be lost.
-    must_run: bool,
     state: Mutex<State<F, T>>,
 }
 
@@ -135,9 +131,6 @@ where
     }
 
     fn refuse(&self, reason: &str) {
-        if self.must_run {
-            return self.run();
-        }
         let is_queued = matches!(self.state.lock().stage, Stage::Queued(_));
         if is_queued {
             self.end(Err(TaskError::cancelled(Some(reason))));
@@ -182,11 +175,7 @@ fn drop_surplus<F, T>(surplus: Stage<F, T>) {
     }
 }
 
-impl<F, T> Outcome<T> for Shared<F, T>
-where
-    F: FnOnce() -> T + Send,
-    T: Send,
-{
+impl<F: Send, T: Send> Outcome<T> for Shared<F, T> {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         let waker = cx.waker().clone();
         let mut state = self.state.lock();
@@ -212,31 +201,12 @@ where
         drop((former, waits));
     }
 
-    fn finish_here(&self) -> Option<Result<T, TaskError>> {
-        let mut state = self.state.lock();
-        match std::mem::replace(&mut state.stage, Stage::Alone) {
-            Stage::Queued(f) => {
-                drop(state);
-                Some(catch_unwind(AssertUnwindSafe(f)).map_err(TaskError::panicked))
-            }
-            Stage::Ended(result) => Some(result),
-            Stage::Running | Stage::Taken | Stage::Alone => None,
-        }
-    }
-
     fn stage(&self) -> &'static str {
         match self.state.lock().stage {
             Stage::Queued(_) => "queued",
             Stage::Running => "running",
             Stage::Ended(_) | Stage::Taken | Stage::Alone => "ended",
         }
-    }
-}
-
-impl<T> Call<T> {
-    /// Runs it on this thread if it has not begun: for what must happen, whoever waits. Returns what it came to, if it has ended.
-    pub(crate) fn finish_here(self) -> Option<Result<T, TaskError>> {
-        self.shared.finish_here()
     }
 }
 

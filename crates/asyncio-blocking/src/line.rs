@@ -111,7 +111,10 @@ impl<T> Line<T> {
                 return Err(PushError::Full(call));
             }
         }
-        self.queue.push(call)?;
+        if let Err(error) = self.queue.push(call) {
+            self.calls.fetch_sub(usize::from(self.calls_max.is_some()), Ordering::Relaxed);
+            return Err(error);
+        }
         Ok(self.attend())
     }
 

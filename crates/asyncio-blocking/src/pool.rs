@@ -24,7 +24,7 @@ impl dyn Pool + '_ {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (job, call) = call(f, Location::caller(), false);
+        let (job, call) = call(f, Location::caller());
         self.run(job);
         call
     }

@@ -1,6 +1,5 @@
 //! [`to_thread`]: the pool of the runtime, and that of the process where there is none.
 
-use std::panic::Location;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -40,30 +39,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    run(f, Location::caller(), false)
-}
-
-/// The same of what must not be lost: it is run also where no thread can be started, and by the end of the runtime.
-#[track_caller]
-pub(crate) fn to_thread_always<F, T>(f: F) -> Call<T>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    run(f, Location::caller(), true)
-}
-
-fn run<F, T>(f: F, place: &'static Location<'static>, must_run: bool) -> Call<T>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
     match Cleanup::current() {
-        Some(runtime) => {
-            let of_runtime = runtime.belonging(|| OfRuntime::new(runtime.blocking_threads_max()));
-            of_runtime.pool.run_from(f, place, must_run)
-        }
-        None => of_process().run_from(f, place, must_run),
+        Some(runtime) => runtime.belonging(|| OfRuntime::new(runtime.blocking_threads_max())).pool.run(f),
+        None => of_process().run(f),
     }
 }
 

@@ -184,16 +184,7 @@ impl ThreadPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.run_from(f, Location::caller(), false)
-    }
-
-    /// One that `must_run` is run by whoever refuses it, such as the thread that closes the pool.
-    pub(crate) fn run_from<F, T>(&self, f: F, place: &'static Location<'static>, must_run: bool) -> Call<T>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let (job, call) = call(f, place, must_run);
+        let (job, call) = call(f, Location::caller());
         self.shared.push(job);
         call
     }

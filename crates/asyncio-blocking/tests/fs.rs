@@ -403,6 +403,22 @@ fn a_file_that_outlives_its_runtime_has_what_was_written() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_or_a_pipe_as_a_file() {
+    let terminal =
+        rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::grantpt(&terminal).unwrap();
+    rustix::pty::unlockpt(&terminal).unwrap();
+    let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
+    run(async {
+        let mut file = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).await.unwrap();
+        rustix::io::write(&terminal, b"one two\n").unwrap();
+        let (mut one, mut two) = ([0; 3], [0; 5]);
+        file.read_exact(&mut one).await.unwrap();
+        file.write_all(b"!").await.unwrap();
+        file.flush().await.unwrap();
+        file.read_exact(&mut two).await.unwrap();
+        assert_eq!((&one, &two), (b"one", b" two\n"));
+    });
+
     let dir = Dir::new("no-place");
     let path = dir.join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());

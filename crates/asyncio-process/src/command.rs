@@ -181,6 +181,8 @@ impl Command {
     /// Fails where there is no such program, or it cannot be executed, and where the system has not what it takes; the message names the program. Then there is no
     /// child, and no descriptor is left.
     pub fn spawn(&mut self) -> io::Result<Child> {
+        // What has ended in the meantime has a descriptor that this needs.
+        crate::process::reap_some();
         let mut child = self.std.spawn().map_err(|error| self.failed(error))?;
         let streams = match Child::take_streams(&mut child) {
             Ok(streams) => streams,

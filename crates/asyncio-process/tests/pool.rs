@@ -66,7 +66,7 @@ fn a_worker_enters_here() {
 
 fn builder() -> ProcessPoolBuilder {
     let args = ["--exact", "a_worker_enters_here", "--nocapture", "--test-threads=1"];
-    ProcessPool::builder(functions()).workers_max(2).worker_args(args)
+    ProcessPool::builder(functions().enter()).workers_max(2).worker_args(args)
 }
 
 fn is_there(id: u32) -> bool {
@@ -222,4 +222,31 @@ fn a_pool_outlives_a_loop() {
 fn what_captures_something_is_refused() {
     let number = std::hint::black_box(3_u32);
     let _ = Functions::new().with(move |n: u32| n + number);
+}
+
+/// All closures of one function have the same name.
+#[test]
+fn a_function_that_is_not_of_the_pool_is_unknown_whatever_its_name_is() {
+    let functions = Functions::new().with(|n: u32| n + 1).enter();
+    let pool = ProcessPool::new(functions);
+    run(async {
+        let error = pool.run(|n: u32| n + 100, 1).await.unwrap_err();
+        assert!(
+            matches!(error, CallError::Unknown(_)) && error.to_string().contains("Functions::with"),
+            "{error}"
+        );
+        let more = std::hint::black_box(1);
+        assert!(matches!(pool.run(move |n: u32| n + more, 1).await.unwrap_err(), CallError::Unknown(_)));
+    });
+}
+
+/// One loop stands still while the pool is used on another.
+#[test]
+fn a_pool_is_used_on_two_loops_in_turn() {
+    let pool = builder().workers_max(1).build();
+    let (mut first, mut second) = (Runner::new().unwrap(), Runner::new().unwrap());
+    for n in 0..3 {
+        assert_eq!(first.run(pool.run(add, (n, 1))).unwrap(), n + 1);
+        assert_eq!(second.run(pool.run(add, (n, 2))).unwrap(), n + 2);
+    }
 }

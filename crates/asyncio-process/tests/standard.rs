@@ -106,6 +106,8 @@ fn a_pending_read_holds_nobody_at_the_end() {
     let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
     // Its other side is a new terminal to whoever opens it again.
     let other_side = terminal.try_clone().unwrap();
+    // Without anybody on this side, the other has come to its end.
+    let _kept = slave.try_clone().unwrap();
     reader.set_nonblocking(true).unwrap();
     for input in [Stdio::piped(), slave.into(), OwnedFd::from(reader).into(), other_side.into()] {
         let start = Instant::now();

@@ -11,11 +11,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use asyncio_base::panic::{catch_and_store, discard};
+use asyncio_base::shim::{Arc, Mutex};
 use asyncio_base::wait_point;
 use futures_core::Stream;
 use windows_sys::Win32::System::Console::{
@@ -78,11 +79,6 @@ struct State {
 /// All of them. They are of the process, as its console is.
 static LISTENERS: Mutex<Vec<Arc<Listener>>> = Mutex::new(Vec::new());
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code of a user's runs under it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl ConsoleEvent {
     fn new(event: u32) -> io::Result<Self> {
         static INSTALLED: OnceLock<()> = OnceLock::new();
@@ -95,7 +91,7 @@ impl ConsoleEvent {
             let _ = INSTALLED.set(());
         }
         let listener = Arc::new(Listener { event, state: Mutex::default() });
-        lock(&LISTENERS).push(listener.clone());
+        LISTENERS.lock().push(listener.clone());
         Ok(Self { listener })
     }
 
@@ -111,7 +107,7 @@ impl ConsoleEvent {
     /// Polls for [`recv`](Self::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let waker = cx.waker().clone();
-        let mut state = lock(&self.listener.state);
+        let mut state = self.listener.state.lock();
         if std::mem::take(&mut state.has_come) {
             return Poll::Ready(Some(()));
         }
@@ -133,7 +129,7 @@ impl Stream for ConsoleEvent {
 
 impl Drop for ConsoleEvent {
     fn drop(&mut self) {
-        lock(&LISTENERS).retain(|other| !Arc::ptr_eq(other, &self.listener));
+        LISTENERS.lock().retain(|other| !Arc::ptr_eq(other, &self.listener));
     }
 }
 
@@ -146,13 +142,13 @@ impl fmt::Debug for ConsoleEvent {
 /// What the system calls; says by its result whether somebody has heard.
 unsafe extern "system" fn handle(event: u32) -> i32 {
     let listeners: Vec<_> =
-        lock(&LISTENERS).iter().filter(|listener| listener.event == event).cloned().collect();
+        LISTENERS.lock().iter().filter(|listener| listener.event == event).cloned().collect();
     if listeners.is_empty() {
         return 0;
     }
     for listener in listeners {
         let waits = {
-            let mut state = lock(&listener.state);
+            let mut state = listener.state.lock();
             state.has_come = true;
             state.waits.take()
         };

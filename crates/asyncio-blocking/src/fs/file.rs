@@ -4,7 +4,7 @@
 //! - F2: a read fetches more than was asked for. What was fetched and not taken is given back, by moving the place back, before anything is done that has to do with
 //!   the place. What has no place, such as a terminal, keeps it.
 //! - F3: a write takes bytes, and is done at once for whoever writes; the thread writes them. A flush waits for that, and whatever is done next hears of an error. A
-//!   file that is dropped before its thread has begun writes them there and then: they are never lost in silence.
+//!   file that is dropped before its thread has begun writes them there and then, and so does one whose thread never comes: they are never lost in silence.
 
 use std::any::Any;
 use std::fmt;
@@ -22,7 +22,7 @@ use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
 use super::error::{flatten, on_path};
 use super::{CHUNK, OpenOptions, cached};
 use crate::call::Call;
-use crate::runtime::{to_thread, to_thread_always};
+use crate::runtime::to_thread;
 
 /// An open file: [`std::fs::File`], which is read and written without blocking.
 ///
@@ -59,6 +59,8 @@ pub struct File {
     /// What was fetched, from `taken` on (F2).
     fetched: Vec<u8>,
     taken: usize,
+    /// It is no file on a disk: what was fetched cannot be given back.
+    has_no_place: bool,
 }
 
 /// What is on its way (F1).
@@ -74,6 +76,8 @@ enum State {
 /// What a write has come to.
 #[derive(Default)]
 struct Fate {
+    /// What is to be written, until a thread has come to it.
+    bytes: Option<Vec<u8>>,
     error: Option<io::Error>,
     /// Nobody will be told.
     is_left: bool,
@@ -113,7 +117,7 @@ impl File {
 
     /// Takes over one of std's.
     pub fn from_std(std: std::fs::File) -> Self {
-        Self { std: Arc::new(std), state: State::Idle, fetched: Vec::new(), taken: 0 }
+        Self { std: Arc::new(std), state: State::Idle, fetched: Vec::new(), taken: 0, has_no_place: false }
     }
 
     /// Gives std's back, once what was written is with the system.
@@ -225,16 +229,21 @@ impl File {
                 self.taken = 0;
             }),
             State::Writing(call, fate) => {
-                let ended = ready!(Pin::new(call).poll(cx)).map_err(io::Error::from);
-                ended.and_then(|()| fate.lock().error.take().map_or(Ok(()), Err))
+                let _ = ready!(Pin::new(call).poll(cx));
+                // No thread has come to it, as where the loop has ended meanwhile: then it is done here.
+                write_out(&self.std, fate);
+                fate.lock().error.take().map_or(Ok(()), Err)
             }
             State::Seeking(call, asked) => match (flatten(ready!(Pin::new(call).poll(cx))), &asked) {
                 (Ok(_), None) => {
                     self.taken = self.fetched.len();
                     Ok(())
                 }
-                // What has no place cannot go back to it: what was fetched stays.
-                (Err(error), None) if error.kind() != io::ErrorKind::NotSeekable => Err(error),
+                (Err(error), None) if error.kind() == io::ErrorKind::NotSeekable => {
+                    self.has_no_place = true;
+                    Ok(())
+                }
+                (Err(error), None) => Err(error),
                 _ => Ok(()),
             },
             State::Other(call) => {
@@ -250,7 +259,7 @@ impl File {
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_idle(cx))?;
         let left = i64::try_from(self.fetched.len() - self.taken).expect("a chunk is small");
-        if left == 0 {
+        if left == 0 || self.has_no_place {
             return Poll::Ready(Ok(()));
         }
         self.start_seek(SeekFrom::Current(-left), None);
@@ -279,23 +288,27 @@ impl File {
 
     fn start_write(&mut self, bytes: Vec<u8>) {
         let std = self.std.clone();
-        let fate = Arc::new(Mutex::new(Fate::default()));
+        let fate = Arc::new(Mutex::new(Fate { bytes: Some(bytes), ..Fate::default() }));
         let told = fate.clone();
-        let call = to_thread_always(move || {
-            let Err(error) = (&*std).write_all(&bytes) else { return };
-            let mut fate = told.lock();
-            if !fate.is_left {
-                fate.error = Some(error);
-                return;
-            }
-            drop(fate);
-            report_lost(&error);
-        });
+        let call = to_thread(move || write_out(&std, &told));
         self.state = State::Writing(call, fate);
     }
 }
 
-fn report_lost(error: &dyn fmt::Display) {
+/// Writes what is to be written, if nobody has.
+fn write_out(mut std: &std::fs::File, fate: &Mutex<Fate>) {
+    let bytes = fate.lock().bytes.take();
+    let Some(Err(error)) = bytes.map(|bytes| std.write_all(&bytes)) else { return };
+    let mut fate = fate.lock();
+    if !fate.is_left {
+        fate.error = Some(error);
+        return;
+    }
+    drop(fate);
+    report_lost(&error);
+}
+
+fn report_lost(error: &io::Error) {
     report::report(
         "blocking",
         format_args!("bytes that were written to a file which was dropped are lost: {error}"),
@@ -375,15 +388,16 @@ impl AsyncSeek for File {
 impl Drop for File {
     fn drop(&mut self) {
         if let State::Writing(call, fate) = std::mem::replace(&mut self.state, State::Idle) {
-            let refused = call.finish_here().and_then(Result::err);
+            drop(call);
+            // What no thread has come to is done here.
+            write_out(&self.std, &fate);
             let error = {
                 let mut fate = fate.lock();
                 // One that goes on tells it itself.
                 fate.is_left = true;
                 fate.error.take()
             };
-            error.iter().for_each(|error| report_lost(error));
-            refused.iter().for_each(|error| report_lost(error));
+            error.iter().for_each(report_lost);
         }
     }
 }

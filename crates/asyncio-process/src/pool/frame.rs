@@ -9,13 +9,22 @@ pub(super) const HEAD: usize = 8;
 /// A call, as a worker gets it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request<'a> {
+    /// Of those that its worker gets. The answer has the same.
+    pub(super) number: u64,
     pub(super) function: &'a str,
     /// How many bytes of address space it may take besides what the worker has.
     pub(super) memory_max: Option<u64>,
     pub(super) argument: &'a [u8],
 }
 
-/// What a call came to, as a worker gives it.
+/// What a worker gives back.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Reply {
+    pub(super) number: u64,
+    pub(super) answer: Answer,
+}
+
+/// What a call came to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     Returned(Vec<u8>),

@@ -1,11 +1,12 @@
 //! [`Functions`]: what a worker process can run, and how it becomes one.
 
-use std::any::type_name;
-use std::collections::BTreeMap;
+use std::any::{TypeId, type_name};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use asyncio_base::panic::into_message;
+use asyncio_base::shim::{AtomicBool, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,7 +27,12 @@ type Run = Box<dyn Fn(&[u8]) -> Answer + Send + Sync>;
 #[derive(Default)]
 pub struct Functions {
     by_name: BTreeMap<&'static str, Run>,
+    /// The name of each, which is not always its own: all closures of one function have the same.
+    names: HashMap<TypeId, &'static str>,
 }
+
+/// This process has entered: so its workers, which are the same program, will.
+static HAS_ENTERED: AtomicBool = AtomicBool::new(false);
 
 impl Functions {
     /// Has none yet.
@@ -65,20 +71,30 @@ impl Functions {
         };
         let former = self.by_name.insert(name, Box::new(run));
         assert!(former.is_none(), "there is one named `{name}` already");
+        self.names.insert(TypeId::of::<F>(), name);
         self
     }
 
     /// Where this process is a worker: runs calls until its pool has no more, and ends the process. Anywhere else it returns at once.
     ///
-    /// To be called early in `main`: what is before that is done by every worker, too.
+    /// To be called early in `main`: what is before that is done by every worker, too. A program has one set of functions, which all of its pools are made of: the first
+    /// that enters serves.
     #[must_use = "the pool is made of them"]
     pub fn enter(self) -> Self {
         worker::serve_if_worker(&self);
+        // Relaxed: whoever starts a worker does so after this.
+        HAS_ENTERED.store(true, Ordering::Relaxed);
         self
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
+    /// Whether a worker of this program would become one. Where nobody enters, it would do what this process does, and start workers of its own.
+    pub(super) fn have_entered() -> bool {
+        HAS_ENTERED.load(Ordering::Relaxed)
+    }
+
+    /// The name of a function that is among these.
+    pub(super) fn name_of<F: 'static>(&self) -> Option<&'static str> {
+        self.names.get(&TypeId::of::<F>()).copied()
     }
 
     pub(super) fn run(&self, name: &str, argument: &[u8]) -> Answer {

@@ -17,15 +17,14 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use asyncio_base::is_loop_closed;
 use asyncio_base::shim::Mutex;
 use asyncio_sync::Semaphore;
-use asyncio_tasks::timeout;
+use asyncio_tasks::{gather_all, timeout};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use frame::{Answer, Request, decode, encode, framed};
-use running::Worker;
+use running::{Failed, Worker};
 
 pub use error::CallError;
 pub use functions::Functions;
@@ -70,7 +69,7 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Sets how long a call may take, from when its worker has it. One that takes longer is an error, and its worker is killed. The default is as long as it takes.
+    /// Sets how long a call may take, from when it is sent to its worker. One that takes longer is an error, and its worker is killed. The default is as long as it takes.
     pub fn time_max(mut self, limit: Duration) -> Self {
         self.time_max = Some(limit);
         self
@@ -103,7 +102,7 @@ impl ProcessPoolBuilder {
 /// A worker is this very program, started once more, which [enters](Functions::enter) early in `main`. It runs one call after the other. What a function
 /// writes to its standard output and error output goes where this process's goes; it has nothing to read.
 ///
-/// Dropping the pool kills its workers.
+/// Dropping the pool kills its workers, and so does a call that is dropped or takes too long; what a function has started goes on.
 ///
 /// # Examples
 ///
@@ -162,70 +161,64 @@ impl ProcessPool {
     /// Dropped while it waits for a worker, it does nothing. Dropped later, it kills its worker, and with it the call.
     pub async fn run<F, A, R>(&self, f: F, argument: A) -> Result<R, CallError>
     where
-        F: Fn(A) -> R,
+        F: Fn(A) -> R + 'static,
         A: Serialize,
         R: DeserializeOwned,
     {
         // It is known by its type, which has one value.
         let _ = f;
-        let function = type_name::<F>();
-        if !self.options.functions.has(function) {
-            return Err(CallError::Unknown(function));
-        }
+        let Some(function) = self.options.functions.name_of::<F>() else {
+            return Err(CallError::Unknown(type_name::<F>()));
+        };
         let encoding = |error: postcard::Error| CallError::Encoding(error.to_string());
         let argument = encode(&argument).map_err(encoding)?;
-        let request = Request { function, memory_max: self.options.memory_max, argument: &argument };
-        let message = framed(&request).map_err(encoding)?;
-        drop(argument);
-        match self.call(&message).await? {
+        match self.call(function, &argument).await? {
             Answer::Returned(bytes) => decode(&bytes).map_err(encoding),
             Answer::Panicked(message) => Err(CallError::Panicked(message)),
             Answer::Encoding(what) => Err(CallError::Encoding(what)),
         }
     }
 
-    async fn call(&self, message: &[u8]) -> Result<Answer, CallError> {
+    async fn call(&self, function: &str, argument: &[u8]) -> Result<Answer, CallError> {
         // Never closed.
         let _turn =
             self.turns.acquire().await.map_err(|error| CallError::Io(io::Error::other(error.to_string())))?;
         loop {
-            let (mut worker, is_new) = self.worker().map_err(CallError::Io)?;
-            let answer = match self.options.time_max {
-                None => worker.call(message).await,
-                Some(limit) => match timeout(limit, worker.call(message)).await {
-                    Ok(answer) => answer,
+            let (worker, is_new) = self.worker().await.map_err(CallError::Io)?;
+            let request =
+                Request { number: worker.number(), function, memory_max: self.options.memory_max, argument };
+            let message = framed(&request).map_err(|error| CallError::Encoding(error.to_string()))?;
+            let outcome = match self.options.time_max {
+                None => worker.call(&message).await,
+                Some(limit) => match timeout(limit, worker.call(&message)).await {
+                    Ok(outcome) => outcome,
                     Err(_) => return Err(CallError::TimedOut(limit)),
                 },
             };
-            match answer {
-                Ok(answer) => {
-                    self.put_back(worker);
+            match outcome {
+                Ok((worker, answer)) => {
+                    if worker.is_fit(self.options.calls_max) {
+                        self.idle.lock().push(worker);
+                    }
                     return Ok(answer);
                 }
-                // The loop that it was used on before has gone, and nothing was sent.
-                Err(error) if is_loop_closed(&error) && !is_new => {}
-                Err(error) if is_loop_closed(&error) => return Err(CallError::Io(error)),
-                Err(_) => return Err(worker.end().await.map_or_else(CallError::Io, CallError::Crashed)),
+                // It had ended while it had nothing to do.
+                Err((_, failed)) if failed.is_untouched && !is_new => {}
+                Err((worker, failed)) => return Err(why(worker, failed).await),
             }
         }
     }
 
     /// Takes one that is idle, or starts one; says whether it is new.
-    fn worker(&self) -> io::Result<(Worker, bool)> {
+    async fn worker(&self) -> io::Result<(Worker, bool)> {
         loop {
             let idle = self.idle.lock().pop();
             match idle {
                 // One that has ended in the meantime was in the middle of nothing.
                 Some(worker) if !worker.is_fit(None) => {}
                 Some(worker) => return Ok((worker, false)),
-                None => return Worker::start(&self.options).map(|worker| (worker, true)),
+                None => return Worker::start(&self.options).await.map(|worker| (worker, true)),
             }
-        }
-    }
-
-    fn put_back(&self, worker: Worker) {
-        if worker.is_fit(self.options.calls_max) {
-            self.idle.lock().push(worker);
         }
     }
 
@@ -241,10 +234,18 @@ impl ProcessPool {
     /// Dropped, it kills those that are left.
     pub async fn close(self) {
         let idle = std::mem::take(&mut *self.idle.lock());
-        for worker in idle {
-            // It has ended, or somebody else has reaped it.
-            let _ = worker.finish().await;
-        }
+        // They end by themselves, since nobody is there any more, or are ended; at once, since each may hold what another one waits for.
+        gather_all(idle.into_iter().map(Worker::end)).await;
+    }
+}
+
+/// Why a call has no answer: its worker has ended, or does not do as it should.
+async fn why(worker: Worker, failed: Failed) -> CallError {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    let has_ended = matches!(failed.error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof);
+    match worker.end().await {
+        Ok(status) if has_ended => CallError::Crashed(status),
+        _ => CallError::Io(failed.error),
     }
 }
 

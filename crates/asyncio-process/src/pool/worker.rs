@@ -8,16 +8,19 @@ use std::os::unix::net::UnixStream;
 use rustix::fs::FileType;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::frame::{Answer, HEAD, Request, framed, length};
+use super::frame::{Answer, HEAD, Reply, Request, framed, length};
 use super::functions::Functions;
 
-/// Says to a process that it is one. Its standard input is then the connection to its pool.
+/// Says to a process that it is one: by the number of the socket that is its standard input then, and the connection to its pool. What a worker starts inherits this,
+/// and has not that.
 pub(super) const MARK: &str = "ASYNCIO_PROCESS_POOL_WORKER";
+/// What a worker says before anything else.
+pub(super) const HELLO: u8 = b'!';
 
 /// Serves, and ends the process, where it is a worker.
 pub(super) fn serve_if_worker(functions: &Functions) {
-    // What a worker starts inherits the mark, and has not the connection.
-    if std::env::var_os(MARK).is_none() || !is_socket(&io::stdin()) {
+    let Ok(mark) = std::env::var(MARK) else { return };
+    if number_of_socket(&io::stdin()).is_none_or(|number| number.to_string() != mark) {
         return;
     }
     let code = match serve(functions) {
@@ -32,9 +35,11 @@ pub(super) fn serve_if_worker(functions: &Functions) {
     std::process::exit(code);
 }
 
-fn is_socket(descriptor: &impl AsFd) -> bool {
-    let looked = rustix::fs::fstat(descriptor);
-    looked.is_ok_and(|looked| FileType::from_raw_mode(looked.st_mode) == FileType::Socket)
+/// The number of an open socket, which no other one has meanwhile.
+pub(super) fn number_of_socket(descriptor: &impl AsFd) -> Option<u64> {
+    let looked = rustix::fs::fstat(descriptor).ok()?;
+    let is_socket = FileType::from_raw_mode(looked.st_mode) == FileType::Socket;
+    is_socket.then_some(looked.st_ino)
 }
 
 fn serve(functions: &Functions) -> io::Result<()> {
@@ -43,6 +48,7 @@ fn serve(functions: &Functions) -> io::Result<()> {
     let nothing = File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     drop(nothing);
+    pool.write_all(&[HELLO])?;
     let mut message = Vec::new();
     loop {
         let mut head = [0; HEAD];
@@ -52,12 +58,15 @@ fn serve(functions: &Functions) -> io::Result<()> {
         }
         message.resize(length(head), 0);
         pool.read_exact(&mut message)?;
-        let answer = match postcard::from_bytes::<Request<'_>>(&message) {
-            Ok(request) => within(request.memory_max, || functions.run(request.function, request.argument)),
-            Err(error) => Answer::Encoding(error.to_string()),
-        };
-        let answer = framed(&answer).map_err(io::Error::other)?;
-        pool.write_all(&answer)?;
+        let request: Request<'_> = postcard::from_bytes(&message).map_err(io::Error::other)?;
+        let me = std::process::id();
+        let answer = within(request.memory_max, || functions.run(request.function, request.argument));
+        if std::process::id() != me {
+            // The function has forked, and this is the other one: it has nobody to answer.
+            std::process::exit(0);
+        }
+        let reply = framed(&Reply { number: request.number, answer }).map_err(io::Error::other)?;
+        pool.write_all(&reply)?;
         // Not to be kept for ever for one that was large.
         message.clear();
         message.shrink_to(1 << 20);
@@ -67,10 +76,13 @@ fn serve(functions: &Functions) -> io::Result<()> {
 /// Runs a call that may take so much memory: the address space is limited meanwhile, as setrlimit(2) has it, and more is an allocation that fails.
 fn within(memory_max: Option<u64>, run: impl FnOnce() -> Answer) -> Answer {
     let Some(more) = memory_max else { return run() };
+    let refused = |what: &str| Answer::Encoding(format!("its memory cannot be limited: {what}"));
+    let Some(now) = address_space() else { return refused("the system does not say how much there is") };
     let former = getrlimit(Resource::As);
-    let limit = former.maximum.unwrap_or(u64::MAX).min(address_space().saturating_add(more));
+    // Never more than it may have anyway.
+    let limit = former.current.unwrap_or(u64::MAX).min(now.saturating_add(more));
     if let Err(error) = setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: former.maximum }) {
-        return Answer::Encoding(format!("its memory cannot be limited: {error}"));
+        return refused(&error.to_string());
     }
     let answer = run();
     // It was so before.
@@ -79,8 +91,8 @@ fn within(memory_max: Option<u64>, run: impl FnOnce() -> Answer) -> Answer {
 }
 
 /// How much this process has now, in bytes.
-fn address_space() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm");
-    let pages = pages.ok().and_then(|text| text.split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
-    pages * rustix::param::page_size() as u64
+fn address_space() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split(' ').next()?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }

@@ -42,8 +42,6 @@ enum State {
 impl Process {
     /// Takes over what was started a moment ago. If it cannot be waited for, it is killed and reaped: nobody would know of it.
     pub(crate) fn new(mut child: std::process::Child, is_group: bool) -> io::Result<Arc<Self>> {
-        #[cfg(unix)]
-        orphan::reap_some();
         match Notice::new(&child) {
             Ok(notice) => {
                 let (id, state) = (child.id(), Mutex::new(State::Running(child)));
@@ -98,6 +96,8 @@ impl Process {
     pub(crate) fn send_signal(&self, signal: i32) -> io::Result<bool> {
         let mut state = self.state.lock();
         match &mut *state {
+            // Where somebody else has reaped it, its number may be another's.
+            State::Running(child) if !sys::is_ours(child) => Ok(false),
             State::Running(child) => {
                 let by_descriptor = if self.is_group { None } else { self.notice.send_signal(signal) };
                 match by_descriptor.unwrap_or_else(|| sys::send_signal(child, self.is_group, signal)) {
@@ -112,20 +112,12 @@ impl Process {
 
     /// Asks it to end; it may be deaf to that.
     pub(crate) fn terminate(&self) -> io::Result<()> {
-        self.end(sys::TERMINATE)
+        self.send_signal(sys::TERMINATE).map(drop)
     }
 
     /// Ends it at once.
     pub(crate) fn kill(&self) -> io::Result<()> {
-        self.end(sys::KILL)
-    }
-
-    fn end(&self, signal: i32) -> io::Result<()> {
-        // Where somebody else has reaped it, its number may be another's.
-        if !matches!(self.try_wait(), Ok(None)) {
-            return Ok(());
-        }
-        self.send_signal(signal).map(drop)
+        self.send_signal(sys::KILL).map(drop)
     }
 
     /// Has it reaped when it ends (P3): nobody waits for it any more.
@@ -133,6 +125,12 @@ impl Process {
         #[cfg(unix)]
         orphan::adopt(self);
     }
+}
+
+/// Reaps some of those that nobody waits for, if they have ended.
+pub(crate) fn reap_some() {
+    #[cfg(unix)]
+    orphan::reap_some();
 }
 
 /// Ends what is not to be, and reaps it.

@@ -6,45 +6,63 @@
 //! - A loop that is not turned hears of nothing, and a process may be out of descriptors. So whenever a child is made or left, some of those that there are are looked
 //!   at, in turn.
 
-use std::collections::VecDeque;
-use std::sync::PoisonError;
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use asyncio_base::budget;
-use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::shim::{Arc, AtomicU64, Mutex, Ordering};
 
 use super::{Process, Waits};
 
-/// All of them, but for those that have been reaped since somebody looked.
+/// All of them.
 /// std's, since a static must be made without loom.
-static ORPHANS: std::sync::Mutex<VecDeque<Arc<Orphan>>> = std::sync::Mutex::new(VecDeque::new());
+static ORPHANS: std::sync::Mutex<Orphans> =
+    std::sync::Mutex::new(Orphans { by_number: BTreeMap::new(), next: 0 });
+
+#[derive(Default)]
+struct Orphans {
+    /// In the order in which they were left.
+    by_number: BTreeMap<u64, Arc<Orphan>>,
+    /// The one that is looked at next.
+    next: u64,
+}
 
 /// So many are looked at at once: more than one, so that there are fewer in the end.
 const LOOKED_AT: usize = 4;
 
+fn orphans() -> MutexGuard<'static, Orphans> {
+    // No code of a user's runs under it.
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes over a child that nobody waits for any more.
 pub(super) fn adopt(process: Arc<Process>) {
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
     reap_some();
     if is_running(&process) {
-        let orphan = Arc::new(Orphan { process, waits: Mutex::new(Some(Waits::default())) });
+        // Relaxed: a number.
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let orphan = Arc::new(Orphan { number, process, waits: Mutex::new(Some(Waits::default())) });
+        orphans().by_number.insert(number, orphan.clone());
         orphan.look();
-        keep(orphan);
     }
 }
 
-fn keep(orphan: Arc<Orphan>) {
-    // No code of a user's runs under it.
-    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).push_back(orphan);
-}
-
-/// Looks at some of them.
+/// Looks at some of them, in turn.
 pub(super) fn reap_some() {
     for _ in 0..LOOKED_AT {
-        let next = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some(orphan) = next else { return };
-        if is_running(&orphan.process) {
-            keep(orphan);
-        } else {
+        let orphan = {
+            let mut orphans = orphans();
+            let next = orphans.by_number.range(orphans.next..).next();
+            let Some((number, orphan)) = next.map(|(number, orphan)| (*number, orphan.clone())) else {
+                orphans.next = 0;
+                return;
+            };
+            orphans.next = number + 1;
+            orphan
+        };
+        if !is_running(&orphan.process) {
             orphan.end();
         }
     }
@@ -55,8 +73,9 @@ fn is_running(process: &Process) -> bool {
 }
 
 struct Orphan {
+    number: u64,
     process: Arc<Process>,
-    /// Taken when it has been reaped; then only the list above has this.
+    /// Taken when it has been reaped.
     waits: Mutex<Option<Waits>>,
 }
 
@@ -75,15 +94,17 @@ impl Orphan {
             };
         }
         drop(place);
-        if poll.is_ready() {
+        // One that cannot be waited for at all is looked at in turn.
+        if poll.is_ready() && !is_running(&self.process) {
             self.end();
         }
     }
 
-    /// It has been reaped, or cannot be waited for.
+    /// It has been reaped.
     fn end(&self) {
         let former = self.waits.lock().take();
-        drop(former);
+        let listed = orphans().by_number.remove(&self.number);
+        drop((former, listed));
     }
 }
 

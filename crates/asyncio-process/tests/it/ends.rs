@@ -10,6 +10,7 @@ use asyncio_process::{Child, Command, Stdio};
 use asyncio_runtime::{Runner, run};
 use asyncio_signal::unix::SignalKind;
 use asyncio_tasks::{gather_all, spawn, timeout};
+use asyncio_timers::sleep;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{is_pending, is_there};
@@ -148,6 +149,30 @@ fn a_group_is_ended_whole() {
         // The pipe was the grandchild's, too: its end is the end of both.
         assert_eq!(reader.read_line().await.unwrap(), None);
         crate::until("the grandchild has ended", || !is_running(grandchild));
+    });
+}
+
+/// Also where the child itself has ended, and nobody has waited for it yet.
+#[test]
+fn a_group_is_ended_whose_leader_has_ended() {
+    run(async {
+        for how in ["kill", "drop"] {
+            let mut command = Command::shell("sleep 3600 & echo $!");
+            command.signal_group(true).kill_on_drop(true).stdout(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let mut reader = child.stdout.take().unwrap().into_stream();
+            let line = reader.read_line().await.unwrap().unwrap();
+            let grandchild: u32 = String::from_utf8(line).unwrap().trim().parse().unwrap();
+            while is_running(child.id()) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            assert!(is_running(grandchild));
+            if how == "kill" {
+                child.kill().unwrap();
+            }
+            drop(child);
+            assert_eq!(reader.read_line().await.unwrap(), None, "the grandchild had the pipe, too");
+        }
     });
 }
 

@@ -135,6 +135,27 @@ fn a_loop_that_stands_still_holds_no_zombie_for_long() {
     drop(standing);
 }
 
+/// Neither a process nor a descriptor is left of those that were dropped.
+#[test]
+fn orphans_leave_no_descriptor() {
+    let descriptors = || {
+        let fds = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        fds.filter(|fd| {
+            std::fs::read_link(fd.path()).is_ok_and(|link| link.to_string_lossy().contains("pidfd"))
+        })
+        .count()
+    };
+    run(async {
+        for _ in 0..200 {
+            drop(sleeper("0.05").spawn().unwrap());
+        }
+        // Other tests have some, but not as many.
+        while descriptors() > 100 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
 #[test]
 fn thousands_that_are_dropped_leave_no_zombie() {
     let ids: Vec<u32> = run(async {

@@ -86,10 +86,12 @@ impl Socket for WriteEnd {
         }
         // Closed by us, it has come to its end.
         let Ok(watched) = self.watched() else { return Poll::Ready(Ok(Received::new(0))) };
-        watched.poll_io(cx, waiter, Direction::Read, |descriptor| {
+        let poll = watched.poll_io(cx, waiter, Direction::Read, |descriptor| {
             has_reader(descriptor)?;
             Err(io::ErrorKind::WouldBlock.into())
-        })
+        });
+        // Whoever closes it wakes those that wait; one that has come to wait since looks himself.
+        if poll.is_pending() && self.is_closed() { Poll::Ready(Ok(Received::new(0))) } else { poll }
     }
 
     fn poll_send(

@@ -80,8 +80,9 @@ impl Notice {
             (self, rustix::process::Signal::from_named_raw(signal))
         {
             let sent = rustix::process::pidfd_send_signal(watched.get_ref(), signal);
-            // Old kernels have the descriptor, and not this.
-            return (sent != Err(rustix::io::Errno::NOSYS)).then(|| sent.map_err(io::Error::from));
+            // Old kernels have the descriptor, and not this; and a sandbox may refuse it.
+            let is_refused = matches!(sent, Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM));
+            return (!is_refused).then(|| sent.map_err(io::Error::from));
         }
         let _ = signal;
         None

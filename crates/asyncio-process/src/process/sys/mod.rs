@@ -1,4 +1,4 @@
-//! What a system must provide of processes: `send_signal`, `is_no_child`, `is_no_process`, which signals end one, and, on Unix, `close_fds`.
+//! What a system must provide of processes: `send_signal`, `is_no_child`, `is_no_process`, `is_ours`, which signals end one, and, on Unix, `close_fds`.
 
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -12,4 +12,4 @@ mod close_fds;
 
 #[cfg(unix)]
 pub(crate) use close_fds::close_fds;
-pub(crate) use platform::{KILL, TERMINATE, is_no_child, is_no_process, send_signal};
+pub(crate) use platform::{KILL, TERMINATE, is_no_child, is_no_process, is_ours, send_signal};

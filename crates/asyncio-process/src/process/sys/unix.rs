@@ -34,6 +34,13 @@ pub(crate) fn is_no_process(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESRCH)
 }
 
+/// Says whether a child has not been reaped yet, without reaping it: waitid(2).
+pub(crate) fn is_ours(child: &Child) -> bool {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::Pid(Pid::from_child(child)), options), Err(rustix::io::Errno::CHILD))
+}
+
 /// Says whether somebody else has reaped a child.
 pub(crate) fn is_no_child(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ECHILD)

@@ -17,6 +17,11 @@ pub(crate) fn send_signal(child: &mut Child, _to_group: bool, signal: i32) -> io
     }
 }
 
+/// It is for as long as it is kept.
+pub(crate) fn is_ours(_child: &Child) -> bool {
+    true
+}
+
 /// What has ended can be ended.
 pub(crate) fn is_no_process(_error: &io::Error) -> bool {
     false
