@@ -145,7 +145,8 @@ fn each_system_call_fails_in_turn_and_nothing_is_left() {
             continue;
         }
         for error in errors(call) {
-            let inject = format!("-e inject={call}:error={error}:when={number}");
+            let inject =
+                format!("--seccomp-bpf -e trace={call} -e inject={call}:error={error}:when={number}");
             let output = traced(&log, &inject, &test).unwrap();
             let text = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{call} {number} {error}: {text}");
