@@ -53,13 +53,14 @@ pub(crate) fn test() -> Result<()> {
     cargo(&["test", "--workspace", "--all-features"])
 }
 
-/// A minute of every kind of load, one of 19,000 connections that come and go, a gibibyte each way, and 50,000 handshakes. `test` runs a few seconds of all.
+/// A minute of every kind of load, one of 19,000 connections that come and go, a gibibyte each way, 50,000 handshakes, and 20,000 children. `test` runs a few seconds of all.
 fn soak() -> Result<()> {
     let tests = [
         ("asyncio", "soak", ""),
         ("asyncio-net", "churn", ""),
         ("asyncio-net", "it", "a_great_many"),
         ("asyncio-net", "tls_churn", ""),
+        ("asyncio-process", "churn", ""),
     ];
     for (package, name, only) in tests {
         let mut test = command(
