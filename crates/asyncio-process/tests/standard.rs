@@ -217,3 +217,55 @@ fn a_terminal_gives_lines_and_goes_on_after_its_end() {
         .join("|");
     assert_eq!(heard, "typed||more", "{text}");
 }
+
+/// In a terminal of tmux(1), with keys that somebody presses.
+#[test]
+fn a_terminal_of_tmux() {
+    const TEST: &str = "a_terminal_of_tmux";
+    if is_scene("tmux") {
+        let heard = run(async {
+            let (mut lines, mut out) = (BufReader::new(stdin()).lines(), stdout());
+            out.write_all(b"ready\n").await.unwrap();
+            let mut heard = Vec::new();
+            while let Some(line) = lines.next().await {
+                heard.push(line.unwrap());
+            }
+            heard
+        });
+        // Whole, when it has its name.
+        let path = std::env::var("ASYNCIO_HEARD").unwrap();
+        std::fs::write(format!("{path}.part"), heard.join("|")).unwrap();
+        return std::fs::rename(format!("{path}.part"), path).unwrap();
+    }
+    let path = std::env::temp_dir().join(format!("asyncio-tmux-{}", std::process::id()));
+    let socket = format!("asyncio-{}", std::process::id());
+    let tmux =
+        |args: &[&str]| Command::new("tmux").args(["-L", &socket, "-f", "/dev/null"]).args(args).output();
+    let exe = std::env::current_exe().unwrap();
+    let line = format!(
+        "{SCENE}=tmux ASYNCIO_HEARD={} {} --exact {TEST} --nocapture --test-threads=1",
+        path.display(),
+        exe.display()
+    );
+    match tmux(&["new-session", "-d", "-x", "80", "-y", "24", &line]) {
+        Err(error) if std::env::var_os("ASYNCIO_REQUIRE_PEERS").is_none_or(|value| value != "1") => {
+            return eprintln!("skipped, tmux cannot be started: {error}");
+        }
+        started => assert!(started.as_ref().unwrap().status.success(), "{started:?}"),
+    }
+    for keys in [&["hello there", "Enter"][..], &["y", "BSpace", "x", "Enter"], &["C-d"]] {
+        let pressed = tmux(&[&["send-keys"], keys].concat()).unwrap();
+        assert!(pressed.status.success(), "{pressed:?}");
+    }
+    let start = Instant::now();
+    let heard = loop {
+        if let Ok(heard) = std::fs::read_to_string(&path) {
+            break heard;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing is heard");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let _ = std::fs::remove_file(&path);
+    let _ = tmux(&["kill-server"]);
+    assert_eq!(heard, "hello there|x");
+}
