@@ -38,6 +38,7 @@ fn fails(what: String) -> Result<u8, String> {
 }
 
 fn sleeps(milliseconds: u64) -> u64 {
+    // It is what it is for: its worker is busy for so long.
     std::thread::sleep(Duration::from_millis(milliseconds));
     milliseconds
 }

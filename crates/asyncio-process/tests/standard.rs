@@ -150,6 +150,7 @@ fn what_is_shared_goes_on_blocking() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
+    // So that the read is likely to wait when it comes; if it does not, the rest holds all the same.
     std::thread::sleep(Duration::from_millis(20));
     stdin.write_all(b"ping").unwrap();
     let output = child.wait_with_output().unwrap();
@@ -174,6 +175,7 @@ fn in_terminal(line: &str, typed: &[&str]) -> Option<String> {
     };
     let mut stdin = child.stdin.take().unwrap();
     for line in typed {
+        // As somebody types. What comes too early is kept by the terminal.
         std::thread::sleep(Duration::from_millis(30));
         stdin.write_all(line.as_bytes()).unwrap();
     }
@@ -263,6 +265,7 @@ fn a_terminal_of_tmux() {
             break heard;
         }
         assert!(start.elapsed() < Duration::from_secs(20), "nothing is heard");
+        // A file that comes to be tells nobody.
         std::thread::sleep(Duration::from_millis(5));
     };
     let _ = std::fs::remove_file(&path);

@@ -97,6 +97,7 @@ fn it_is_as_by_default_again_when_it_is_cancelled_or_its_loop_is_closed() {
         }
         println!("until here");
         send(Signal::TERM);
+        // The signal may take a moment, and ends this.
         thread::sleep(std::time::Duration::from_secs(20));
         unreachable!("it ends before");
     }

@@ -49,6 +49,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        // What it waits for, such as the end of a stranger's process, tells nobody.
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -16,7 +16,8 @@ pub(crate) use writer::ThreadedWriter;
 
 /// How much is read or kept at once.
 const CHUNK: usize = 64 * 1024;
-/// How long a thread waits for what somebody has not block.
+/// How long a thread waits for what somebody has not block, before it tries again. It is looked at again and again since it need not be anything that can be
+/// waited for: what can be is not on a thread, but for a socket that another program has left so.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Those who wait, each once.
