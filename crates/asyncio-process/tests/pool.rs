@@ -230,8 +230,10 @@ fn what_captures_something_is_refused() {
 fn a_function_that_is_not_of_the_pool_is_unknown_whatever_its_name_is() {
     let functions = Functions::new().with(|n: u32| n + 1).enter();
     let pool = ProcessPool::new(functions);
+    // Here, and not within the block, which is another function.
+    let other = |n: u32| n + 100;
     run(async {
-        let error = pool.run(|n: u32| n + 100, 1).await.unwrap_err();
+        let error = pool.run(other, 1).await.unwrap_err();
         assert!(
             matches!(error, CallError::Unknown(_)) && error.to_string().contains("Functions::with"),
             "{error}"
