@@ -5,6 +5,7 @@
 //!
 //! - [`WakeList`]: wakers collected under a lock and woken after it.
 //! - [`budget`]: how many ready operations a task may do in one poll before it lets others run.
+//! - [`debug`]: whether this thread wants to hear of what is nearly always a mistake.
 //! - [`lock_watch`]: who holds which lock, when somebody asks.
 //! - [`wait_point`]: says where a task waits, when somebody asks.
 //! - [`report`]: warnings and failures that belong to nobody's `Result`.
@@ -34,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 pub mod budget;
+pub mod debug;
 mod error;
 pub mod lock_watch;
 pub mod panic;

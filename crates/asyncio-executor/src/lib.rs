@@ -46,6 +46,7 @@ mod spawn;
 mod task;
 
 mod current;
+mod live;
 mod local;
 mod queue;
 mod ready;
@@ -63,12 +64,11 @@ mod loom_tests;
 pub use block_on::block_on;
 pub use foreign::{Spawn, spawn_on};
 pub use header::{Header, TaskId, TaskState};
-pub use local::{
-    EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, for_each_task, spawn_local,
-};
+pub use live::{LiveTask, live_tasks, stack_base, wake_main, worker_count};
+pub use local::{EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
 pub use queue::{Ran, Stopped};
 pub use runnable::Runnable;
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};
 pub use spawn::{Handle, SpawnLocalError, Spawner, TaskOptions};
-pub use watch::Watch;
+pub use watch::{MainPoll, PresentPoll, Watch};
 pub use workers::{Executor, SpawnPinnedError, WorkerTaken, spawn, spawn_pinned};

@@ -64,6 +64,7 @@ impl LocalExecutor {
 
     pub(crate) fn on(owner: Owner) -> Self {
         let main = Arc::new(MainWaker::new(owner.queue().clone()));
+        owner.set_main(&main);
         Self { owner, main }
     }
 
@@ -278,18 +279,6 @@ where
 {
     let owner = Owner::current().ok_or(NoExecutor(()))?;
     Ok(spawn::spawn_local(&owner, options, future))
-}
-
-/// Runs `f` with the header of each task that has not ended, of the executor that is entered on this thread, and with what that is doing.
-///
-/// Where that is a worker of an [`Executor`](crate::Executor), the tasks that any thread may poll are among them, but for those that have not
-/// waited yet. The local tasks of other workers are not: their lists are theirs.
-pub fn for_each_task(mut f: impl FnMut(&Header, TaskState)) {
-    let Some(owner) = Owner::current() else { return };
-    owner.tasks().iter().for_each(|task| f(task.header(), task.state()));
-    if let Some(shared) = owner.seat().and_then(|seat| seat.shared().upgrade()) {
-        shared.listed().iter().for_each(|task| f(task.header(), task.header().state()));
-    }
 }
 
 /// Runs `f` with the header of the task that is being polled, or whose future is being dropped, on this thread.

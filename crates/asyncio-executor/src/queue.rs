@@ -22,7 +22,7 @@ use std::task::{Wake, Waker};
 use std::thread::ThreadId;
 
 use asyncio_base::budget::{self, Grant};
-use asyncio_base::shim::{Arc, AtomicBool, Ordering};
+use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
 
 use concurrent_queue::ConcurrentQueue;
 use slab::Slab;
@@ -79,6 +79,10 @@ struct Local {
     ids_end: u64,
     /// There if somebody asks how long polls take.
     watch: Option<Arc<Watch>>,
+    /// Weak: it has the queue.
+    main: Weak<MainWaker>,
+    /// Where the last run of polls began, on the owner's stack.
+    stack_base: usize,
 }
 
 /// Something that only the owner touches (E1).
@@ -99,6 +103,8 @@ impl Queue {
             next_id: 0,
             ids_end: 0,
             watch: None,
+            main: Weak::new(),
+            stack_base: 0,
         };
         Self {
             local: Owned(RefCell::new(local)),
@@ -277,6 +283,7 @@ impl Owner {
         let is_watched = {
             let mut local = self.local().borrow_mut();
             local.ready.set_attentive(true);
+            local.stack_base = ptr::from_ref(&grant).addr();
             local.watch.is_some()
         };
         let ran = if is_watched { self.run_watched(limit, grant) } else { self.run(limit, grant) };
@@ -307,34 +314,45 @@ impl Owner {
         Ran { polls, stopped: Stopped::Limit }
     }
 
-    /// The same, with two readings of the clock a poll.
+    /// The same, with a reading of the clock a poll.
     #[cold]
     #[inline(never)]
     fn run_watched(&self, limit: usize, grant: Grant) -> Ran {
         let watch = self.local().borrow().watch.clone().unwrap_or_default();
+        let mut watching = watch.begin();
         let mut polls = 0;
-        while polls < limit {
+        let stopped = loop {
+            if polls == limit {
+                break Stopped::Limit;
+            }
             let next = self.local().borrow_mut().ready.pop();
             match next {
                 Some(Next::Task(next)) => {
                     let task = next.clone();
-                    watch.poll(task.header(), || grant.during(|| next.run_cold(self)));
+                    watching.poll(task.header(), || {
+                        grant.during(|| next.run_cold(self));
+                        task.has_ended()
+                    });
                 }
                 Some(Next::Shared(runnable)) => {
                     let task = runnable.listed();
-                    watch.poll(task.header(), || grant.during(|| runnable.run()));
+                    watching.poll(task.header(), || {
+                        grant.during(|| runnable.run());
+                        task.has_output()
+                    });
                 }
                 Some(Next::Dropped(runnable)) => drop(runnable),
                 Some(Next::Announce(helper)) => {
                     helper.announce();
                     continue;
                 }
-                Some(Next::Main) => return Ran { polls, stopped: Stopped::Main },
-                None => return Ran { polls, stopped: Stopped::Idle },
+                Some(Next::Main) => break Stopped::Main,
+                None => break Stopped::Idle,
             }
             polls += 1;
-        }
-        Ran { polls, stopped: Stopped::Limit }
+        };
+        watching.stop(stopped == Stopped::Main);
+        Ran { polls, stopped }
     }
 
     /// Moves what other threads have made ready to the local side.
@@ -427,6 +445,21 @@ impl Owner {
     pub(crate) fn set_watch(&self, watch: Option<Arc<Watch>>) {
         let former = std::mem::replace(&mut self.local().borrow_mut().watch, watch);
         drop(former);
+    }
+
+    pub(crate) fn set_main(&self, main: &Arc<MainWaker>) {
+        self.local().borrow_mut().main = Arc::downgrade(main);
+    }
+
+    /// Returns what wakes the main future.
+    pub(crate) fn main(&self) -> Option<Waker> {
+        self.local().try_borrow().ok()?.main.upgrade().map(Waker::from)
+    }
+
+    /// Returns an address of the frame that runs the polls of this thread.
+    pub(crate) fn stack_base(&self) -> Option<usize> {
+        let base = self.local().try_borrow().ok()?.stack_base;
+        (base > 0).then_some(base)
     }
 
     pub(crate) fn budget(&self) -> u32 {

@@ -14,14 +14,14 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use asyncio_base::panic::{Payload, catch_and_store, discard};
+use asyncio_base::panic::{Payload, catch_and_store};
 use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering, fence};
 
 use crate::current::Polling;
 use crate::foreign::Spawn;
 use crate::header::{Header, TaskId, TaskState};
 use crate::spawn::{Handle, TaskOptions};
-use crate::task::guard;
+use crate::task::{drop_unread, guard};
 use crate::workers::{self, Raw, Registration, Seat};
 
 /// What async-task keeps beside the future.
@@ -41,20 +41,33 @@ struct Metadata {
 pub(crate) struct Listed {
     waker: Waker,
     /// Of that task.
-    header: NonNull<Header>,
+    metadata: NonNull<Metadata>,
 }
 
-// SAFETY: `&Header` is for all threads.
+// SAFETY: `&Metadata` is for all threads.
 unsafe impl Send for Listed {}
 
 impl Listed {
-    pub(crate) fn header(&self) -> &Header {
+    fn metadata(&self) -> &Metadata {
         // SAFETY: async-task keeps it for as long as there is a reference to the task, which the waker is.
-        unsafe { self.header.as_ref() }
+        unsafe { self.metadata.as_ref() }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.metadata().header
     }
 
     pub(crate) fn wake(self) {
         self.waker.wake();
+    }
+
+    pub(crate) fn wake_by_ref(&self) {
+        self.waker.wake_by_ref();
+    }
+
+    /// Says whether its last poll has given an output.
+    pub(crate) fn has_output(&self) -> bool {
+        self.metadata().has_output.load(Ordering::Acquire)
     }
 }
 
@@ -147,7 +160,7 @@ impl Runnable {
 
     /// Keeps the task, though it ends meanwhile.
     pub(crate) fn listed(&self) -> Listed {
-        Listed { waker: self.inner.waker(), header: NonNull::from(self.header()) }
+        Listed { waker: self.inner.waker(), metadata: NonNull::from(self.inner.metadata()) }
     }
 
     /// Returns the id of the task.
@@ -207,7 +220,7 @@ impl<T> Drop for Output<T> {
     fn drop(&mut self) {
         match self.result.take() {
             Some(Ok(value)) => guard(self.task, "dropping the output", || drop(value)),
-            Some(Err(panic)) => discard(panic),
+            Some(Err(panic)) => drop_unread(self.task, panic),
             None => {}
         }
     }
@@ -290,7 +303,7 @@ impl Metadata {
         let waiting = match &self.home {
             Home::Foreign(_) => Waiting::Foreign(Mutex::new(Some(waker.clone()))),
             Home::Seat(seat) => {
-                let listed = Listed { waker: waker.clone(), header: NonNull::from(&self.header) };
+                let listed = Listed { waker: waker.clone(), metadata: NonNull::from(self) };
                 Registration::of(seat, listed).map_or(Waiting::Nowhere, Waiting::AtSeat)
             }
         };

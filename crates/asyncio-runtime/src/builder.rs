@@ -12,12 +12,14 @@ use asyncio_tasks::{Cleanup, DEFAULT_GRACE};
 use asyncio_timers::{Clock, DEFAULT_TICK, Idle, MonotonicClock, Timers};
 
 use crate::affinity::Pinned;
-use crate::core::Core;
+use crate::core::{Core, Observer};
 use crate::event_loop::{EventLoop, unpark};
 use crate::lock_registry::LockRegistry;
+use crate::meter::{Measuring, Meter};
 use crate::runner::Runner;
 use crate::runtime::Runtime;
 use crate::unhandled::Unhandled;
+use crate::watchdog::{Watchdog, Watched};
 
 /// asyncio's `slow_callback_duration`.
 const SLOW_POLL: Duration = Duration::from_millis(100);
@@ -69,6 +71,8 @@ struct Loops {
     is_measured: bool,
     slow_poll_threshold: Duration,
     runtime: Arc<Runtime>,
+    /// In debug mode: where the loops are entered that the watchdog looks at.
+    watched: Option<Arc<Watched>>,
 }
 
 impl Builder {
@@ -86,6 +90,7 @@ impl Builder {
             is_measured: false,
             slow_poll_threshold: SLOW_POLL,
             runtime: Arc::default(),
+            watched: None,
         };
         Self {
             loops,
@@ -184,8 +189,21 @@ impl Builder {
         self
     }
 
-    /// Sets whether polls that hold the loop for too long are [reported](Self::on_unhandled), with their task and where that was spawned: two readings of
-    /// the clock a poll. The default is that they are if `ASYNCIO_DEBUG` is set in the environment, to something else than `0`.
+    /// Sets whether the runtime is in debug mode, in which it [reports](Self::on_unhandled) what is nearly always a mistake. The default is that it is
+    /// if `ASYNCIO_DEBUG` is set in the environment, to something else than `0`.
+    ///
+    /// asyncio's debug mode. Each report says which task it is about, and where that was spawned. What is reported:
+    ///
+    /// - a poll that holds its loop for [too long](Self::slow_poll_threshold): while it lasts, with the functions in which it is (on Linux, and where
+    ///   the binary has symbols), and when it has ended, with how long it took. The former is the doing of a thread that looks at the loops four times in
+    ///   that time; the stack is taken by a handler of SIGURG, so whoever listens to that signal hears it then;
+    /// - a lock of `asyncio::sync` that is waited for too long, with its holder;
+    /// - a panic of a task whose handle nobody awaits. (An error of a task is a value; [`spawn_checked`](asyncio_tasks::spawn_checked) reports it in
+    ///   every mode);
+    /// - connections, servers and children that are dropped without being closed or waited for;
+    /// - calls that belong on the loop's own thread and come from another one, besides the error that they give.
+    ///
+    /// Besides, everything is measured that [`metrics`](Self::metrics) measures. It costs a reading of the clock a poll.
     ///
     /// # Examples
     ///
@@ -216,7 +234,7 @@ impl Builder {
         self
     }
 
-    /// Sets whether polls are measured, for [`EventLoop::metrics`]: two readings of the clock a poll. The default is that they are not, but in
+    /// Sets whether the loop is measured, for [`EventLoop::metrics`]: a reading of the clock a poll, and two a look for events. The default is that they are not, but in
     /// [debug mode](Self::debug).
     pub fn metrics(mut self, is_measured: bool) -> Self {
         self.loops.is_measured = is_measured;
@@ -270,7 +288,9 @@ impl Builder {
     /// thread cannot be started, or not be kept on its [CPU](Self::cpus); and with [`InvalidInput`](io::ErrorKind::InvalidInput) where
     /// several workers are to have a [schedule](Self::schedule), or a clock that jumps.
     pub fn build(self) -> io::Result<Runner> {
-        let Self { loops, schedule, workers, thread_name, blocking_threads_max, ctrl_c } = self;
+        let Self { mut loops, schedule, workers, thread_name, blocking_threads_max, ctrl_c } = self;
+        loops.runtime.set_debugged(loops.is_debugged);
+        loops.watched = loops.is_debugged.then(|| Watched::new(loops.slow_poll_threshold));
         let cleanup = Cleanup::new(loops.cleanup_grace);
         blocking_threads_max.into_iter().for_each(|count| cleanup.set_blocking_threads_max(count));
         if workers == 1 {
@@ -279,7 +299,9 @@ impl Builder {
                 Some(schedule) => LocalExecutor::with_boxed_schedule(unpark, schedule),
                 None => LocalExecutor::new(unpark),
             })?;
-            return Ok(Runner::on(core, None, pinned, ctrl_c));
+            let mut runner = Runner::on(core, None, pinned, ctrl_c);
+            runner.watch(loops.watchdog()?);
+            return Ok(runner);
         }
         let refused = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
         if schedule.is_some() {
@@ -301,11 +323,19 @@ impl Builder {
                 loops.make_worker(worker, &cleanup, &executor)
             })?;
         }
+        runner.watch(loops.watchdog()?);
         Ok(runner)
     }
 }
 
 impl Loops {
+    fn watchdog(&self) -> io::Result<Option<Watchdog>> {
+        self.watched
+            .as_ref()
+            .map(|watched| Watchdog::start(watched.clone(), self.runtime.clone()))
+            .transpose()
+    }
+
     fn pin(&self, worker: usize) -> io::Result<Option<Pinned>> {
         let Some(&cpu) = self.cpus.iter().cycle().nth(worker) else { return Ok(None) };
         Pinned::to(cpu).map(Some).map_err(|error| {
@@ -332,20 +362,27 @@ impl Loops {
         let watch = (self.is_debugged || self.is_measured)
             .then(|| Arc::new(Watch::new(self.is_debugged.then_some(self.slow_poll_threshold))));
         executor.set_watch(watch.clone());
+        if let (Some(watched), Some(watch)) = (&self.watched, &watch) {
+            watched.add(worker, watch.clone());
+        }
+        let meter = watch.map(|watch| Arc::new(Meter::new(watch)));
         let timers = Timers::with_tick(self.clock.clone(), unpark.clone(), self.tick);
         let event_loop = {
             let (reactor, timers, spawner) = (reactor.clone(), timers.clone(), executor.spawner());
-            EventLoop::new(reactor, timers, spawner, unpark, worker, watch, self.runtime.clone())
+            EventLoop::new(reactor, timers, spawner, unpark, worker, meter.clone(), self.runtime.clone())
         };
         if worker == 0 {
             self.runtime.set_first(event_loop.waker());
         }
-        let locks = if self.is_debugged {
-            LockRegistry::install(self.slow_poll_threshold, event_loop.waker())
-        } else {
-            None
-        };
-        Ok(Core { executor, timers, reactor, event_loop, cleanup: cleanup.clone(), spin: self.spin, locks })
+        let observer = meter.map(|meter| Observer {
+            measuring: Measuring::new(meter),
+            locks: self
+                .is_debugged
+                .then(|| LockRegistry::install(self.slow_poll_threshold, event_loop.waker()))
+                .flatten(),
+        });
+        let (cleanup, spin) = (cleanup.clone(), self.spin);
+        Ok(Core { executor, timers, reactor, event_loop, cleanup, spin, observer })
     }
 }
 

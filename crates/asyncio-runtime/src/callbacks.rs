@@ -14,6 +14,7 @@ use asyncio_base::LoopClosed;
 use asyncio_base::panic::{catch_and_store, discard, message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::{Arc, AtomicU8, Ordering};
+use asyncio_tasks::debug::report_mistake;
 use asyncio_tasks::{
     Builder, Context, SpawnLocalError, Task, current_task, spawn_local_with, spawn_with, yield_now,
 };
@@ -293,18 +294,36 @@ impl EventLoop {
         // A timer is set at once, if that can be: one of two that are both over when the loop comes to them is then the earlier one.
         let is_eager = when.is_some() && Self::current().is_ok_and(|current| current.is_same(self));
         let run = call.clone().run(is_eager, callback);
-        let task = Builder::new().eager(is_eager).spawn_local_with(self.spawner(), run)?;
-        Ok(CallHandle::new(call, Arc::new(task)))
+        match Builder::new().eager(is_eager).spawn_local_with(self.spawner(), run) {
+            Ok(task) => Ok(CallHandle::new(call, Arc::new(task))),
+            Err(error) => Err(self.refused(error)),
+        }
     }
 
     #[track_caller]
     fn call_never(&self, callback: impl FnOnce() + 'static) -> Result<CallHandle, LoopError> {
         let call = Call::new(None);
-        let task = spawn_local_with(self.spawner(), async move {
+        let spawned = spawn_local_with(self.spawner(), async move {
             let _callback = callback;
             std::future::pending().await
-        })?;
-        Ok(CallHandle::new(call, Arc::new(task)))
+        });
+        match spawned {
+            Ok(task) => Ok(CallHandle::new(call, Arc::new(task))),
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    /// Says why a callback was not registered. A wrong thread is reported, too, where the loop is in debug mode: the error of a callback is easily
+    /// passed over.
+    #[track_caller]
+    pub(crate) fn refused(&self, error: SpawnLocalError) -> LoopError {
+        let error = LoopError::from(error);
+        if error == LoopError::WrongThread && self.is_debugged() {
+            // This thread may be nobody's.
+            let _reports = self.runtime().listen();
+            report_mistake("runtime", format_args!("{error}: at {}", Location::caller()));
+        }
+        error
     }
 
     /// Has a callback called in the next round of the loop, from any thread; a loop that waits is woken. asyncio's `call_soon_threadsafe`.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use asyncio_base::lock_watch::WatchGuard;
 use asyncio_base::panic::{catch_and_store, discard, message};
-use asyncio_base::report::{self, HandlerGuard};
+use asyncio_base::report;
 use asyncio_base::shim::Arc;
 use asyncio_executor::{LocalExecutor, Stopped};
 use asyncio_reactor::Reactor;
@@ -22,6 +22,8 @@ use asyncio_timers::{Idle, Timers};
 
 use crate::event_loop::{Entered, EventLoop};
 use crate::lock_registry::LockRegistry;
+use crate::meter::{Measuring, Seen};
+use crate::runtime::Listening;
 
 /// After so many polls the loop looks at its events, if not for the time before. A look that finds nothing costs about 270 ns; at
 /// tokio's 61 that was 12 % of `ping_pong`, at 256 it is 3 %. Polls that take long are bounded by the time.
@@ -40,13 +42,20 @@ pub(crate) struct Core {
     pub(crate) cleanup: Cleanup,
     /// How long the loop looks for events without waiting, before it waits.
     pub(crate) spin: Duration,
+    /// There if the loop is measured.
+    pub(crate) observer: Option<Observer>,
+}
+
+/// What looks on while a loop runs.
+pub(crate) struct Observer {
+    pub(crate) measuring: Measuring,
     /// In debug mode, on the loop that listens: the locks that are held and waited for.
     pub(crate) locks: Option<(Arc<LockRegistry>, WatchGuard)>,
 }
 
 /// While it lives, everything that is spawned, sleeps or opens sockets on this thread does so on this loop.
 pub(crate) struct EnterGuard {
-    _reports: HandlerGuard,
+    _reports: Listening,
     _cleanup: CleanupGuard,
     _executor: asyncio_executor::EnterGuard,
     _timers: asyncio_timers::EnterGuard,
@@ -68,6 +77,9 @@ pub(crate) enum Busy {
 impl Core {
     #[track_caller]
     pub(crate) fn enter(&self) -> EnterGuard {
+        if let Some(observer) = &self.observer {
+            observer.measuring.go_on();
+        }
         EnterGuard {
             _running: self.event_loop.enter(),
             _reactor: asyncio_reactor::enter(self.reactor.clone()),
@@ -102,14 +114,35 @@ impl Core {
     /// Looks at the events, and waits for them if nothing is ready, at most for `limit`; then fires the timers. Returns whether
     /// anything happened.
     pub(crate) fn look_at_events(&self, busy: Busy, limit: Option<Duration>) -> io::Result<bool> {
-        let Some((locks, _)) = &self.locks else { return self.look_at_events_only(busy, limit) };
-        let limit = limit.into_iter().chain(locks.until_next()).min();
-        let happened = self.look_at_events_only(busy, limit);
-        locks.report_overdue();
-        happened
+        match &self.observer {
+            None => self.look_at_events_only(busy, limit).map(Happened::is_any),
+            Some(observer) => self.look_and_measure(observer, busy, limit),
+        }
     }
 
-    fn look_at_events_only(&self, busy: Busy, limit: Option<Duration>) -> io::Result<bool> {
+    #[cold]
+    fn look_and_measure(&self, observer: &Observer, busy: Busy, limit: Option<Duration>) -> io::Result<bool> {
+        let locks = observer.locks.as_ref().map(|(locks, _)| locks);
+        let limit = limit.into_iter().chain(locks.and_then(|locks| locks.until_next())).min();
+        let look = || self.look_at_events_only(busy, limit);
+        let seen = |result: &io::Result<Happened>| {
+            let happened = result.as_ref().copied().unwrap_or_default();
+            Seen {
+                io_events: happened.events,
+                timers_fired: happened.fired,
+                timers: self.timers.len(),
+                tasks: self.executor.len(),
+                ready: self.executor.ready_count(),
+            }
+        };
+        let result = observer.measuring.look(look, seen);
+        if let Some(locks) = locks {
+            locks.report_overdue();
+        }
+        result.map(Happened::is_any)
+    }
+
+    fn look_at_events_only(&self, busy: Busy, limit: Option<Duration>) -> io::Result<Happened> {
         // Other workers may have something to do. Until the guard is dropped they know that this one has not.
         let resting = if busy == Busy::Idle { self.executor.try_idle() } else { None };
         let idle = if resting.is_some() { self.timers.idle() } else { Idle::For(Duration::ZERO) };
@@ -119,12 +152,13 @@ impl Core {
             // `Forever`, and whatever a later clock may say: an event ends it.
             _ => limit,
         };
+        // One that panicked has had an event, or a timer.
         let events = survive(|| self.reactor.turn(wait)).transpose()?.unwrap_or(1);
         if idle == Idle::Jump && events == 0 && !self.executor.is_ready() {
             self.timers.jump();
         }
         let fired = survive(|| self.timers.fire_due()).unwrap_or(1);
-        Ok(events + fired > 0)
+        Ok(Happened { events, fired })
     }
 
     /// Polls what is ready, and nothing that comes meanwhile: one round. A long one is interrupted for a look at the events (L1).
@@ -177,6 +211,19 @@ impl Core {
     pub(crate) fn close_drivers(&self) {
         survive(|| self.timers.close());
         survive(|| self.reactor.close());
+    }
+}
+
+/// What came of a look for events.
+#[derive(Clone, Copy, Default)]
+struct Happened {
+    events: usize,
+    fired: usize,
+}
+
+impl Happened {
+    fn is_any(self) -> bool {
+        self.events + self.fired > 0
     }
 }
 

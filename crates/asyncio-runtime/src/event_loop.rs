@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use asyncio_base::LoopClosed;
 use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
-use asyncio_executor::{Spawner, Watch};
+use asyncio_executor::Spawner;
 use asyncio_reactor::Reactor;
 use asyncio_tasks::Task;
 use asyncio_timers::Timers;
 
+use crate::meter::{Meter, Metrics};
 use crate::portal::Portal;
 use crate::runtime::Runtime;
 
@@ -39,8 +40,8 @@ struct Shared {
     unpark: Waker,
     worker: usize,
     is_closed: AtomicBool,
-    /// There if polls are measured.
-    watch: Option<Arc<Watch>>,
+    /// There if the loop is measured.
+    meter: Option<Arc<Meter>>,
     runtime: Arc<Runtime>,
 }
 
@@ -55,12 +56,12 @@ impl EventLoop {
         spawner: Spawner,
         unpark: Waker,
         worker: usize,
-        watch: Option<Arc<Watch>>,
+        meter: Option<Arc<Meter>>,
         runtime: Arc<Runtime>,
     ) -> Self {
         let is_closed = AtomicBool::new(false);
         Self {
-            shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed, watch, runtime }),
+            shared: Arc::new(Shared { reactor, timers, spawner, unpark, worker, is_closed, meter, runtime }),
         }
     }
 
@@ -153,21 +154,33 @@ impl EventLoop {
         self.shared.unpark.wake_by_ref();
     }
 
-    /// Returns what was measured of this loop's tasks so far; nothing but zeros if [nobody asked for it](crate::Builder::metrics).
+    /// Returns what was measured of this loop so far; nothing but zeros if [nobody asked for it](crate::Builder::metrics).
+    ///
+    /// From any thread. Where there are several workers, each has metrics of its own: [`Runner::event_loops`](crate::Runner::event_loops).
     ///
     /// # Examples
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
     /// let mut runner = asyncio_runtime::Runner::builder().metrics(true).build()?;
-    /// runner.run(async { asyncio_tasks::spawn_local(async {}).await }).unwrap();
-    /// assert_eq!(runner.event_loop().metrics().polls, 1);
+    /// runner.run(async { asyncio_tasks::spawn_local(asyncio_tasks::yield_now()).await }).unwrap();
+    /// let metrics = runner.event_loop().metrics();
+    /// assert_eq!((metrics.polls, metrics.wakes), (2, 1));
     /// # Ok(())
     /// # }
     /// ```
     pub fn metrics(&self) -> Metrics {
-        let watch = self.shared.watch.as_ref();
-        watch.map_or_else(Metrics::default, |watch| Metrics { polls: watch.polls(), busy: watch.busy() })
+        self.shared.meter.as_ref().map_or_else(Metrics::default, |meter| meter.snapshot())
+    }
+
+    /// Returns where the polls of this loop are measured, if they are.
+    pub(crate) fn meter(&self) -> Option<&Arc<Meter>> {
+        self.shared.meter.as_ref()
+    }
+
+    /// Says whether the loop is in [debug mode](crate::Builder::debug). asyncio's `get_debug`.
+    pub fn is_debugged(&self) -> bool {
+        self.shared.runtime.is_debugged()
     }
 
     /// Returns the present, by the clock of this loop.
@@ -207,16 +220,6 @@ impl EventLoop {
         });
         Entered(())
     }
-}
-
-/// What was measured of a loop. Made by [`EventLoop::metrics`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Metrics {
-    /// How often tasks were polled.
-    pub polls: u64,
-    /// How long that took altogether.
-    pub busy: std::time::Duration,
 }
 
 impl fmt::Debug for EventLoop {

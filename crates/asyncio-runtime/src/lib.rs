@@ -19,7 +19,7 @@
 //! assert_eq!(length, 15);
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod runner;
 
@@ -28,6 +28,7 @@ mod callbacks;
 mod event_loop;
 mod interrupt;
 mod lock_registry;
+mod meter;
 mod portal;
 #[cfg(unix)]
 mod readers;
@@ -38,6 +39,7 @@ mod crew;
 mod drain;
 mod runtime;
 mod signal_handlers;
+mod watchdog;
 
 #[cfg_attr(any(target_os = "linux", target_os = "android", target_os = "freebsd"), path = "affinity/unix.rs")]
 #[cfg_attr(
@@ -48,8 +50,9 @@ mod affinity;
 
 pub use builder::Builder;
 pub use callbacks::{CallHandle, LoopError};
-pub use event_loop::{EventLoop, Metrics, NoEventLoop};
+pub use event_loop::{EventLoop, NoEventLoop};
 pub use interrupt::Interrupted;
+pub use meter::{Histogram, Metrics};
 pub use portal::Portal;
 pub use runner::{Runner, run};
 pub use unhandled::Unhandled;

@@ -12,7 +12,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{Direction, Waiter, Watched};
 use asyncio_tasks::{spawn_local_with, yield_now};
 
-use crate::callbacks::{Call, CallHandle, LoopError};
+use crate::callbacks::{Call, CallHandle};
 use crate::event_loop::EventLoop;
 
 impl EventLoop {
@@ -23,7 +23,7 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// Fails where the system cannot wait for the descriptor, where it is watched already, on another thread than the loop's ([`LoopError`] inside),
+    /// Fails where the system cannot wait for the descriptor, where it is watched already, on another thread than the loop's ([`LoopError`](crate::LoopError) inside),
     /// and with `LoopClosed`.
     ///
     /// # Examples
@@ -85,7 +85,7 @@ impl EventLoop {
         watched.bind(&**self.reactor())?;
         let call = Call::new(None);
         let of_task = call.clone();
-        let task = spawn_local_with(self.spawner(), async move {
+        let spawned = spawn_local_with(self.spawner(), async move {
             loop {
                 let mut waiter = Waiter::new();
                 let ready = poll_fn(|cx| watched.poll_ready(cx, &mut waiter, direction)).await;
@@ -103,8 +103,10 @@ impl EventLoop {
                 of_task.call(&mut callback);
                 yield_now().await;
             }
-        })
-        .map_err(LoopError::from)?;
-        Ok(CallHandle::new(call, Arc::new(task)))
+        });
+        match spawned {
+            Ok(task) => Ok(CallHandle::new(call, Arc::new(task))),
+            Err(error) => Err(self.refused(error).into()),
+        }
     }
 }

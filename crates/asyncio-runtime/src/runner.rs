@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use crate::crew::Crew;
 use crate::drain::drain;
 use crate::event_loop::EventLoop;
 use crate::interrupt::{Interrupted, Listening};
+use crate::watchdog::Watchdog;
 
 /// Runs a future to its end on a new loop, and closes the loop.
 ///
@@ -70,6 +72,8 @@ pub struct Runner {
     listens_to_ctrl_c: bool,
     /// After an interruption, until the runner is closed: the second Ctrl-C kills.
     interrupted: Option<Listening>,
+    /// In debug mode, until the runner is closed.
+    watchdog: Option<Watchdog>,
 }
 
 impl Runner {
@@ -94,7 +98,20 @@ impl Runner {
         listens_to_ctrl_c: bool,
     ) -> Self {
         let (crew, context) = (Crew::default(), ContextKeeper::new());
-        Self { core, crew, executor, _pinned: pinned, context, listens_to_ctrl_c, interrupted: None }
+        Self {
+            core,
+            crew,
+            executor,
+            _pinned: pinned,
+            context,
+            listens_to_ctrl_c,
+            interrupted: None,
+            watchdog: None,
+        }
+    }
+
+    pub(crate) fn watch(&mut self, watchdog: Option<Watchdog>) {
+        self.watchdog = watchdog;
     }
 
     pub(crate) fn start_worker(
@@ -173,7 +190,7 @@ impl Runner {
     /// Polls main to its end, in its turn among the tasks.
     #[track_caller]
     fn run_main<F: Future>(&self, mut main: Pin<&mut RootScope<F>>) -> Result<F::Output, Cancelled> {
-        let core = &self.core;
+        let (core, place) = (&self.core, Location::caller());
         let _context = self.context.enter();
         let _away = StepAway(core);
         // What was spawned, or registered, before this run is taken over, and comes before main.
@@ -187,6 +204,7 @@ impl Runner {
             let busy = core.run_ready(&mut stretch);
             if busy == Busy::Main {
                 let units = core.executor.budget();
+                let _measured = core.event_loop.meter().map(|meter| meter.watch().begin_main(place));
                 if let Poll::Ready(output) = budget::with_budget(units, || main.as_mut().poll(&mut cx)) {
                     return output;
                 }
@@ -340,6 +358,7 @@ impl Runner {
         self.core.close_drivers();
         self.crew.join();
         self.interrupted = None;
+        self.watchdog = None;
         self.core.event_loop.runtime().forget_handler();
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::task::Waker;
 
+use asyncio_base::debug::{self, DebugGuard};
 use asyncio_base::report::{self, HandlerGuard};
 use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
 use std::rc::Rc;
@@ -17,6 +18,8 @@ pub(crate) struct Runtime {
     is_stopping: AtomicBool,
     /// Wakes worker 0, whose that is.
     first: OnceLock<Waker>,
+    /// Whether its threads are in debug mode. Set when it is built.
+    is_debugged: AtomicBool,
     /// What is done with what nobody handles; `None` is what the thread does anyhow.
     handler: Mutex<Option<Handler>>,
 }
@@ -50,10 +53,19 @@ impl Runtime {
         drop(former);
     }
 
-    /// Has the reports of this thread go to the handler of this runtime, until the guard is dropped.
-    pub(crate) fn listen(self: &Arc<Self>) -> HandlerGuard {
+    pub(crate) fn set_debugged(&self, is_debugged: bool) {
+        self.is_debugged.store(is_debugged, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_debugged(&self) -> bool {
+        self.is_debugged.load(Ordering::Relaxed)
+    }
+
+    /// Has the reports of this thread go to the handler of this runtime, until the guard is dropped; and has it in debug mode, if the runtime is.
+    pub(crate) fn listen(self: &Arc<Self>) -> Listening {
         let runtime = self.clone();
-        report::enter(move |former| {
+        let _debug = debug::enter(self.is_debugged());
+        let _reports = report::enter(move |former| {
             Rc::new(move |report| {
                 let handler = runtime.handler.lock().clone();
                 match (handler, &former) {
@@ -61,6 +73,13 @@ impl Runtime {
                     (None, former) => report.pass_on(former.as_ref()),
                 }
             })
-        })
+        });
+        Listening { _reports, _debug }
     }
+}
+
+/// While it lives, what this thread reports goes to a runtime. Made by [`Runtime::listen`].
+pub(crate) struct Listening {
+    _reports: HandlerGuard,
+    _debug: DebugGuard,
 }

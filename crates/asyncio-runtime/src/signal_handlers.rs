@@ -10,7 +10,7 @@ use asyncio_base::shim::Arc;
 use asyncio_reactor::{SecondTime, SignalSource};
 use asyncio_tasks::spawn_local_with;
 
-use crate::callbacks::{Call, CallHandle, LoopError};
+use crate::callbacks::{Call, CallHandle};
 use crate::event_loop::EventLoop;
 
 impl EventLoop {
@@ -25,7 +25,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// Fails for a number that is none, or is of a signal that cannot be listened to, where the process is out of descriptors, on another thread than the loop's
-    /// ([`LoopError`] inside), and with `LoopClosed`.
+    /// ([`LoopError`](crate::LoopError) inside), and with `LoopClosed`.
     ///
     /// # Examples
     ///
@@ -56,7 +56,7 @@ impl EventLoop {
         source.bind(&**self.reactor())?;
         let call = Call::new(None);
         let of_task = call.clone();
-        let task = spawn_local_with(self.spawner(), async move {
+        let spawned = spawn_local_with(self.spawner(), async move {
             loop {
                 let received = poll_fn(|cx| source.poll_recv(cx)).await;
                 if of_task.is_cancelled() {
@@ -75,8 +75,10 @@ impl EventLoop {
                     return;
                 }
             }
-        })
-        .map_err(LoopError::from)?;
-        Ok(CallHandle::new(call, Arc::new(task)))
+        });
+        match spawned {
+            Ok(task) => Ok(CallHandle::new(call, Arc::new(task))),
+            Err(error) => Err(self.refused(error).into()),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use asyncio_executor::{Header, TaskId, TaskState, current_header};
+use asyncio_executor::{Header, LiveTask, TaskId, TaskState, current_header, live_tasks};
 
 /// What is known of a task: a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,12 +53,14 @@ pub fn current_task() -> Option<TaskInfo> {
 /// assert_eq!((all[0].id(), all[0].name()), (task.id(), Some("waits")));
 /// ```
 pub fn all_tasks() -> Vec<TaskInfo> {
-    let mut all = Vec::new();
-    asyncio_executor::for_each_task(|header, state| all.push(TaskInfo::of(header, state)));
-    all
+    live_tasks().iter().map(TaskInfo::of_live).collect()
 }
 
 impl TaskInfo {
+    pub(crate) fn of_live(task: &LiveTask) -> Self {
+        Self::of(task.header(), task.state())
+    }
+
     fn of(header: &Header, state: TaskState) -> Self {
         Self {
             id: header.id(),

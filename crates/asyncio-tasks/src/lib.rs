@@ -34,6 +34,8 @@ mod scope;
 mod spawn;
 mod task;
 
+pub mod debug;
+
 mod checked;
 mod context;
 mod done;

@@ -191,7 +191,7 @@ impl<T> Task<T> {
             Ok(Poll::Ready(Some(Some(output)))) => Poll::Ready(Ok(output)),
             Ok(Poll::Ready(Some(None) | None)) => Poll::Ready(Err(self.error_without_output())),
             Ok(Poll::Pending) => {
-                wait_point::here("task");
+                wait_point::at_end_of(self.id().get());
                 Poll::Pending
             }
             Err(panic) => Poll::Ready(Err(TaskError::panicked(panic))),

@@ -47,8 +47,8 @@
 
 #[doc(inline)]
 pub use asyncio_runtime::{
-    Builder as RunnerBuilder, CallHandle, EventLoop, Interrupted, LoopError, Metrics, NoEventLoop, Portal,
-    Runner, Unhandled, run,
+    Builder as RunnerBuilder, CallHandle, EventLoop, Histogram, Interrupted, LoopError, Metrics, NoEventLoop,
+    Portal, Runner, Unhandled, run,
 };
 
 #[doc(inline)]
@@ -98,6 +98,8 @@ pub use asyncio_blocking::{fs, to_thread};
 pub use asyncio_signal as signal;
 #[doc(inline)]
 pub use asyncio_sync as sync;
+#[doc(inline)]
+pub use asyncio_tasks::debug;
 #[doc(inline)]
 pub use asyncio_tasks::stream;
 #[doc(no_inline)]

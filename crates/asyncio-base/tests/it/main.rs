@@ -4,4 +4,5 @@
 
 mod budget;
 mod report;
+mod wait_point;
 mod wake_list;

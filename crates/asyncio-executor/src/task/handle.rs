@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 
 use asyncio_base::shim::{AtomicBool, Ordering};
 
-use super::LocalTask;
 use super::stage::Outcome;
+use super::{LocalTask, drop_unread};
 use crate::header::Header;
 
 /// The handle to a task with output `T`. It may be on another thread than the task, if `T` may.
@@ -97,7 +97,10 @@ impl<T> Drop for LocalHandle<T> {
     fn drop(&mut self) {
         // SAFETY: this is the handle, of which there is one, and it is dropped once.
         if !self.is_taken() && unsafe { self.task.core().join.detach() } {
-            drop(self.take_output());
+            if let Some(Some(Err(panic))) = self.take_output() {
+                let header = self.header();
+                drop_unread((header.id, header.spawned_at), panic);
+            }
         }
     }
 }

@@ -31,9 +31,9 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use asyncio_base::panic::{catch_and_store, discard, message};
-use asyncio_base::report;
+use asyncio_base::panic::{Payload, catch_and_store, discard, message};
 use asyncio_base::shim::{Arc, AtomicBool, Ordering};
+use asyncio_base::{debug, report};
 
 use self::counts::Counts;
 use self::join::{AtEnd, Join};
@@ -149,6 +149,11 @@ impl LocalTask {
         }
     }
 
+    /// Says whether its future is gone. On the owner's thread.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.core().flags.get() & ENDED != 0
+    }
+
     #[inline]
     pub(crate) fn header(&self) -> &Header {
         &self.core().header
@@ -175,7 +180,7 @@ impl LocalTask {
     }
 
     #[inline]
-    fn wake_by_ref(&self) {
+    pub(crate) fn wake_by_ref(&self) {
         if self.core().queue.is_entered() {
             if self.must_push() {
                 // SAFETY: where the queue is entered is the owner's thread.
@@ -352,6 +357,21 @@ pub(crate) fn guard((id, place): (TaskId, &'static Location<'static>), what: &st
             .send();
         discard(panic);
     }
+}
+
+/// Drops the panic of a task that nobody has read, and nobody can read any more. In debug mode it is reported.
+pub(crate) fn drop_unread((id, place): (TaskId, &'static Location<'static>), panic: Payload) {
+    if debug::is_on() {
+        let message = message(&*panic);
+        report::Report::new(
+            "executor",
+            format_args!("task {id} ({place}) has panicked, and nobody has read it: {message}"),
+        )
+        .about(id.get(), place)
+        .panicked()
+        .send();
+    }
+    discard(panic);
 }
 
 impl Clone for LocalTask {

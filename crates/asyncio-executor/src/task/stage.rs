@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use asyncio_base::panic::{Payload, catch_and_store};
 use asyncio_base::shim::{Arc, AtomicBool, UnsafeCell};
 
-use super::{Core, Counts, Join, LocalHandle, LocalTask, QUEUED, UNLISTED, guard};
+use super::{Core, Counts, Join, LocalHandle, LocalTask, QUEUED, UNLISTED, drop_unread, guard};
 use crate::header::Header;
 use crate::queue::Queue;
 
@@ -163,7 +163,11 @@ unsafe fn drop_output<F: Future>(core: NonNull<Core>) {
     let mut output: Outcome<F::Output> = None;
     // SAFETY: as the caller says.
     unsafe { take_output::<F>(core, (&raw mut output).cast()) };
-    drop(output);
+    if let Some(Err(panic)) = output {
+        // SAFETY: a reference is there.
+        let header = unsafe { &core.as_ref().header };
+        drop_unread((header.id, header.spawned_at), panic);
+    }
 }
 
 /// # Safety

@@ -178,6 +178,12 @@ impl Connection {
         self.enter(Phase::Ending);
     }
 
+    /// Says whether its end was neither asked for nor has come.
+    pub(super) fn is_open(&self) -> bool {
+        let sending = self.sending.lock();
+        sending.phase == Phase::Open && sending.error().is_none()
+    }
+
     /// Closes the connection after what is unsent.
     pub(crate) fn close(self: &Arc<Self>) {
         match self.successor() {

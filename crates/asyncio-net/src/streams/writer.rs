@@ -8,9 +8,10 @@ use std::ops::RangeBounds;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use asyncio_base::budget;
 use asyncio_base::shim::Arc;
+use asyncio_base::{budget, debug};
 use asyncio_reactor::Socket;
+use asyncio_tasks::debug::report_mistake;
 
 use crate::send_file::send_file;
 use crate::streams::connection::Connection;
@@ -264,8 +265,24 @@ impl StreamWriter {
     }
 }
 
+impl StreamWriter {
+    #[cold]
+    fn report_unclosed(&self) {
+        let peer = self.peer_addr().map(|peer| format!(" to {peer}")).unwrap_or_default();
+        report_mistake(
+            "net",
+            format_args!(
+                "a stream{peer} was dropped without `close`: what is unsent is sent, and who would hear of an error is gone"
+            ),
+        );
+    }
+}
+
 impl Drop for StreamWriter {
     fn drop(&mut self) {
+        if debug::is_on() && self.connection.is_open() {
+            self.report_unclosed();
+        }
         self.connection.write_eof();
     }
 }

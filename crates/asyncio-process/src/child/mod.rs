@@ -8,9 +8,11 @@ use std::io;
 use std::process::{ExitStatus, Output};
 use std::time::Duration;
 
+use asyncio_base::debug;
 use asyncio_base::shim::Arc;
 #[cfg(unix)]
 use asyncio_signal::unix::SignalKind;
+use asyncio_tasks::debug::report_mistake;
 use asyncio_tasks::timeout;
 
 use crate::process::{Process, Waits};
@@ -258,6 +260,14 @@ impl Drop for Child {
         if self.kill_on_drop {
             // Where it may not, as when the child has become another user, it goes on.
             let _ = self.process.kill();
+        } else if debug::is_on() && matches!(self.try_wait(), Ok(None)) {
+            report_mistake(
+                "process",
+                format_args!(
+                    "child process {} was dropped while it runs: it goes on, and nobody hears of its end; wait for it, or set `kill_on_drop`",
+                    self.id()
+                ),
+            );
         }
         self.process.clone().leave();
     }

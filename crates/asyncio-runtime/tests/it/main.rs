@@ -6,6 +6,7 @@
 mod bounds;
 mod callbacks;
 mod closing;
+mod debugging;
 mod drain;
 mod fairness;
 mod guest;

@@ -5,7 +5,8 @@
 //!   have been polled since.
 //! - N3: where the scope around is cancelled, all are polled: so the scopes in them need not be known there by wakers of their own
 //!   ([`Kind::POLLS_ALL`](crate::scope::Kind)).
-//! - N4: a child that has ended is dropped at once.
+//! - N4: where somebody records what is waited for, all are polled, too: a dump shows them all.
+//! - N5: a child that has ended is dropped at once.
 
 mod giving;
 mod one;
@@ -18,6 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use asyncio_base::shim::Arc;
+use asyncio_base::wait_point;
 
 use crate::branch::AnyBranch;
 use crate::scope::{self, Kind};
@@ -129,7 +131,9 @@ impl<C: AnyBranch + ?Sized> Children<C> {
         self.woken.exchange(&mut self.new, cx.waker());
         let mut woken = std::mem::take(&mut self.new);
         // Also the first time after a cancellation: in that the scopes inside may have left their bodies unpolled.
-        if std::mem::replace(&mut self.polls_all, scope::is_cancelled()) || self.polls_all {
+        let is_cancelled = scope::is_cancelled();
+        if std::mem::replace(&mut self.polls_all, is_cancelled) || is_cancelled || wait_point::is_recording()
+        {
             woken.clear();
             woken.extend((0..self.all.len()).filter(|&index| self.all[index].is_some()));
         }
@@ -142,7 +146,7 @@ impl<C: AnyBranch + ?Sized> Children<C> {
                 continue;
             }
             let goes_on = ended(index, child.branch_mut());
-            // N4.
+            // N5.
             let child = self.all[index].take();
             self.free.push(index);
             drop(child);

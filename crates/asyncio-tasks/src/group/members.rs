@@ -11,6 +11,7 @@
 use std::task::{Context, Poll, Waker};
 
 use asyncio_base::shim::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use asyncio_base::wait_point;
 use slab::Slab;
 
 use crate::scope::{Signal, wake};
@@ -122,6 +123,7 @@ impl Members {
             drop(former);
             // M3. AcqRel: the waker is there before the flag is, and what the last child did is seen if it is gone.
             if self.word.fetch_or(AWAITED, Ordering::AcqRel) >= ONE || !self.close_if_empty() {
+                wait_point::here("task group");
                 return Poll::Pending;
             }
         }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
 use asyncio_base::shim::{Arc, Mutex};
+use asyncio_base::wait_point;
 
 use crate::scope::wake;
 
@@ -99,6 +100,7 @@ impl Turn {
         };
         drop(state);
         drop(former);
+        wait_point::here("turn in a task group");
         Poll::Pending
     }
 }

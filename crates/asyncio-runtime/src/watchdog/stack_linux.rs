@@ -1,0 +1,139 @@
+//! Where a thread is: it is sent a signal, whose handler stores the addresses of its stack and nothing else.
+//!
+//! - H1: one stack at a time is taken in a process; [`WANTED`] says whose. The handler takes the wish before it begins, so it runs once for it.
+//! - H2: the handler touches atomics, calls `gettid`, and walks the stack by the unwinder's tables. With the unwinder of GCC 12 and glibc 2.35, or
+//!   later, that takes no lock; with older ones it takes one that a thread in the midst of `dlopen` holds. Then nobody waits for it for ever: after
+//!   [`PATIENCE`] no more stacks are taken.
+//! - H3: the signal is SIGURG, as in Go's runtime: what nobody handles is ignored, debuggers pass it on, and hardly anybody uses it. Other
+//!   handlers of it are called as well.
+//! - H4: a thread that has ended is not found (tgkill(2)), and a number that is used again is a thread of another loop at worst, which is asked nothing
+//!   that harms it.
+
+#![expect(unsafe_code, reason = "a signal handler, and a signal for one thread")]
+
+// std's, since statics need constants and a handler must not take a lock; no model looks at them.
+use std::sync::{self as outside, atomic};
+use std::time::{Duration, Instant};
+
+use asyncio_tasks::debug::Stack;
+
+use self::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// So many frames are kept.
+const FRAMES_MAX: usize = 96;
+/// For so long the thread is waited for. One that is in the kernel comes out of it for a signal at once, but for a wait that cannot be interrupted.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// The handler is not done.
+const NOT_YET: usize = usize::MAX;
+
+/// Whose stack is wanted; 0 is nobody's.
+static WANTED: atomic::AtomicI32 = atomic::AtomicI32::new(0);
+static ADDRESSES: [atomic::AtomicUsize; FRAMES_MAX] = [const { atomic::AtomicUsize::new(0) }; FRAMES_MAX];
+/// How many there are.
+static COUNT: atomic::AtomicUsize = atomic::AtomicUsize::new(NOT_YET);
+/// Whoever takes a stack has it (H1).
+static TAKING: outside::Mutex<Handler> = outside::Mutex::new(Handler::Absent);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handler {
+    Absent,
+    Installed,
+    /// It could not be installed, or has not come to its end (H2).
+    Unusable,
+}
+
+/// A thread, for those who ask where it is.
+#[derive(Clone, Copy)]
+pub(super) struct ThreadId(i32);
+
+impl ThreadId {
+    /// Returns that of this thread.
+    pub(super) fn here() -> Self {
+        Self(gettid())
+    }
+
+    /// Returns where the thread is, if it lives and takes signals.
+    pub(super) fn stack(self) -> Option<Stack> {
+        let mut handler = TAKING.lock().unwrap_or_else(outside::PoisonError::into_inner);
+        if *handler == Handler::Absent {
+            *handler = install();
+        }
+        if *handler == Handler::Unusable {
+            return None;
+        }
+        COUNT.store(NOT_YET, Relaxed);
+        // Release: the handler sees the former.
+        WANTED.store(self.0, Release);
+        let is_sent = tgkill(self.0);
+        if is_sent && wait_for_it() {
+            return Some(taken());
+        }
+        if WANTED.compare_exchange(self.0, 0, AcqRel, Acquire).is_ok() {
+            return None;
+        }
+        // It has begun.
+        if !wait_for_it() {
+            *handler = Handler::Unusable;
+            return None;
+        }
+        Some(taken())
+    }
+}
+
+fn taken() -> Stack {
+    let count = COUNT.load(Acquire).min(FRAMES_MAX);
+    Stack::of(ADDRESSES[..count].iter().map(|address| address.load(Relaxed)))
+}
+
+/// Waits until the handler is done, for a while.
+fn wait_for_it() -> bool {
+    let begin = Instant::now();
+    // Acquire: pairs with the Release in `on_signal`.
+    while COUNT.load(Acquire) == NOT_YET {
+        if begin.elapsed() > PATIENCE {
+            return false;
+        }
+        // A signal handler can wake nobody.
+        std::thread::sleep(Duration::from_micros(50));
+    }
+    true
+}
+
+fn install() -> Handler {
+    // What the unwinder does at its first use, it does here, and not in the handler.
+    backtrace::trace(|_| true);
+    // SAFETY: the action may be called at any point of any thread: H2.
+    let installed = unsafe { signal_hook::low_level::register(libc::SIGURG, on_signal) };
+    installed.map_or(Handler::Unusable, |_| Handler::Installed)
+}
+
+/// Runs in a signal handler (H2).
+fn on_signal() {
+    let me = gettid();
+    // H1; and a SIGURG of somebody else's finds nothing.
+    if WANTED.compare_exchange(me, 0, AcqRel, Relaxed).is_err() {
+        return;
+    }
+    let mut count = 0;
+    let keep = |frame: &backtrace::Frame| {
+        ADDRESSES[count].store(frame.ip().addr(), Relaxed);
+        count += 1;
+        count < FRAMES_MAX
+    };
+    // SAFETY: it asks that nobody else walks at the same time. On Linux that is for the lookup of names, which is not done here: walking has no state
+    // but the unwinder's own.
+    unsafe { backtrace::trace_unsynchronized(keep) };
+    // Release: the addresses are there.
+    COUNT.store(count, Release);
+}
+
+fn gettid() -> i32 {
+    rustix::thread::gettid().as_raw_nonzero().get()
+}
+
+/// Sends the signal to a thread of this process. Says whether there is one.
+fn tgkill(thread: i32) -> bool {
+    let process = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: three numbers; the signal has a handler.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGURG) == 0 }
+}
