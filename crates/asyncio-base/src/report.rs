@@ -14,6 +14,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::panic::{catch_and_store, discard};
+use crate::trace;
 
 /// One thing that went wrong outside of every `Result`.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +51,10 @@ impl<'a> Report<'a> {
     }
 
     /// Hands it to the handler of this thread, or to stderr where there is none, or where that panics, or is at work.
+    ///
+    /// With the feature `tracing` it is an event as well; where somebody listens to those, that takes the place of stderr.
     pub fn send(&self) {
+        trace::warn(self.layer, self.task.map(|(id, _)| id), self.message);
         let handler = HANDLER.try_with(|handler| handler.borrow().clone()).ok().flatten();
         let is_nested = IS_HANDLING.try_with(|handling| handling.replace(true)).unwrap_or(true);
         if is_nested {
@@ -148,6 +152,9 @@ pub fn with_handler<R>(handler: Handler, f: impl FnOnce() -> R) -> R {
 
 fn to_stderr(report: &Report<'_>) {
     use std::io::Write;
+    if trace::is_listened_to() {
+        return;
+    }
     // Nobody is left to hear that stderr is closed.
     let _ = writeln!(std::io::stderr(), "{report}");
 }

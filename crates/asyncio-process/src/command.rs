@@ -7,6 +7,8 @@ use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 
+use asyncio_base::trace;
+
 use crate::child::Child;
 use crate::process::{Process, abandon};
 
@@ -191,6 +193,7 @@ impl Command {
                 return Err(self.failed(error));
             }
         };
+        trace::debug!("process", "child process {} was started: {:?}", child.id(), self.std.get_program());
         let process = Process::new(child, self.is_group).map_err(|error| self.failed(error))?;
         Ok(Child::new(process, streams, self.kill_on_drop))
     }

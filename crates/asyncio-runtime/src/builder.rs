@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use asyncio_base::budget;
 use asyncio_base::shim::Arc;
+use asyncio_base::{budget, trace};
 use asyncio_executor::{Executor, LocalExecutor, Schedule, Watch};
 use asyncio_reactor::{DefaultSelector, Reactor, SelectorReactor};
 use asyncio_tasks::{Cleanup, DEFAULT_GRACE};
@@ -289,6 +289,7 @@ impl Builder {
     /// several workers are to have a [schedule](Self::schedule), or a clock that jumps.
     pub fn build(self) -> io::Result<Runner> {
         let Self { mut loops, schedule, workers, thread_name, blocking_threads_max, ctrl_c } = self;
+        trace::debug!("runtime", "a runtime is made, of so many workers: {workers}");
         loops.runtime.set_debugged(loops.is_debugged);
         loops.watched = loops.is_debugged.then(|| Watched::new(loops.slow_poll_threshold));
         let cleanup = Cleanup::new(loops.cleanup_grace);

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use asyncio_base::budget;
+use asyncio_base::{budget, trace};
 use asyncio_executor::Executor;
 use asyncio_tasks::{Cancelled, ContextKeeper, RootScope};
 
@@ -357,6 +357,7 @@ impl Runner {
         self.crew.go_on();
         self.core.close_drivers();
         self.crew.join();
+        trace::debug!("runtime", "a loop was closed");
         self.interrupted = None;
         self.watchdog = None;
         self.core.event_loop.runtime().forget_handler();

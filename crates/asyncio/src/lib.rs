@@ -122,10 +122,54 @@ pub mod _docs {
     pub mod architecture {}
     #[doc = include_str!("../../../docs/cancellation.md")]
     pub mod cancellation {}
+    #[doc = include_str!("../../../docs/from-python.md")]
+    pub mod from_python {}
+    #[doc = include_str!("../../../docs/from-tokio.md")]
+    pub mod from_tokio {}
     #[doc = include_str!("../../../docs/glossary.md")]
     pub mod glossary {}
     #[doc = include_str!("../../../docs/performance.md")]
     pub mod performance {}
     #[doc = include_str!("../../../docs/synchronisation.md")]
     pub mod synchronisation {}
+}
+
+/// The guide, for those who come from asyncio or from tokio: a page for each part, to be read in this order.
+pub mod guide {
+    #[doc = include_str!("../../../docs/guide/01-concepts.md")]
+    pub mod concepts {}
+    #[doc = include_str!("../../../docs/guide/02-cooperative-multitasking.md")]
+    pub mod cooperative_multitasking {}
+    #[doc = include_str!("../../../docs/guide/03-scheduling-calls.md")]
+    pub mod scheduling_calls {}
+    #[doc = include_str!("../../../docs/guide/04-results-and-futures.md")]
+    pub mod results_and_futures {}
+    #[doc = include_str!("../../../docs/guide/05-tasks.md")]
+    pub mod tasks {}
+    #[doc = include_str!("../../../docs/guide/06-composing.md")]
+    pub mod composing {}
+    #[doc = include_str!("../../../docs/guide/07-synchronisation.md")]
+    pub mod synchronisation {}
+    #[doc = include_str!("../../../docs/guide/08-protocols.md")]
+    pub mod protocols {}
+    #[doc = include_str!("../../../docs/guide/09-streams.md")]
+    pub mod streams {}
+    #[doc = include_str!("../../../docs/guide/10-tls.md")]
+    pub mod tls {}
+    #[doc = include_str!("../../../docs/guide/11-names.md")]
+    pub mod names {}
+    #[doc = include_str!("../../../docs/guide/12-subprocesses.md")]
+    pub mod subprocesses {}
+    #[doc = include_str!("../../../docs/guide/13-signals.md")]
+    pub mod signals {}
+    #[doc = include_str!("../../../docs/guide/14-threads-and-processes.md")]
+    pub mod threads_and_processes {}
+    #[doc = include_str!("../../../docs/guide/15-debugging.md")]
+    pub mod debugging {}
+    #[doc = include_str!("../../../docs/guide/16-structured-concurrency.md")]
+    pub mod structured_concurrency {}
+    #[doc = include_str!("../../../docs/guide/17-testing-with-a-clock.md")]
+    pub mod testing_with_a_clock {}
+    #[doc = include_str!("../../../docs/guide/18-your-own-reactor.md")]
+    pub mod your_own_reactor {}
 }

@@ -14,6 +14,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use asyncio_base::trace;
+
 use crate::addr::ToSocketAddrs;
 use crate::streams::{StreamReader, StreamWriter};
 use crate::tcp::TcpStream;
@@ -99,6 +101,7 @@ impl ConnectOptions {
     pub async fn connect(&self, addrs: impl ToSocketAddrs) -> io::Result<TcpStream> {
         let addrs = addrs.to_socket_addrs().await?;
         let socket = Attempts::new(addrs, self.attempt_delay, &self.local_addrs).await?;
+        trace::debug!("net", "connected to {:?}", socket.peer_addr());
         #[cfg(feature = "tls")]
         let socket = match &self.tls {
             Some((connector, name)) => connector.connect(name, socket).await?.into(),

@@ -6,8 +6,8 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use asyncio_base::report;
 use asyncio_base::shim::Arc;
+use asyncio_base::{report, trace};
 use asyncio_reactor::Socket;
 use asyncio_sync::Permit;
 
@@ -76,7 +76,10 @@ impl Acceptor {
                 let accepted = poll_fn(|cx| accepting.poll(cx, &listener));
                 let socket = match before(closing.as_mut(), accepted).await {
                     None => break,
-                    Some(Ok((socket, _))) => socket,
+                    Some(Ok((socket, peer))) => {
+                        trace::debug!("net", "a client was accepted: {peer:?}");
+                        socket
+                    }
                     Some(Err(error)) => {
                         let what = format_args!("a server closes, since accepting failed: {error}");
                         report::report("net", what);

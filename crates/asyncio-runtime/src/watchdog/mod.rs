@@ -19,7 +19,7 @@ use asyncio_base::report::Report;
 use asyncio_base::shim::thread::JoinHandle;
 use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
 use asyncio_executor::{PresentPoll, Watch};
-use asyncio_tasks::debug::Stack;
+use asyncio_tasks::debug::{Stack, read_tables};
 
 use crate::runtime::Runtime;
 
@@ -111,6 +111,8 @@ impl Watchdog {
             let watched = watched.clone();
             move || {
                 let _reports = runtime.listen();
+                // A report is to come while the poll lasts.
+                read_tables();
                 let period = (watched.threshold / 4).max(PERIOD_MIN);
                 while !watched.is_over.load(Ordering::Acquire) {
                     watched.report_overdue();

@@ -101,7 +101,7 @@ fn wait_for_it() -> bool {
 
 fn install() -> Handler {
     // What the unwinder does at its first use, it does here, and not in the handler.
-    backtrace::trace(|_| true);
+    walk(|_| true);
     // SAFETY: the action may be called at any point of any thread: H2.
     let installed = unsafe { signal_hook::low_level::register(libc::SIGURG, on_signal) };
     installed.map_or(Handler::Unusable, |_| Handler::Installed)
@@ -115,16 +115,20 @@ fn on_signal() {
         return;
     }
     let mut count = 0;
-    let keep = |frame: &backtrace::Frame| {
+    walk(|frame| {
         ADDRESSES[count].store(frame.ip().addr(), Relaxed);
         count += 1;
         count < FRAMES_MAX
-    };
-    // SAFETY: it asks that nobody else walks at the same time. On Linux that is for the lookup of names, which is not done here: walking has no state
-    // but the unwinder's own.
-    unsafe { backtrace::trace_unsynchronized(keep) };
+    });
     // Release: the addresses are there.
     COUNT.store(count, Release);
+}
+
+/// Walks this thread's stack, and takes no lock for it: others may be looking names up, for a second.
+fn walk(visit: impl FnMut(&backtrace::Frame) -> bool) {
+    // SAFETY: it asks that nobody else is in the crate at the same time. On Linux that is for the lookup of names: walking has no state but the
+    // unwinder's own.
+    unsafe { backtrace::trace_unsynchronized(visit) };
 }
 
 fn gettid() -> i32 {

@@ -35,7 +35,7 @@ use self::recorder::{Part, Recording};
 
 pub use self::dumped::{AwaitChain, Dump, TaskDump, Wait};
 pub use self::mistake::report_mistake;
-pub use self::stack::{Frame, Stack};
+pub use self::stack::{Frame, Stack, read_tables};
 
 /// For so long a dump waits for a thread while nothing happens. Longer than any poll should take, and short enough for somebody who waits for it.
 const PATIENCE: Duration = Duration::from_millis(300);

@@ -3,11 +3,17 @@
 //! Addresses are cheap: some hundred nanoseconds a frame, and nothing is allocated but a list. Names and lines come out of the binary's own
 //! tables, which are read when they are asked for the first time. That may take a second, so a loop does not do it.
 
+#![expect(unsafe_code, reason = "a walk of the stack that waits for nobody")]
+
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt;
+use std::path::PathBuf;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+/// Where the process was when somebody first asked: paths below it are shown without it, as those of panics are.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| std::env::current_dir().unwrap_or_default());
 
 /// How many frames are kept: of a stack that is deeper, the innermost.
 const FRAMES_MAX: usize = 96;
@@ -35,7 +41,7 @@ impl Stack {
     /// Takes that of this thread, as far as to the frame around the address `base` on it.
     pub(super) fn here(base: Option<usize>) -> Self {
         let mut addresses = Vec::with_capacity(24);
-        backtrace::trace(|frame| {
+        walk(|frame| {
             addresses.push(frame.ip().addr());
             // What an address says of frames is a matter of a few words, so one or two more than are wanted may come along.
             let is_beyond = base.is_some_and(|base| frame.sp().addr() > base.saturating_add(SLACK));
@@ -58,6 +64,28 @@ impl Stack {
     pub fn frames(&self) -> Vec<Frame> {
         Names::default().frames(self).to_vec()
     }
+}
+
+/// Walks this thread's stack, without the lock that lookups of names hold, which may take a second.
+fn walk(visit: impl FnMut(&backtrace::Frame) -> bool) {
+    if cfg!(windows) {
+        // Walking and looking up are one library there, which is for one thread at a time.
+        backtrace::trace(visit);
+    } else {
+        // SAFETY: it asks that nobody else is in the crate at the same time. Where the unwinder walks the stack that is for lookups; walking has no
+        // state of the crate's.
+        unsafe { backtrace::trace_unsynchronized(visit) };
+    }
+}
+
+/// Reads the tables in which names are looked up, once in a process and on a thread of its own, so that the first lookup need not.
+pub fn read_tables() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let read = || drop(Stack::here(None).frames());
+        // Where none can be started, the first lookup does it.
+        let _ = std::thread::Builder::new().name(String::from("asyncio-symbols")).spawn(read);
+    });
 }
 
 /// More than the parts of a frame are apart.
@@ -123,8 +151,15 @@ fn look_up(address: usize) -> Arc<[Known]> {
     backtrace::resolve(ptr::without_provenance_mut::<c_void>(address), |symbol| {
         let Some(name) = symbol.name() else { return };
         let name = format!("{name:#}");
-        let file = symbol.filename().map(|file| file.to_string_lossy().into_owned());
-        let whose = file.as_deref().map_or_else(|| by_name(&name), by_file);
+        let path = symbol.filename();
+        // What the C library keeps to itself begins so.
+        let whose = match path {
+            _ if name.starts_with("__") => Whose::Below,
+            None => by_name(&name),
+            Some(path) => by_file(&path.to_string_lossy()),
+        };
+        let file =
+            path.map(|path| path.strip_prefix(&*FOLDER).unwrap_or(path).to_string_lossy().into_owned());
         let function = shown(&name).into();
         known.push(Known {
             frame: Frame { function, file: file.map(Into::into), line: symbol.lineno() },
@@ -173,7 +208,7 @@ fn by_name(name: &str) -> Whose {
         "asyncio_executor" | "asyncio_runtime" => Whose::Around,
         "core" | "std" | "alloc" | "backtrace" | "async_task" | "main" | "_start" => Whose::Below,
         "signal_hook" | "signal_hook_registry" => Whose::Signal,
-        name if name.starts_with("asyncio_") || name.starts_with("__") => Whose::Below,
+        name if name.starts_with("asyncio_") => Whose::Below,
         name if name.starts_with("dyn ") || name.starts_with('(') => Whose::Below,
         _ => Whose::User,
     }

@@ -12,6 +12,7 @@ use std::task::{self, Poll};
 use asyncio_base::panic::{catch_and_store, discard, message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::{AtomicBool, Mutex, Ordering};
+use asyncio_base::trace::{Described, TaskSpan};
 use asyncio_executor::{Header, current_header};
 use pin_project_lite::pin_project;
 
@@ -30,6 +31,7 @@ pin_project! {
     pub(crate) struct Root<F: Future> {
         #[pin]
         stage: Stage<F>,
+        span: TaskSpan,
     }
 
     impl<F: Future> PinnedDrop for Root<F> {
@@ -37,10 +39,20 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.stage.is_empty() {
+                let _entered = this.span.enter(describe);
                 drop_unfinished(this.stage);
             }
         }
     }
+}
+
+/// What the span of the task says that is being polled, or dropped.
+fn describe() -> Option<Described> {
+    current_header(|header| Described {
+        id: header.id().get(),
+        name: header.name().map(Into::into),
+        spawned_at: header.spawned_at(),
+    })
 }
 
 /// The task is dropped with its executor.
@@ -128,7 +140,7 @@ impl Attached {
 impl<F: Future> Root<F> {
     #[inline]
     pub(crate) fn new(future: F) -> Self {
-        Self { stage: Stage::Body { future } }
+        Self { stage: Stage::Body { future }, span: TaskSpan::default() }
     }
 
     /// Polls it, and says how it has ended. How far it has come is asked where it is cancelled.
@@ -141,7 +153,9 @@ impl<F: Future> Root<F> {
         let task = current_header(|header| (header.is_cancel_requested(), Attached::unpark(header)));
         let (is_cancelled, parked) = task.unwrap_or((false, None));
         let mut place = Place::with(parked);
-        let mut stage = self.project().stage;
+        let this = self.project();
+        let _entered = this.span.enter(describe);
+        let mut stage = this.stage;
         let mut ended = None;
         if matches!(&*stage, Stage::Body { .. }) {
             ended = if is_cancelled && last_poll(&place, &OfTask, true, progress()) != LastPoll::Take {
