@@ -58,7 +58,7 @@ pub(crate) fn faults(tree: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// The words outside of comments.
-fn words(text: &str) -> BTreeSet<&str> {
+pub(crate) fn words(text: &str) -> BTreeSet<&str> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))

@@ -4,6 +4,7 @@
 
 mod bench;
 mod ci;
+mod coming_from;
 mod cross;
 mod floor;
 mod laws;

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 
-use crate::laws;
 use crate::layers::ARROWS;
 use crate::shell::{command, output, root};
+use crate::{coming_from, laws};
 
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -63,6 +63,7 @@ fn faults(tree: &Tree) -> Vec<String> {
         dependency_reasons,
         features,
         laws::faults,
+        coming_from::faults,
     ];
     rules.iter().flat_map(|rule| rule(tree)).collect()
 }

@@ -209,3 +209,45 @@ fn a_grandchild_that_holds_the_pipe_does_not_hold_the_wait() {
         assert_eq!(stdout.read(&mut [0; 1]).await.unwrap(), 0);
     });
 }
+
+#[test]
+fn a_child_that_is_dropped_while_it_runs_is_told_of_in_debug_mode() {
+    for is_debugged in [true, false] {
+        let (sender, reports) = std::sync::mpsc::channel();
+        let mut runner = Runner::builder()
+            .debug(is_debugged)
+            .slow_poll_threshold(Duration::MAX)
+            .on_unhandled(move |what| sender.send(what.to_string()).unwrap())
+            .build()
+            .unwrap();
+        runner.run(async {
+            // Waited for, or to be killed, or at its end.
+            let child = Command::new("true").spawn().unwrap();
+            child.wait().await.unwrap();
+            drop((child, sleeper()));
+            let ended = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+            let id = ended.id();
+            while is_there(id) && !matches!(ended.try_wait(), Ok(Some(_))) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            drop(ended);
+            assert!(reports.try_recv().is_err());
+            let mut runs = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+            let (id, stdin) = (runs.id(), runs.stdin.take());
+            drop(runs);
+            let told = reports.try_recv().ok();
+            assert_eq!(told.is_some(), is_debugged);
+            assert!(
+                told.is_none_or(
+                    |told| told.contains(&format!("child process {id} was dropped while it runs"))
+                )
+            );
+            // It goes on until its input ends.
+            assert!(is_there(id));
+            drop(stdin);
+            while is_there(id) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+}

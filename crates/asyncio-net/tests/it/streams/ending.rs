@@ -174,3 +174,62 @@ fn ends_and_bytes_in_both_directions() {
         });
     }
 }
+
+#[test]
+fn a_stream_that_is_dropped_unclosed_is_told_of_in_debug_mode() {
+    for is_debugged in [true, false] {
+        let (sender, reports) = std::sync::mpsc::channel();
+        let mut runner = asyncio_runtime::Runner::builder()
+            .debug(is_debugged)
+            .slow_poll_threshold(std::time::Duration::MAX)
+            .on_unhandled(move |what| sender.send(what.clone()).unwrap())
+            .build()
+            .unwrap();
+        let drops = |reader, mut writer: asyncio_net::StreamWriter| {
+            writer.write(b"a question");
+            drop((reader, writer));
+        };
+        runner.run(async {
+            let ((client_in, client_out), (mut server_in, server_out)) = tcp().await;
+            let task = asyncio_tasks::Builder::new()
+                .name("drops")
+                .spawn_local(async move { drops(client_in, client_out) });
+            let id = task.id().get();
+            task.await.unwrap();
+            assert_eq!(server_in.read_to_end().await.unwrap(), b"a question");
+            let told: Vec<_> = reports.try_iter().collect();
+            assert_eq!(told.len(), usize::from(is_debugged), "{told:?}");
+            for told in told {
+                assert!(
+                    told.message().contains("dropped without `close`")
+                        && told.message().contains("\"drops\""),
+                    "{told}"
+                );
+                assert_eq!(told.task(), Some(id));
+                assert!(told.spawned_at().unwrap().file().ends_with("ending.rs"));
+            }
+            // These are closed, or their end was asked for, or they have failed, or a panic is to blame.
+            drop(server_out);
+            while reports.try_recv().is_ok() {}
+            let ((_kept, mut closed), (_too, mut ended)) = tcp().await;
+            closed.close().await.unwrap();
+            ended.write_eof();
+            drop((closed, ended));
+            let ((_kept, mut failed), (_, mut reset)) = tcp().await;
+            reset.abort();
+            while failed.drain().await.is_ok() {
+                failed.write(b"x");
+                asyncio_tasks::yield_now().await;
+            }
+            drop(failed);
+            let ((_kept, unwound), (_too, mut other)) = tcp().await;
+            let panics = spawn_local(async move {
+                let _unwound = unwound;
+                panic!("a test's own");
+            });
+            panics.await.unwrap_err();
+            other.close().await.unwrap();
+            assert!(reports.try_recv().is_err());
+        });
+    }
+}
