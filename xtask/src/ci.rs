@@ -131,22 +131,16 @@ pub(crate) fn examples() -> Result<()> {
         "signals",
         "threads_and_processes",
         "tail_f",
+        "debugging",
+        "pymotw",
     ];
     for example in examples {
         cargo(&["run", "--quiet", "--release", "--package", "examples", "--example", example])?;
     }
-    let demo = [
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "examples",
-        "--example",
-        "graceful_shutdown",
-        "--",
-        "--demo",
-    ];
-    cargo(&demo)?;
+    for example in ["graceful_shutdown", "guide_chat"] {
+        let demo = ["run", "--quiet", "--release", "--package", "examples", "--example", example, "--", "--demo"];
+        cargo(&demo)?;
+    }
     for package in ["executor_only", "reactor_only"] {
         cargo(&["run", "--quiet", "--release", "--package", package])?;
     }
