@@ -138,7 +138,8 @@ pub(crate) fn examples() -> Result<()> {
         cargo(&["run", "--quiet", "--release", "--package", "examples", "--example", example])?;
     }
     for example in ["graceful_shutdown", "guide_chat"] {
-        let demo = ["run", "--quiet", "--release", "--package", "examples", "--example", example, "--", "--demo"];
+        let demo =
+            ["run", "--quiet", "--release", "--package", "examples", "--example", example, "--", "--demo"];
         cargo(&demo)?;
     }
     for package in ["executor_only", "reactor_only"] {

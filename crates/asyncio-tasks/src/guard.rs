@@ -1,7 +1,7 @@
 //! Asynchronous clean-up: [`guard`], [`defer`], [`with`], and their local forms.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::pin::Pin;
@@ -9,10 +9,12 @@ use std::task::{Context, Poll};
 
 use crate::cleanup;
 use crate::scope::{self, Closer, Registration};
+use crate::slot::{Giver, slot};
 
 /// Makes the closer of a resource. It does not call the user's function: a panic in that is the closer's.
 type Close<T> = Box<dyn FnOnce(Registration, T) -> Closer + Send>;
-type StartLocal<T> = Box<dyn FnOnce(Registration, T)>;
+/// The last is gone when the resource is closed.
+type StartLocal<T> = Box<dyn FnOnce(Registration, T, Option<Giver<()>>)>;
 
 /// What is closed asynchronously: a connection that says goodbye, a transaction that is rolled back.
 ///
@@ -259,8 +261,11 @@ where
     C: FnOnce(T) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
-    let start: StartLocal<T> = Box::new(|registration, resource| {
-        cleanup::start_local(registration, async { close(resource).await })
+    let start: StartLocal<T> = Box::new(|registration, resource, end| {
+        cleanup::start_local(registration, async move {
+            close(resource).await;
+            drop(end);
+        })
     });
     LocalGuard { inner: Some((resource, start)), registration: Registration::new(Location::caller()) }
 }
@@ -274,6 +279,43 @@ pub struct LocalGuard<T: 'static> {
 }
 
 impl<T: 'static> LocalGuard<T> {
+    /// Closes the resource now, and waits for it. Closing has begun when this returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// Closing goes on when this is dropped: the current scope waits for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let executor = asyncio_executor::LocalExecutor::new(std::task::Waker::noop().clone());
+    /// # let cleanup = asyncio_tasks::Cleanup::new(asyncio_tasks::DEFAULT_GRACE);
+    /// # let _entered = (executor.enter(), cleanup.enter());
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let is_closed = Rc::new(Cell::new(false));
+    /// let connection = is_closed.clone();
+    /// let task = asyncio_tasks::spawn_local(async move {
+    ///     asyncio_tasks::guard_local(connection, |connection| async move { connection.set(true) }).finish().await;
+    ///     is_closed.get()
+    /// });
+    /// # while executor.run_round() > 0 {}
+    /// assert!(asyncio_executor::block_on(task).unwrap());
+    /// ```
+    pub fn finish(mut self) -> impl Future<Output = ()> + use<T> {
+        let end = self.inner.take().map(|(resource, start)| {
+            let (end, has_ended) = slot();
+            start(self.registration, resource, Some(end));
+            has_ended
+        });
+        async move {
+            if let Some(mut has_ended) = end {
+                // Nothing is given: the other side goes when it has ended, or was cut off.
+                let _ = poll_fn(|cx| has_ended.poll_take(cx)).await;
+            }
+        }
+    }
+
     /// Takes the resource out: it will not be closed.
     pub fn into_inner(mut self) -> T {
         match self.inner.take() {
@@ -300,7 +342,7 @@ impl<T: 'static> DerefMut for LocalGuard<T> {
 impl<T: 'static> Drop for LocalGuard<T> {
     fn drop(&mut self) {
         if let Some((resource, start)) = self.inner.take() {
-            start(self.registration, resource);
+            start(self.registration, resource, None);
         }
     }
 }

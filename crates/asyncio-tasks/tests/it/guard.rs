@@ -1,10 +1,12 @@
 //! Clean-up: at once and beside the body, in order, shielded, before the scope returns, wherever the guard was dropped.
 
 use std::cell::Cell;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_executor::block_on;
@@ -427,6 +429,40 @@ fn a_local_closer_is_a_job_that_the_scope_waits_for() {
         block_on(task).unwrap();
         assert_eq!(world.cleanup.jobs(), 0);
     });
+}
+
+#[test]
+fn a_local_guard_is_finished_at_once_and_also_if_nobody_waits_for_it() {
+    for polls in 0..4 {
+        in_world(|world| {
+            let log = Log::default();
+            let body = log.clone();
+            let task = spawn_local(async move {
+                let out = cancel_scope(async |_| {
+                    let guard = guard_local(body.clone(), |log| async move { log.closer("local").await });
+                    let mut finishing = pin!(guard.finish());
+                    let mut left = polls;
+                    poll_fn(|cx| {
+                        // Dropped after so many polls, or at its end.
+                        if finishing.as_mut().poll(cx).is_ready() {
+                            body.add("finished");
+                            return Poll::Ready(());
+                        }
+                        left -= 1;
+                        if left < 0 { Poll::Ready(()) } else { Poll::Pending }
+                    })
+                    .await;
+                });
+                out.await.unwrap();
+                body.add("returned");
+            });
+            world.settle();
+            let mut said = log.take();
+            said.retain(|what| what != "finished");
+            assert_eq!(said, ["local begins", "local ends", "returned"], "{polls} polls");
+            block_on(task).unwrap();
+        });
+    }
 }
 
 #[test]
