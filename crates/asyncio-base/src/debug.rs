@@ -5,6 +5,7 @@
 //! [`is_on`] first; it is one thread-local load.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 
 thread_local! {
     static IS_ON: Cell<bool> = const { Cell::new(false) };
@@ -30,13 +31,14 @@ pub fn is_on() -> bool {
 /// ```
 #[must_use = "the former mode comes back when the guard is dropped"]
 pub fn enter(is_on: bool) -> DebugGuard {
-    DebugGuard { former: IS_ON.replace(is_on) }
+    DebugGuard { former: IS_ON.replace(is_on), _not_send: PhantomData }
 }
 
 /// Puts the former mode of a thread back when dropped. Made by [`enter`].
 #[derive(Debug)]
 pub struct DebugGuard {
     former: bool,
+    _not_send: PhantomData<*mut ()>,
 }
 
 impl Drop for DebugGuard {

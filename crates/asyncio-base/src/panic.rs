@@ -9,6 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What a panic carries.
 pub type Payload = Box<dyn Any + Send + 'static>;
 
+/// What a panic carries of which somebody has been told already: in it is what was told.
+#[derive(Debug)]
+pub struct Told(pub Payload);
+
 /// Runs `f`; a panic in it ends the process, because unwinding on would leave memory that is not valid.
 pub fn abort_on_panic<R>(f: impl FnOnce() -> R) -> R {
     struct Bomb;

@@ -152,7 +152,7 @@ pub fn with_handler<R>(handler: Handler, f: impl FnOnce() -> R) -> R {
 
 fn to_stderr(report: &Report<'_>) {
     use std::io::Write;
-    if trace::is_listened_to() {
+    if trace::hears_warnings() {
         return;
     }
     // Nobody is left to hear that stderr is closed.

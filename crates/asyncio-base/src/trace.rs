@@ -9,7 +9,7 @@
 #[doc(inline)]
 pub use crate::__debug as debug;
 
-pub use imp::{Entered, TaskSpan, is_listened_to, warn};
+pub use imp::{Entered, TaskSpan, hears_warnings, warn};
 
 /// What is known of a task when its span is made.
 #[derive(Debug)]
@@ -51,9 +51,9 @@ mod imp {
         tracing::event!(target: "asyncio::report", tracing::Level::WARN, layer, task, "{message}");
     }
 
-    /// Says whether somebody listens.
-    pub fn is_listened_to() -> bool {
-        tracing::dispatcher::has_been_set()
+    /// Says whether somebody on this thread listens to what [`warn`] logs.
+    pub fn hears_warnings() -> bool {
+        tracing::event_enabled!(target: "asyncio::report", tracing::Level::WARN)
     }
 
     /// The span of a task: entered for each poll, and while its future is dropped. It is made at the first one, when the task has its number.
@@ -107,8 +107,8 @@ mod imp {
     /// Logs at warn level what is reported.
     pub fn warn(_layer: &'static str, _task: Option<u64>, _message: std::fmt::Arguments<'_>) {}
 
-    /// Says whether somebody listens.
-    pub fn is_listened_to() -> bool {
+    /// Says whether somebody on this thread listens to what [`warn`] logs.
+    pub fn hears_warnings() -> bool {
         false
     }
 

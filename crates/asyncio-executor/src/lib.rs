@@ -64,7 +64,7 @@ mod loom_tests;
 pub use block_on::block_on;
 pub use foreign::{Spawn, spawn_on};
 pub use header::{Header, TaskId, TaskState};
-pub use live::{LiveTask, live_tasks, stack_base, wake_main, worker_count};
+pub use live::{LiveTask, live_local_tasks, live_tasks, main_turns, stack_base, wake_main, worker_count};
 pub use local::{EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
 pub use queue::{Ran, Stopped};
 pub use runnable::Runnable;

@@ -41,11 +41,6 @@ impl LiveTask {
         }
     }
 
-    /// Says whether any worker may poll it.
-    pub fn may_move(&self) -> bool {
-        matches!(self.kind, Kind::Shared(_))
-    }
-
     /// Wakes it, for nothing: it is polled once more, in its turn and where it belongs.
     pub fn wake(&self) {
         match &self.kind {
@@ -82,17 +77,31 @@ impl fmt::Debug for LiveTask {
 /// assert_eq!(tasks[0].header().polls(), 2);
 /// ```
 pub fn live_tasks() -> Vec<LiveTask> {
-    let Some(owner) = Owner::current() else { return Vec::new() };
-    let local = owner.tasks().into_iter().map(|task| LiveTask::of(Kind::Local(task)));
-    let shared = owner.seat().and_then(|seat| seat.shared().upgrade());
+    let mut tasks = live_local_tasks();
+    let shared = Owner::current().and_then(|owner| owner.seat()).and_then(|seat| seat.shared().upgrade());
     let shared = shared.map(|shared| shared.listed()).unwrap_or_default();
-    local.chain(shared.into_iter().map(|task| LiveTask::of(Kind::Shared(task)))).collect()
+    tasks.extend(shared.into_iter().map(|task| LiveTask::of(Kind::Shared(task))));
+    tasks
 }
 
-/// Wakes the main future of the executor that is entered on this thread, for nothing. Says whether there is an executor that has one.
-pub fn wake_main() -> bool {
-    let main = Owner::current().and_then(|owner| owner.main());
-    main.map(std::task::Waker::wake).is_some()
+/// Returns those of [`live_tasks`] that stay on this thread.
+pub fn live_local_tasks() -> Vec<LiveTask> {
+    let Some(owner) = Owner::current() else { return Vec::new() };
+    owner.tasks().into_iter().map(|task| LiveTask::of(Kind::Local(task))).collect()
+}
+
+/// Wakes the main future of the executor that is entered on this thread, for nothing. Says how often that had its turn before; `None` where there is
+/// none.
+pub fn wake_main() -> Option<u32> {
+    let main = Owner::current()?.main()?;
+    let turns = main.turns();
+    std::task::Waker::from(main).wake();
+    Some(turns)
+}
+
+/// Says how often the main future of the executor that is entered on this thread has had its turn.
+pub fn main_turns() -> Option<u32> {
+    Owner::current()?.main().map(|main| main.turns())
 }
 
 /// Returns how many workers the executor has that is entered on this thread: one, where it stands by itself; none where no executor is entered.

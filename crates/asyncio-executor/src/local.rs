@@ -159,6 +159,7 @@ impl LocalExecutor {
     ///
     /// A wake puts an entry into the ready queue; when it comes to the front, [`run_up_to`](Self::run_up_to) stops with [`Stopped::Main`].
     pub fn main_waker(&self) -> Waker {
+        self.main.set_used();
         Waker::from(self.main.clone())
     }
 

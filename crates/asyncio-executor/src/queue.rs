@@ -22,7 +22,7 @@ use std::task::{Wake, Waker};
 use std::thread::ThreadId;
 
 use asyncio_base::budget::{self, Grant};
-use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
+use asyncio_base::shim::{Arc, AtomicBool, AtomicU32, Ordering, Weak};
 
 use concurrent_queue::ConcurrentQueue;
 use slab::Slab;
@@ -346,12 +346,14 @@ impl Owner {
                     helper.announce();
                     continue;
                 }
-                Some(Next::Main) => break Stopped::Main,
+                Some(Next::Main) => {
+                    watching.stop_for_main();
+                    break Stopped::Main;
+                }
                 None => break Stopped::Idle,
             }
             polls += 1;
         };
-        watching.stop(stopped == Stopped::Main);
         Ran { polls, stopped }
     }
 
@@ -451,9 +453,9 @@ impl Owner {
         self.local().borrow_mut().main = Arc::downgrade(main);
     }
 
-    /// Returns what wakes the main future.
-    pub(crate) fn main(&self) -> Option<Waker> {
-        self.local().try_borrow().ok()?.main.upgrade().map(Waker::from)
+    /// Returns what wakes the main future, if there is or was one.
+    pub(crate) fn main(&self) -> Option<Arc<MainWaker>> {
+        self.local().try_borrow().ok()?.main.upgrade().filter(|main| main.is_used())
     }
 
     /// Returns an address of the frame that runs the polls of this thread.
@@ -532,16 +534,35 @@ pub(crate) fn push_here(
 pub(crate) struct MainWaker {
     queue: Arc<Queue>,
     is_queued: AtomicBool,
+    /// How often it has had its turn.
+    turns: AtomicU32,
+    /// Somebody has asked for a waker of it: there is, or was, a main future.
+    is_used: AtomicBool,
 }
 
 impl MainWaker {
     pub(crate) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, is_queued: AtomicBool::new(false) }
+        let [is_queued, is_used] = [false; 2].map(AtomicBool::new);
+        Self { queue, is_queued, turns: AtomicU32::new(0), is_used }
+    }
+
+    pub(crate) fn turns(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_used(&self) {
+        self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
     }
 
     /// Says that its turn has come: the next wake puts it into the queue again.
     #[inline]
     pub(crate) fn take_turn(&self) {
+        // Relaxed: one thread counts, and reads.
+        self.turns.store(self.turns().wrapping_add(1), Ordering::Relaxed);
         // AcqRel: pairs with the swap in `wake_by_ref`, so that the poll sees what was done before a wake that found it queued.
         self.is_queued.swap(false, Ordering::AcqRel);
     }

@@ -86,7 +86,7 @@ impl Watch {
     /// Begins a run of polls.
     pub(crate) fn begin(&self) -> Watching<'_> {
         let now = self.state.lock().take(Before::Run);
-        Watching { watch: self, now }
+        Watching { watch: self, now, next: None }
     }
 
     /// Measures a poll of the main future, which was run at `place`, until the guard is dropped. It is no task, and does not count as one.
@@ -96,7 +96,14 @@ impl Watch {
         let now = state.take(Before::Main);
         state.present = Some(PresentPoll { task: None, name: None, spawned_at: place, began: now });
         drop(state);
-        MainPoll { watching: Watching { watch: self, now } }
+        let watching = Watching { watch: self, now, next: Some(Before::Run) };
+        MainPoll { watching, place }
+    }
+
+    /// Says that something else comes now than a poll, which is not to be measured as a part of the next one. Whoever has [`begin_main`](Self::begin_main)
+    /// called says so when he looks for events, or goes to do other things.
+    pub fn pause(&self) {
+        self.state.lock().stopped = None;
     }
 
     /// The poll that was published last is over, and what comes next is at the time `now`.
@@ -139,21 +146,26 @@ impl Default for Watch {
 pub(crate) struct Watching<'a> {
     watch: &'a Watch,
     now: Instant,
+    /// What comes when this is dropped, if it is measured.
+    next: Option<Before>,
 }
 
 impl Watching<'_> {
     /// Measures a poll of a task, which says whether that has ended.
     pub(crate) fn poll(&mut self, task: &Header, poll: impl FnOnce() -> bool) {
         let is_first = task.polls() == 0;
-        let present = PresentPoll {
+        let began = self.now;
+        // The name is an allocation, for those who may be reported.
+        let name = |is_wanted: bool| task.name().filter(|_| is_wanted).map(Into::into);
+        let present = |is_wanted| PresentPoll {
             task: Some(task.id().get()),
-            name: task.name().map(Into::into),
+            name: name(is_wanted),
             spawned_at: task.spawned_at(),
-            began: self.now,
+            began,
         };
-        self.publish(present);
+        self.publish(present(self.watch.slow_poll.is_some()));
         let has_ended = poll();
-        let took = nanos(self.end());
+        let took = nanos(self.end(|| present(true)));
         add(&self.watch.polls, 1);
         add(&self.watch.first_polls, u64::from(is_first));
         add(&self.watch.busy_ns, took);
@@ -163,9 +175,9 @@ impl Watching<'_> {
         }
     }
 
-    /// The run has stopped; for the main future's turn, or for something that is not measured.
-    pub(crate) fn stop(self, is_mains_turn: bool) {
-        self.watch.stop(is_mains_turn.then_some(Before::Main), self.now);
+    /// The main future's turn comes now.
+    pub(crate) fn stop_for_main(&mut self) {
+        self.next = Some(Before::Main);
     }
 
     fn publish(&self, present: PresentPoll) {
@@ -174,27 +186,35 @@ impl Watching<'_> {
     }
 
     /// The poll has ended: says how long it took, and reports it if that was too long.
-    fn end(&mut self) -> Duration {
+    fn end(&mut self, poll: impl FnOnce() -> PresentPoll) -> Duration {
         let began = std::mem::replace(&mut self.now, Instant::now());
         let took = self.now.duration_since(began);
         if self.watch.slow_poll.is_some_and(|slow| took >= slow) {
-            self.watch.present().iter().for_each(|present| self.watch.report(present, took));
-            // Reporting is no part of the next one.
+            // What a handler does with the report is no part of it, nor of the next one.
+            self.watch.stop(None, self.now);
+            self.watch.report(&poll(), took);
             self.now = Instant::now();
         }
         took
     }
 }
 
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.watch.stop(self.next, self.now);
+    }
+}
+
 /// A poll of the main future, which ends when this is dropped. Made by [`Watch::begin_main`].
 pub struct MainPoll<'a> {
     watching: Watching<'a>,
+    place: &'static Location<'static>,
 }
 
 impl Drop for MainPoll<'_> {
     fn drop(&mut self) {
-        self.watching.end();
-        self.watching.watch.stop(Some(Before::Run), self.watching.now);
+        let (began, spawned_at) = (self.watching.now, self.place);
+        self.watching.end(|| PresentPoll { task: None, name: None, spawned_at, began });
     }
 }
 

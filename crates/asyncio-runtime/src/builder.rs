@@ -198,12 +198,15 @@ impl Builder {
     ///   the binary has symbols), and when it has ended, with how long it took. The former is the doing of a thread that looks at the loops four times in
     ///   that time; the stack is taken by a handler of SIGURG, so whoever listens to that signal hears it then;
     /// - a lock of `asyncio::sync` that is waited for too long, with its holder;
-    /// - a panic of a task whose handle nobody awaits. (An error of a task is a value; [`spawn_checked`](asyncio_tasks::spawn_checked) reports it in
-    ///   every mode);
-    /// - connections, servers and children that are dropped without being closed or waited for;
+    /// - a panic of a task that nobody awaits, where it is on a thread of this runtime that the last one drops it who could. (An error of a task is a value;
+    ///   [`spawn_checked`](asyncio_tasks::spawn_checked) reports it in every mode);
+    /// - streams and children that are dropped without being closed or waited for;
     /// - calls that belong on the loop's own thread and come from another one, besides the error that they give.
     ///
-    /// Besides, everything is measured that [`metrics`](Self::metrics) measures. It costs a reading of the clock a poll.
+    /// Besides, everything is measured that [`metrics`](Self::metrics) measures. It costs a reading of the clock a poll, a lock that nobody else wants, and for a
+    /// task with a name an allocation. The signal ends some system calls with `EINTR`, as any signal does.
+    ///
+    /// Where a report comes from the thread that watches, closing the runner waits for it, but for the time that the handler takes.
     ///
     /// # Examples
     ///
@@ -376,6 +379,7 @@ impl Loops {
             self.runtime.set_first(event_loop.waker());
         }
         let observer = meter.map(|meter| Observer {
+            watch: meter.watch().clone(),
             measuring: Measuring::new(meter),
             locks: self
                 .is_debugged

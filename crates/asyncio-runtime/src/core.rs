@@ -15,7 +15,7 @@ use asyncio_base::lock_watch::WatchGuard;
 use asyncio_base::panic::{catch_and_store, discard, message};
 use asyncio_base::report;
 use asyncio_base::shim::Arc;
-use asyncio_executor::{LocalExecutor, Stopped};
+use asyncio_executor::{LocalExecutor, Stopped, Watch};
 use asyncio_reactor::Reactor;
 use asyncio_tasks::{Cleanup, CleanupGuard};
 use asyncio_timers::{Idle, Timers};
@@ -48,6 +48,7 @@ pub(crate) struct Core {
 
 /// What looks on while a loop runs.
 pub(crate) struct Observer {
+    pub(crate) watch: Arc<Watch>,
     pub(crate) measuring: Measuring,
     /// In debug mode, on the loop that listens: the locks that are held and waited for.
     pub(crate) locks: Option<(Arc<LockRegistry>, WatchGuard)>,
@@ -79,6 +80,7 @@ impl Core {
     pub(crate) fn enter(&self) -> EnterGuard {
         if let Some(observer) = &self.observer {
             observer.measuring.go_on();
+            observer.watch.pause();
         }
         EnterGuard {
             _running: self.event_loop.enter(),
@@ -122,6 +124,7 @@ impl Core {
 
     #[cold]
     fn look_and_measure(&self, observer: &Observer, busy: Busy, limit: Option<Duration>) -> io::Result<bool> {
+        observer.watch.pause();
         let locks = observer.locks.as_ref().map(|(locks, _)| locks);
         let limit = limit.into_iter().chain(locks.and_then(|locks| locks.until_next())).min();
         let look = || self.look_at_events_only(busy, limit);
@@ -180,6 +183,15 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// The loop is left: others may have what is ready here, and what is done on its thread meanwhile is not its own.
+    pub(crate) fn leave(&self) {
+        self.executor.step_away();
+        if let Some(observer) = &self.observer {
+            observer.measuring.leave();
+            observer.watch.pause();
+        }
     }
 
     /// Runs a step of closing, in which user code is dropped that may look for its timers and its sockets.

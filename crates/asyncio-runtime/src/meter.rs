@@ -234,6 +234,13 @@ impl Measuring {
         self.looked.set(Some(Instant::now()));
     }
 
+    /// The loop is left. What it has polled since it last looked would have kept events waiting as well.
+    pub(crate) fn leave(&self) {
+        if let Some(looked) = self.looked.take() {
+            self.meter.note_lag(looked.elapsed());
+        }
+    }
+
     /// The loop looks for events.
     pub(crate) fn look<R>(&self, look: impl FnOnce() -> R, seen: impl FnOnce(&R) -> Seen) -> R {
         let begin = Instant::now();

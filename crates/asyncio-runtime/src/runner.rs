@@ -364,12 +364,12 @@ impl Runner {
     }
 }
 
-/// Lets other workers have what is ready here, when this one is left.
+/// Leaves the loop when dropped.
 struct StepAway<'a>(&'a Core);
 
 impl Drop for StepAway<'_> {
     fn drop(&mut self) {
-        self.0.executor.step_away();
+        self.0.leave();
     }
 }
 

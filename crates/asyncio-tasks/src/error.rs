@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::{error, fmt, io};
 
-use asyncio_base::panic::{Payload, message};
+use asyncio_base::panic::{Payload, Told, message};
 use asyncio_base::shim::{Arc, Mutex};
 
 /// Why a task has no output: it was cancelled, it panicked, or it failed as a child of a group, which has the error.
@@ -23,9 +23,6 @@ enum Kind {
     OnLoop,
 }
 
-/// The payload of a task whose callbacks have been told of its panic already.
-struct Told(TaskError);
-
 struct Panicked {
     message: String,
     /// In a mutex because a payload need not be `Sync`, and an error is.
@@ -40,8 +37,10 @@ impl TaskError {
 
     /// Makes the error of something that panicked with `payload`. For those who write what is awaited like a task.
     pub fn panicked(payload: Box<dyn Any + Send + 'static>) -> Self {
-        let payload = match payload.downcast::<Told>() {
-            Ok(told) => return told.0,
+        // A task whose callbacks have been told of its panic already.
+        let payload = match payload.downcast::<Told>().map(|told| told.0.downcast::<Self>()) {
+            Ok(Ok(told)) => return *told,
+            Ok(Err(payload)) => payload,
             Err(payload) => payload,
         };
         let message = message(&*payload).to_owned();
@@ -50,7 +49,7 @@ impl TaskError {
 
     /// Makes a payload out of it that becomes this error again.
     pub(crate) fn into_told(self) -> Payload {
-        Box::new(Told(self))
+        Box::new(Told(Box::new(self)))
     }
 
     pub(crate) const fn in_group() -> Self {

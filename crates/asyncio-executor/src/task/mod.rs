@@ -31,7 +31,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use asyncio_base::panic::{Payload, catch_and_store, discard, message};
+use asyncio_base::panic::{Payload, Told, catch_and_store, discard, message};
 use asyncio_base::shim::{Arc, AtomicBool, Ordering};
 use asyncio_base::{debug, report};
 
@@ -361,7 +361,7 @@ pub(crate) fn guard((id, place): (TaskId, &'static Location<'static>), what: &st
 
 /// Drops the panic of a task that nobody has read, and nobody can read any more. In debug mode it is reported.
 pub(crate) fn drop_unread((id, place): (TaskId, &'static Location<'static>), panic: Payload) {
-    if debug::is_on() {
+    if debug::is_on() && !panic.is::<Told>() {
         let message = message(&*panic);
         report::Report::new(
             "executor",

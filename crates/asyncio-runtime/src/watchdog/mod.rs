@@ -19,7 +19,7 @@ use asyncio_base::report::Report;
 use asyncio_base::shim::thread::JoinHandle;
 use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
 use asyncio_executor::{PresentPoll, Watch};
-use asyncio_tasks::debug::{Stack, read_tables};
+use asyncio_tasks::debug::{Frame, read_tables};
 
 use crate::runtime::Runtime;
 
@@ -30,6 +30,8 @@ const PERIOD_MIN: Duration = Duration::from_millis(1);
 pub(crate) struct Watched {
     loops: Mutex<Vec<WatchedLoop>>,
     is_over: AtomicBool,
+    /// A handler is told something. Whoever closes does not wait for that: the handler may wait for him.
+    is_telling: AtomicBool,
     threshold: Duration,
 }
 
@@ -44,7 +46,8 @@ struct WatchedLoop {
 
 impl Watched {
     pub(crate) fn new(threshold: Duration) -> Arc<Self> {
-        Arc::new(Self { loops: Mutex::new(Vec::new()), is_over: AtomicBool::new(false), threshold })
+        let [is_over, is_telling] = [false; 2].map(AtomicBool::new);
+        Arc::new(Self { loops: Mutex::new(Vec::new()), is_over, is_telling, threshold })
     }
 
     /// Takes in the loop of this thread.
@@ -75,27 +78,31 @@ impl Watched {
                 continue;
             }
             let worker = watched.worker;
-            let place = Place(stack);
-            let message = format_args!("{poll} has held worker {worker} for {elapsed:?}{place}");
-            let report = Report::new("runtime", message);
-            match poll.task {
-                Some(task) => report.about(task, poll.spawned_at).send(),
-                None => report.send(),
+            let place = Place(stack.map(|stack| stack.frames()).unwrap_or_default());
+            // SeqCst: whoever closes writes the one and reads the other; either he sees that somebody is told, or nobody is.
+            self.is_telling.store(true, Ordering::SeqCst);
+            if !self.is_over.load(Ordering::SeqCst) {
+                let message = format_args!("{poll} has held worker {worker} for {elapsed:?}{place}");
+                let report = Report::new("runtime", message);
+                match poll.task {
+                    Some(task) => report.about(task, poll.spawned_at).send(),
+                    None => report.send(),
+                }
             }
+            self.is_telling.store(false, Ordering::SeqCst);
         }
     }
 }
 
 /// Where a thread is, as it stands in a report.
-struct Place(Option<Stack>);
+struct Place(Vec<Frame>);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let frames = self.0.as_ref().map(Stack::frames).unwrap_or_default();
-        if !frames.is_empty() {
+        if !self.0.is_empty() {
             f.write_str(", and is in")?;
         }
-        frames.iter().try_for_each(|frame| write!(f, "\n    {frame}"))
+        self.0.iter().try_for_each(|frame| write!(f, "\n    {frame}"))
     }
 }
 
@@ -114,7 +121,7 @@ impl Watchdog {
                 // A report is to come while the poll lasts.
                 read_tables();
                 let period = (watched.threshold / 4).max(PERIOD_MIN);
-                while !watched.is_over.load(Ordering::Acquire) {
+                while !watched.is_over.load(Ordering::SeqCst) {
                     watched.report_overdue();
                     // By the clock, since nobody tells it of a poll that does not end. Whoever closes wakes it.
                     std::thread::park_timeout(period);
@@ -127,11 +134,15 @@ impl Watchdog {
 }
 
 impl Drop for Watchdog {
-    /// A report that is being made is made to its end.
+    /// A report that is not told yet is not told any more; one that is being told is not waited for.
     fn drop(&mut self) {
-        self.watched.is_over.store(true, Ordering::Release);
+        self.watched.is_over.store(true, Ordering::SeqCst);
+        let is_telling = self.watched.is_telling.load(Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
+            if is_telling {
+                return;
+            }
             // It catches what handlers panic with.
             let _ = thread.join();
         }

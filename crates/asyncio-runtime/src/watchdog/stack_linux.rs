@@ -1,9 +1,10 @@
 //! Where a thread is: it is sent a signal, whose handler stores the addresses of its stack and nothing else.
 //!
 //! - H1: one stack at a time is taken in a process; [`WANTED`] says whose. The handler takes the wish before it begins, so it runs once for it.
-//! - H2: the handler touches atomics, calls `gettid`, and walks the stack by the unwinder's tables. With the unwinder of GCC 12 and glibc 2.35, or
-//!   later, that takes no lock; with older ones it takes one that a thread in the midst of `dlopen` holds. Then nobody waits for it for ever: after
-//!   [`PATIENCE`] no more stacks are taken.
+//! - H2: the handler touches atomics, calls `gettid`, and walks the stack by the unwinder's tables. From glibc 2.35 on, with the unwinder of GCC 12 that
+//!   came beside it, that takes no lock. Before, and with other C libraries, it may wait for one that the interrupted thread holds itself: there no
+//!   stacks are taken ([`can_walk`]). A handler that has not come to its end all the same is waited for twice [`PATIENCE`], and then no more
+//!   stacks are taken.
 //! - H3: the signal is SIGURG, as in Go's runtime: what nobody handles is ignored, debuggers pass it on, and hardly anybody uses it. Other
 //!   handlers of it are called as well.
 //! - H4: a thread that has ended is not found (tgkill(2)), and a number that is used again is a thread of another loop at worst, which is asked nothing
@@ -99,7 +100,28 @@ fn wait_for_it() -> bool {
     true
 }
 
+/// Says whether the stack can be walked in a signal handler (H2).
+#[cfg(target_env = "gnu")]
+fn can_walk() -> bool {
+    // SAFETY: it takes nothing.
+    let version = unsafe { libc::gnu_get_libc_version() };
+    // SAFETY: it is a text of the C library's own, for ever.
+    let version = unsafe { std::ffi::CStr::from_ptr(version) };
+    let mut parts = version.to_str().unwrap_or("").split('.').map(|part| part.parse().unwrap_or(0));
+    let (major, minor): (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    (major, minor) >= (2, 35)
+}
+
+/// Says whether the stack can be walked in a signal handler (H2).
+#[cfg(not(target_env = "gnu"))]
+fn can_walk() -> bool {
+    false
+}
+
 fn install() -> Handler {
+    if !can_walk() {
+        return Handler::Unusable;
+    }
     // What the unwinder does at its first use, it does here, and not in the handler.
     walk(|_| true);
     // SAFETY: the action may be called at any point of any thread: H2.

@@ -62,18 +62,21 @@ impl Dump {
             }
             infos.extend(part.tasks);
             for (task, points) in part.recorded {
-                match task {
-                    Some(task) => {
-                        recorded.insert(task, points);
-                    }
-                    None => main = waits(points, &mut names),
+                let Some(task) = task else {
+                    main = waits(points, &mut names);
+                    continue;
+                };
+                let known = recorded.entry(task).or_insert_with(|| Points { polls: 0, points: Vec::new() });
+                if points.polls >= known.polls {
+                    *known = points;
                 }
             }
         }
         infos.sort_by_key(TaskInfo::id);
         infos.dedup_by_key(|info| info.id());
         let tasks = infos.into_iter().map(|info| {
-            let points = recorded.remove(&info.id().get());
+            // What it waited for in an earlier poll it does not wait for any more.
+            let points = recorded.remove(&info.id().get()).filter(|points| points.polls == info.polls());
             TaskDump { info, waits: points.map(|points| waits(points, &mut names)).unwrap_or_default() }
         });
         Self { main, tasks: tasks.collect(), silent_workers }
@@ -105,9 +108,11 @@ impl Dump {
         let mut tasks: Vec<TaskDump> = vec![self.task(task)?.clone()];
         let mut seen = HashSet::from([task]);
         let mut next = tasks[0].awaits();
-        while let Some(task) =
-            next.and_then(|next| self.tasks.iter().find(|task| task.info.id().get() == next))
-        {
+        let find = |id: u64| {
+            let place = self.tasks.binary_search_by_key(&id, |task| task.info.id().get()).ok()?;
+            self.tasks.get(place)
+        };
+        while let Some(task) = next.and_then(find) {
             if !seen.insert(task.info.id()) {
                 return Some(AwaitChain { tasks, is_circle: true });
             }

@@ -4,12 +4,12 @@ use std::fmt;
 
 use asyncio_base::debug;
 use asyncio_base::report::Report;
-use asyncio_executor::current_header;
+use asyncio_executor::{Header, current_header};
 
 /// Reports, where this thread is in debug mode, what is legal and nearly always a mistake, such as a connection that is dropped without being closed;
 /// with the task that is being polled, if one is. Elsewhere nothing happens. For layers, and for libraries on top of them.
 ///
-/// While a panic unwinds nothing is reported either: then things are dropped as they are.
+/// While a panic unwinds, and in a task that was cancelled, nothing is reported either: then things are dropped as they are.
 ///
 /// # Examples
 ///
@@ -29,6 +29,9 @@ use asyncio_executor::current_header;
 /// ```
 pub fn report_mistake(layer: &'static str, what: fmt::Arguments<'_>) {
     if !debug::is_on() || std::thread::panicking() {
+        return;
+    }
+    if current_header(Header::is_cancel_requested) == Some(true) {
         return;
     }
     let task = current_header(|header| {

@@ -90,8 +90,9 @@ pub async fn dump() -> Dump {
         let job = recorder::record_on(worker, recording.clone());
         recording.add_job(job);
     }
-    // Longer than the jobs, which wait three times.
-    let mut patience = recording.patience(4 * PATIENCE);
+    let _ending = Ending(&recording);
+    // Longer than the jobs, which wait three times, and look once a round.
+    let mut patience = recording.patience(8 * PATIENCE);
     poll_fn(|cx| {
         if recording.have_all_ended() || patience.is_over() {
             return Poll::Ready(());
@@ -102,6 +103,15 @@ pub async fn dump() -> Dump {
     })
     .await;
     looked_up(recording.take()).await
+}
+
+/// Has the jobs end that nobody waits for any more.
+struct Ending<'a>(&'a Recording);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// Looks names up, on a thread for that (B4); where none can be started, here.
@@ -122,12 +132,13 @@ async fn looked_up(parts: Vec<Part>) -> Dump {
             let poll = taker.poll_take(cx);
             if poll.is_pending() {
                 wait_point::here("dump");
+                // The loop is not idle meanwhile: a clock that jumps would do so.
+                cx.waker().wake_by_ref();
             }
             poll
         });
-        if let Ok(dump) = dumped.await {
-            return dump;
-        }
+        // OK because nothing else ends it: a panic in there is one of the lookup.
+        return dumped.await.unwrap_or_else(|_| panic!("the names of a dump could not be looked up"));
     }
     let parts = std::mem::take(&mut *parts.lock());
     Dump::of(parts)

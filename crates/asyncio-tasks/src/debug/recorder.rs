@@ -1,13 +1,15 @@
 //! The jobs of a dump, one a worker: they have their threads record, wake every task that waits, and collect what was recorded (B1 to B3 in `mod.rs`).
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use asyncio_base::shim::{Arc, AtomicUsize, Mutex, Ordering};
+use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use asyncio_base::wait_point::{self, WaitPoint};
-use asyncio_executor::{LiveTask, TaskState, current_header, live_tasks, stack_base, wake_main};
+use asyncio_executor::{
+    LiveTask, TaskState, current_header, live_local_tasks, live_tasks, main_turns, stack_base, wake_main,
+};
 
 use crate::info::TaskInfo;
 use crate::spawn::Builder;
@@ -22,8 +24,12 @@ pub(super) struct Recording {
     workers: usize,
     /// It is over then at the latest.
     deadline: Instant,
-    /// How many tasks have been seen to wait, so far.
+    /// How many of those that are wanted have been seen to wait, so far.
     seen: AtomicUsize,
+    /// Some worker sees to the tasks that may move.
+    is_shared_taken: AtomicBool,
+    /// Nobody waits for it any more.
+    is_over: AtomicBool,
     /// How many threads record.
     ready: AtomicUsize,
     /// How many have had their tasks polled. Until all have, all record: a task may have moved.
@@ -35,12 +41,14 @@ pub(super) struct Recording {
 struct State {
     jobs: Vec<Option<Task<()>>>,
     parts: Vec<Part>,
+    /// The numbers of the tasks that were woken: others are not looked at.
+    wanted: HashSet<u64>,
 }
 
 /// What one worker has to say.
 pub(super) struct Part {
     pub(super) worker: usize,
-    /// Its own tasks, and in one of the parts those that may move.
+    /// Its own tasks, and in one of the parts those that may move, too.
     pub(super) tasks: Vec<TaskInfo>,
     pub(super) recorded: Recorded,
     /// It has taken part.
@@ -51,17 +59,17 @@ pub(super) struct Part {
 pub(super) type Recorded = HashMap<Option<u64>, Points>;
 
 /// What a task waits for, in its last poll.
-#[derive(Default)]
 pub(super) struct Points {
     /// Which poll that was.
-    polls: u32,
+    pub(super) polls: u32,
     pub(super) points: Vec<(WaitPoint, Stack)>,
 }
 
 impl Recording {
     pub(super) fn new(workers: usize, deadline: Instant) -> Self {
         let [ready, done, seen] = [0; 3].map(AtomicUsize::new);
-        Self { workers, deadline, seen, ready, done, state: Mutex::default() }
+        let [is_shared_taken, is_over] = [false; 2].map(AtomicBool::new);
+        Self { workers, deadline, seen, is_shared_taken, is_over, ready, done, state: Mutex::default() }
     }
 
     /// Takes the job of the next worker; `None` if that could not be started.
@@ -74,6 +82,11 @@ impl Recording {
         self.state.lock().jobs.iter().flatten().all(Task::is_finished)
     }
 
+    /// Jobs that have not begun need not.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
     /// Begins a wait for others.
     pub(super) fn patience(&self, length: Duration) -> Patience<'_> {
         Patience { recording: self, length, seen: self.seen.load(Ordering::Relaxed), since: Instant::now() }
@@ -81,7 +94,8 @@ impl Recording {
 
     /// Takes what there is, the jobs themselves left out.
     pub(super) fn take(&self) -> Vec<Part> {
-        let State { jobs, mut parts } = std::mem::take(&mut *self.state.lock());
+        self.end();
+        let State { jobs, mut parts, .. } = std::mem::take(&mut *self.state.lock());
         let numbers: Vec<u64> = jobs.iter().flatten().map(|job| job.id().get()).collect();
         for part in &mut parts {
             part.tasks.retain(|task| !numbers.contains(&task.id().get()));
@@ -118,7 +132,8 @@ impl Patience<'_> {
         if std::mem::replace(&mut self.seen, seen) != seen {
             self.since = now;
         }
-        now >= self.recording.deadline || now.duration_since(self.since) >= self.length
+        let is_over = self.recording.is_over.load(Ordering::Acquire);
+        is_over || now >= self.recording.deadline || now.duration_since(self.since) >= self.length
     }
 }
 
@@ -128,62 +143,80 @@ pub(super) fn record_on(worker: usize, recording: Arc<Recording>) -> Option<Task
 }
 
 async fn record(worker: usize, recording: Arc<Recording>) {
+    if recording.is_over.load(Ordering::Acquire) {
+        return;
+    }
+    // One that is held does not see to them.
+    let sees_to_shared = !recording.is_shared_taken.swap(true, Ordering::AcqRel);
     let recorded: Rc<RefCell<Recorded>> = Rc::default();
     let guard = wait_point::record({
         let (recording, recorded, base) = (recording.clone(), recorded.clone(), stack_base());
-        Rc::new(move |point| note(&recording, &recorded, point, base))
+        Rc::new(move |point| note(&recording, &recorded, worker, point, base))
     });
     recording.ready.fetch_add(1, Ordering::AcqRel);
     // B2.
     recording.until(|| recording.ready.load(Ordering::Acquire) == recording.workers).await;
-    let woken = wake_all(tasks_of(worker));
-    if worker == 0 {
-        // There is one, and it is there.
-        wake_main();
-    }
-    recording.until(|| woken.iter().all(|(task, polls)| task.header().polls() != *polls)).await;
+    let mut woken = wake_all(&recording, tasks(sees_to_shared)).into_iter().peekable();
+    // There is one, and it is there.
+    let main = if worker == 0 { wake_main() } else { None };
+    recording
+        .until(|| {
+            while woken.next_if(|(task, polls)| task.header().polls() != *polls).is_some() {}
+            woken.peek().is_none() && (main.is_none() || main != main_turns())
+        })
+        .await;
+    // Main has had its turn, and is about to be polled for it.
+    yield_now().await;
     recording.done.fetch_add(1, Ordering::AcqRel);
     recording.until(|| recording.done.load(Ordering::Acquire) == recording.workers).await;
     drop(guard);
     // As they are now: some may have ended by that poll.
-    let tasks = tasks_of(worker).iter().map(TaskInfo::of_live).collect();
+    let tasks = tasks(sees_to_shared).iter().map(TaskInfo::of_live).collect();
     let part = Part { worker, tasks, recorded: recorded.take(), has_answered: true };
     recording.state.lock().parts.push(part);
 }
 
-/// Returns the tasks that a worker has to see to: its own, and those that may move are one's.
-fn tasks_of(worker: usize) -> Vec<LiveTask> {
-    let mut tasks = live_tasks();
-    tasks.retain(|task| worker == 0 || !task.may_move());
-    tasks
+/// Returns the tasks that a worker has to see to.
+fn tasks(with_shared: bool) -> Vec<LiveTask> {
+    if with_shared { live_tasks() } else { live_local_tasks() }
 }
 
 /// Wakes those that wait. Returns those that will be polled for that, each with how often it had been before.
-fn wake_all(tasks: Vec<LiveTask>) -> Vec<(LiveTask, u32)> {
+fn wake_all(recording: &Recording, mut tasks: Vec<LiveTask>) -> Vec<(LiveTask, u32)> {
     let own = current_header(|me| me.id());
-    let will_be_polled =
-        |task: &LiveTask| Some(task.header().id()) != own && task.state() != TaskState::Running;
-    let waiting: Vec<(LiveTask, u32)> = tasks
-        .into_iter()
-        .filter(will_be_polled)
-        .map(|task| {
-            let polls = task.header().polls();
-            (task, polls)
-        })
-        .collect();
+    tasks.retain(|task| Some(task.header().id()) != own && task.state() != TaskState::Running);
+    recording.state.lock().wanted.extend(tasks.iter().map(|task| task.header().id().get()));
+    let polls = |task: LiveTask| {
+        let polls = task.header().polls();
+        (task, polls)
+    };
+    let waiting: Vec<(LiveTask, u32)> = tasks.into_iter().map(polls).collect();
     waiting.iter().for_each(|(task, _)| task.wake());
     waiting
 }
 
 /// Called from inside of a leaf that waits.
-fn note(recording: &Recording, recorded: &RefCell<Recorded>, point: WaitPoint, base: Option<usize>) {
-    let (task, polls) =
-        current_header(|header| (Some(header.id().get()), header.polls())).unwrap_or((None, 0));
+fn note(
+    recording: &Recording,
+    recorded: &RefCell<Recorded>,
+    worker: usize,
+    point: WaitPoint,
+    base: Option<usize>,
+) {
+    let task = current_header(|header| (header.id().get(), header.polls()));
+    let is_wanted = match task {
+        Some((id, _)) => recording.state.lock().wanted.contains(&id),
+        None => worker == 0,
+    };
+    if !is_wanted {
+        return;
+    }
     let stack = Stack::here(base);
+    let (task, polls) = task.map_or((None, main_turns().unwrap_or(0)), |(id, polls)| (Some(id), polls));
     let mut recorded = recorded.borrow_mut();
     let points = recorded.entry(task).or_insert_with(|| {
         recording.seen.fetch_add(1, Ordering::Relaxed);
-        Points::default()
+        Points { polls, points: Vec::new() }
     });
     if points.polls != polls {
         *points = Points { polls, points: Vec::new() };

@@ -150,11 +150,12 @@ impl<F: Future> Root<F> {
         progress: impl FnOnce() -> Progress,
         cx: &mut task::Context<'_>,
     ) -> Poll<Outcome<F::Output>> {
+        let this = self.project();
+        // First: a subscriber may panic, and what is taken out below must be put back.
+        let _entered = this.span.enter(describe);
         let task = current_header(|header| (header.is_cancel_requested(), Attached::unpark(header)));
         let (is_cancelled, parked) = task.unwrap_or((false, None));
         let mut place = Place::with(parked);
-        let this = self.project();
-        let _entered = this.span.enter(describe);
         let mut stage = this.stage;
         let mut ended = None;
         if matches!(&*stage, Stage::Body { .. }) {

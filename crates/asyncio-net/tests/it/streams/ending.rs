@@ -228,6 +228,15 @@ fn a_stream_that_is_dropped_unclosed_is_told_of_in_debug_mode() {
                 panic!("a test's own");
             });
             panics.await.unwrap_err();
+            let ((_kept, dropped), (_too, mut third)) = tcp().await;
+            let cancelled = spawn_local(async move {
+                let _dropped = dropped;
+                std::future::pending::<()>().await;
+            });
+            asyncio_tasks::yield_now().await;
+            cancelled.cancel();
+            drop(cancelled.await);
+            third.close().await.unwrap();
             other.close().await.unwrap();
             assert!(reports.try_recv().is_err());
         });

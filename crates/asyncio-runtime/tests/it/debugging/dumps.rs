@@ -271,3 +271,70 @@ fn two_dumps_at_once_both_see_all_and_one_that_is_dropped_leaves_nothing() {
         assert!(!asyncio_base::wait_point::is_recording());
     });
 }
+
+#[test]
+fn main_is_seen_once_and_tasks_that_come_meanwhile_do_not_hold_the_dump_up() {
+    let mut runner = Runner::builder().workers(2).build().unwrap();
+    runner.run(async {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let held = spawn_pinned(1, move || async move { released.recv().unwrap_err() }).unwrap();
+        // Without end, and each of them waits once.
+        let busy = spawn_local(async {
+            loop {
+                spawn_local(yield_now()).detach();
+                drop(spawn_local(completion::<u8, u8>().1).await);
+                yield_now().await;
+            }
+        });
+        let begin = std::time::Instant::now();
+        let (dump, ()) = join!(dump(), sleep(Duration::from_millis(1)));
+        assert!(begin.elapsed() < Duration::from_secs(8), "it has given up long before its limit");
+        assert_eq!(dump.silent_workers(), [1]);
+        let of_main: Vec<_> = dump.main().iter().map(|wait| wait.operation()).collect();
+        assert!(of_main.len() <= 2 && of_main.contains(&"dump"), "{of_main:?}");
+        busy.cancel();
+        drop(release);
+        held.await.unwrap();
+    });
+}
+
+#[test]
+fn tasks_that_may_move_are_seen_also_where_main_is_held() {
+    let mut runner = Runner::builder().workers(2).build().unwrap();
+    let (dumped, was_dumped) = std::sync::mpsc::channel();
+    runner.run(async {
+        let moves = spawn(inner());
+        waiting(&[moves.id()]).await;
+        let id = moves.id();
+        let pinned = spawn_pinned(1, move || async move {
+            let dump = dump().await;
+            dumped.send((operations(&dump, id), dump.silent_workers().to_vec())).unwrap();
+        });
+        // Main holds worker 0 until that is done.
+        let (seen, silent) = was_dumped.recv().unwrap();
+        assert_eq!((seen, silent), (vec!["sleep"], vec![0]));
+        pinned.unwrap().await.unwrap();
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_jump_for_a_dump() {
+    let mut runner = Runner::builder().clock(asyncio_timers::ManualClock::jumping()).build().unwrap();
+    runner.run(async {
+        let event_loop = asyncio_runtime::EventLoop::current().unwrap();
+        let sleeper = spawn_local(sleep(LONG));
+        yield_now().await;
+        let before = event_loop.time();
+        drop(dump().await);
+        assert_eq!(event_loop.time(), before);
+        assert!(!sleeper.is_finished());
+    });
+}
+
+#[test]
+fn main_is_seen_where_there_is_no_task() {
+    let mut runner = Runner::new().unwrap();
+    let dump = runner.run(dump());
+    assert_eq!(dump.main().len(), 1, "{dump}");
+    assert!(dump.tasks().is_empty());
+}

@@ -106,6 +106,29 @@ fn each_worker_is_measured_by_itself() {
             asyncio_tasks::spawn_pinned(1, || async {}).unwrap().await.unwrap();
         }
     });
-    let polls: Vec<u64> = runner.event_loops().iter().map(|event_loop| event_loop.metrics().polls).collect();
-    assert_eq!(polls, [0, 5]);
+    let event_loops = runner.event_loops();
+    let polls = || event_loops.iter().map(|event_loop| event_loop.metrics().polls).collect::<Vec<u64>>();
+    // A poll is counted when it is over, which is after whoever awaits was woken by it.
+    while polls()[1] < 5 {
+        std::thread::yield_now();
+    }
+    assert_eq!(polls(), [0, 5]);
+}
+
+#[test]
+fn what_a_turn_of_a_host_polls_last_lags_too() {
+    let mut runner = measured();
+    let event_loop = runner.event_loop();
+    // Due in the look of the turn, and called after it.
+    let was_called = std::rc::Rc::new(std::cell::Cell::new(false));
+    let flag = was_called.clone();
+    let holds = move || {
+        std::thread::sleep(Duration::from_millis(20));
+        flag.set(true);
+    };
+    event_loop.call_later(Duration::from_millis(1), holds).unwrap();
+    while !was_called.get() {
+        runner.turn(None).unwrap();
+    }
+    assert!(event_loop.metrics().lag.max() >= Duration::from_millis(20), "{}", event_loop.metrics().lag);
 }

@@ -205,3 +205,63 @@ fn a_watchdog_ends_with_its_runner() {
     }
     assert!(threads() < 20, "{} watchdogs are left", threads());
 }
+
+#[test]
+fn what_is_done_between_two_runs_is_nobodys_poll() {
+    // Shorter than the pauses, and longer than any poll here, if the machine is not held up itself.
+    let (mut runner, reports) = debugged(1, Duration::from_millis(150));
+    for _ in 0..2 {
+        runner.run(async { spawn_local(async {}).await.unwrap() });
+        // On the thread of the loop, and not in it.
+        std::thread::sleep(Duration::from_millis(300));
+        runner.turn(Some(Duration::ZERO)).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    spawn_on_and_leave(&mut runner);
+    std::thread::sleep(Duration::from_millis(300));
+    drop(runner);
+    let told: Vec<String> = reports.try_iter().map(|told| told.to_string()).collect();
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+/// Something is left for the end.
+fn spawn_on_and_leave(runner: &mut Runner) {
+    runner.run(async { spawn_local(std::future::pending::<()>()).detach() });
+}
+
+#[test]
+fn a_handler_that_is_told_by_the_watchdog_may_wait_for_the_end() {
+    let (sender, receiver) = channel::<()>();
+    let receiver = std::sync::Mutex::new(receiver);
+    let (told, was_told) = channel();
+    let mut runner = Runner::builder()
+        .debug(true)
+        .slow_poll_threshold(Duration::from_millis(20))
+        .on_unhandled(move |what| {
+            if what.message().contains("has held worker") {
+                told.send(()).unwrap();
+                // Until the runner is closed, and what its owner has is dropped.
+                receiver.lock().unwrap().recv().unwrap_err();
+            }
+        })
+        .build()
+        .unwrap();
+    runner.run(async { was_told.recv_timeout(LONG).unwrap() });
+    runner.close();
+    drop(sender);
+}
+
+#[test]
+fn a_panic_that_a_callback_was_told_of_is_read() {
+    let (mut runner, reports) = debugged(1, LONG);
+    runner.run(async {
+        let (told, was_told) = channel();
+        let task = spawn_local(async { panic!("the callback hears of it") });
+        task.on_done(move |result: Result<&(), _>| told.send(result.is_err()).unwrap());
+        task.detach();
+        yield_now().await;
+        assert!(was_told.recv().unwrap());
+    });
+    drop(runner);
+    assert!(reports.try_iter().next().is_none());
+}
