@@ -33,8 +33,10 @@ use std::error::Error;
 /// What a program comes to.
 type Outcome = Result<(), Box<dyn Error>>;
 
+type Program = fn() -> Outcome;
+
 /// The programs, in the order of the chapter.
-const PROGRAMS: &[(&str, fn() -> Outcome)] = &[
+const PROGRAMS: &[(&str, Program)] = &[
     // Cooperative Multitasking with Coroutines
     ("asyncio_coroutine", coroutines::asyncio_coroutine),
     ("asyncio_coroutine_return", coroutines::asyncio_coroutine_return),

@@ -69,6 +69,11 @@ mod imp {
     }
 
     impl TaskSpan {
+        /// Makes one of a task that has not been polled.
+        pub const fn new() -> Self {
+            Self { span: None }
+        }
+
         /// Enters the span, which says of the task what `describe` does.
         pub fn enter(&mut self, describe: impl FnOnce() -> Option<Described>) -> Entered<'_> {
             let span = self.span.get_or_insert_with(|| describe().map_or_else(tracing::Span::none, span_of));
@@ -121,6 +126,11 @@ mod imp {
     pub struct Entered<'a>(PhantomData<&'a ()>);
 
     impl TaskSpan {
+        /// Makes one of a task that has not been polled.
+        pub const fn new() -> Self {
+            Self
+        }
+
         /// Enters the span, which says of the task what `describe` does.
         #[inline(always)]
         pub fn enter(&mut self, _describe: impl FnOnce() -> Option<Described>) -> Entered<'_> {

@@ -7,7 +7,7 @@
 //! - B1: nobody is polled inside of somebody else's poll. A dump that is asked for while a lock is held does not meet that lock again.
 //! - B2: all threads record before the first task is woken, since one that may move is polled where it likes.
 //! - B3: it ends. A thread that does not answer, since a poll holds it that does not end, is waited for as long as others are still being seen, and
-//!   [`PATIENCE`] longer, three times; and no longer than for [`LIMIT`].
+//!   0.3 s longer, three times (`PATIENCE`); and no longer than for 10 s (`LIMIT`).
 //! - B4: stacks are kept as addresses. Names and lines are looked up afterwards, on a thread that lives for that, so that no loop waits for it.
 //!
 //! What a dump shows of a stack needs line tables in the binary: `debug = "line-tables-only"` in the profile. Without them names are left; without

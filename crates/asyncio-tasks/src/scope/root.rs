@@ -140,7 +140,7 @@ impl Attached {
 impl<F: Future> Root<F> {
     #[inline]
     pub(crate) fn new(future: F) -> Self {
-        Self { stage: Stage::Body { future }, span: TaskSpan::default() }
+        Self { stage: Stage::Body { future }, span: TaskSpan::new() }
     }
 
     /// Polls it, and says how it has ended. How far it has come is asked where it is cancelled.

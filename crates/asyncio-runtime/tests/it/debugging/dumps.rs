@@ -102,7 +102,10 @@ fn all_branches_of_what_is_awaited_together_are_shown() {
             }),
             spawn(async {
                 let _ = task_group(async |group| {
-                    group.spawn(async { Ok::<(), String>(sleep(LONG).await) });
+                    group.spawn(async {
+                        sleep(LONG).await;
+                        Ok::<(), String>(())
+                    });
                     Ok(())
                 })
                 .await;
