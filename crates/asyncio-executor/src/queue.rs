@@ -314,7 +314,7 @@ impl Owner {
         Ran { polls, stopped: Stopped::Limit }
     }
 
-    /// The same, with a reading of the clock a poll.
+    /// The same, under somebody's eyes.
     #[cold]
     #[inline(never)]
     fn run_watched(&self, limit: usize, grant: Grant) -> Ran {

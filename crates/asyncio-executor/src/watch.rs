@@ -1,5 +1,8 @@
-//! [`Watch`]: how long polls take, for those who ask, and which one is under way. A reading of the clock a poll, 16 ns, and a lock that nobody
-//! else wants; nothing where nobody asks.
+//! [`Watch`]: how long polls take, for those who ask, and which one is under way; nothing where nobody asks.
+//!
+//! Times are nanoseconds since the watch was made. An exact watch reads the clock once a poll, which costs 16 to 32 ns, a good part of what a short poll does. A
+//! [coarse](Watch::coarse) one looks at a number that somebody else writes, every few milliseconds: if that has not changed the poll was not slow. If it has, the
+//! clock is read; so a slow poll is measured to one such period.
 
 use std::fmt;
 use std::panic::Location;
@@ -12,10 +15,13 @@ use crate::header::Header;
 
 /// Measures the polls of an executor, for itself and for each task, and reports those that are slow.
 ///
-/// The executor's thread alone writes; others read.
+/// The executor's thread alone counts; others read.
 #[derive(Debug)]
 pub struct Watch {
     slow_poll: Option<Duration>,
+    /// There if it is coarse: the time when somebody last wrote it down.
+    ticked_ns: Option<AtomicU64>,
+    epoch: Instant,
     polls: AtomicU64,
     first_polls: AtomicU64,
     busy_ns: AtomicU64,
@@ -24,17 +30,26 @@ pub struct Watch {
 
 #[derive(Debug, Default)]
 struct State {
-    present: Option<PresentPoll>,
+    present: Option<Present>,
     /// When a run of polls stopped for the main future's turn, or that stopped for the next run, if nothing else came between: the end of the one is
     /// the beginning of the other.
-    stopped: Option<(Before, Instant)>,
+    stopped: Option<(Before, u64)>,
 }
 
-/// What a reading of the clock came before.
+/// What a time is the end of, or comes before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Main,
     Run,
+}
+
+/// The poll that is under way.
+#[derive(Clone, Debug)]
+struct Present {
+    task: Option<u64>,
+    name: Option<Box<str>>,
+    spawned_at: &'static Location<'static>,
+    began_ns: u64,
 }
 
 /// The poll that is under way. `Display` shows whose it is.
@@ -56,11 +71,36 @@ impl Watch {
     pub fn new(slow_poll: Option<Duration>) -> Self {
         Self {
             slow_poll,
+            ticked_ns: None,
+            epoch: Instant::now(),
             polls: AtomicU64::new(0),
             first_polls: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// Makes one that does not measure how [busy](Self::busy) anybody is, and reads the clock only if somebody has [ticked](Self::tick) during a poll: often
+    /// enough that `slow_poll` is many times as long.
+    pub fn coarse(slow_poll: Duration) -> Self {
+        Self { ticked_ns: Some(AtomicU64::new(0)), ..Self::new(Some(slow_poll)) }
+    }
+
+    /// Writes down what time it is. From any thread.
+    pub fn tick(&self) {
+        if let Some(ticked_ns) = &self.ticked_ns {
+            // The greatest: two may write at once.
+            ticked_ns.fetch_max(self.exact_ns(), Ordering::Relaxed);
+        }
+    }
+
+    fn exact_ns(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the time, as exactly as it measures.
+    fn now_ns(&self) -> u64 {
+        self.ticked_ns.as_ref().map_or_else(|| self.exact_ns(), |ticked_ns| ticked_ns.load(Ordering::Relaxed))
     }
 
     /// Returns how many polls of tasks there were.
@@ -73,31 +113,48 @@ impl Watch {
         self.polls().saturating_sub(self.first_polls.load(Ordering::Relaxed))
     }
 
-    /// Returns how long the polls of tasks took together.
+    /// Returns how long the polls of tasks took together; nothing, where it is [coarse](Self::coarse).
     pub fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed))
     }
 
     /// Returns the poll that is under way, from any thread.
     pub fn present(&self) -> Option<PresentPoll> {
-        self.state.lock().present.clone()
+        let present = self.state.lock().present.clone()?;
+        Some(self.shown(present))
+    }
+
+    fn shown(&self, Present { task, name, spawned_at, began_ns }: Present) -> PresentPoll {
+        PresentPoll { task, name, spawned_at, began: self.epoch + Duration::from_nanos(began_ns) }
     }
 
     /// Begins a run of polls.
     pub(crate) fn begin(&self) -> Watching<'_> {
-        let now = self.state.lock().take(Before::Run);
-        Watching { watch: self, now, next: None }
+        let now_ns = match self.ticked_ns {
+            // What came before is nothing to a number that is read for nothing.
+            Some(_) => self.now_ns(),
+            None => self.take(&mut self.state.lock(), Before::Run),
+        };
+        Watching { watch: self, now_ns, next: None }
     }
 
     /// Measures a poll of the main future, which was run at `place`, until the guard is dropped. It is no task, and does not count as one.
     #[must_use = "the poll ends when the guard is dropped"]
     pub fn begin_main(&self, place: &'static Location<'static>) -> MainPoll<'_> {
         let mut state = self.state.lock();
-        let now = state.take(Before::Main);
-        state.present = Some(PresentPoll { task: None, name: None, spawned_at: place, began: now });
+        let now_ns = self.take(&mut state, Before::Main);
+        state.present = Some(Present { task: None, name: None, spawned_at: place, began_ns: now_ns });
         drop(state);
-        let watching = Watching { watch: self, now, next: Some(Before::Run) };
+        let watching = Watching { watch: self, now_ns, next: Some(Before::Run) };
         MainPoll { watching, place }
+    }
+
+    /// Returns the time at which what comes now begins.
+    fn take(&self, state: &mut State, before: Before) -> u64 {
+        match state.stopped.take() {
+            Some((of, now_ns)) if of == before => now_ns,
+            _ => self.now_ns(),
+        }
     }
 
     /// Says that something else comes now than a poll, which is not to be measured as a part of the next one. Whoever has [`begin_main`](Self::begin_main)
@@ -106,11 +163,11 @@ impl Watch {
         self.state.lock().stopped = None;
     }
 
-    /// The poll that was published last is over, and what comes next is at the time `now`.
-    fn stop(&self, before: Option<Before>, now: Instant) {
+    /// The poll that was published last is over, and what comes next is at that time.
+    fn stop(&self, before: Option<Before>, now_ns: u64) {
         let mut state = self.state.lock();
         let former = state.present.take();
-        state.stopped = before.map(|before| (before, now));
+        state.stopped = before.map(|before| (before, now_ns));
         drop(state);
         drop(former);
     }
@@ -126,16 +183,6 @@ impl Watch {
     }
 }
 
-impl State {
-    /// Returns the time at which what comes now begins.
-    fn take(&mut self, before: Before) -> Instant {
-        match self.stopped.take() {
-            Some((of, now)) if of == before => now,
-            _ => Instant::now(),
-        }
-    }
-}
-
 impl Default for Watch {
     fn default() -> Self {
         Self::new(None)
@@ -145,7 +192,7 @@ impl Default for Watch {
 /// A run of polls: the end of one is the beginning of the next.
 pub(crate) struct Watching<'a> {
     watch: &'a Watch,
-    now: Instant,
+    now_ns: u64,
     /// What comes when this is dropped, if it is measured.
     next: Option<Before>,
 }
@@ -153,25 +200,25 @@ pub(crate) struct Watching<'a> {
 impl Watching<'_> {
     /// Measures a poll of a task, which says whether that has ended.
     pub(crate) fn poll(&mut self, task: &Header, poll: impl FnOnce() -> bool) {
-        let is_first = task.polls() == 0;
-        let began = self.now;
+        let (is_first, began_ns) = (task.polls() == 0, self.now_ns);
         // The name is an allocation, for those who may be reported.
-        let name = |is_wanted: bool| task.name().filter(|_| is_wanted).map(Into::into);
-        let present = |is_wanted| PresentPoll {
+        let present = |is_named: bool| Present {
             task: Some(task.id().get()),
-            name: name(is_wanted),
+            name: task.name().filter(|_| is_named).map(Into::into),
             spawned_at: task.spawned_at(),
-            began,
+            began_ns,
         };
         self.publish(present(self.watch.slow_poll.is_some()));
         let has_ended = poll();
-        let took = nanos(self.end(|| present(true)));
+        let took_ns = self.end(|| present(true));
         add(&self.watch.polls, 1);
         add(&self.watch.first_polls, u64::from(is_first));
-        add(&self.watch.busy_ns, took);
-        if !has_ended {
-            // Nobody can ask one that has ended; and it would cost an allocation.
-            task.add_busy(took);
+        if self.watch.ticked_ns.is_none() {
+            add(&self.watch.busy_ns, took_ns);
+            if !has_ended {
+                // Nobody can ask one that has ended; and it would cost an allocation.
+                task.add_busy(took_ns);
+            }
         }
     }
 
@@ -180,28 +227,41 @@ impl Watching<'_> {
         self.next = Some(Before::Main);
     }
 
-    fn publish(&self, present: PresentPoll) {
+    fn publish(&self, present: Present) {
         let former = self.watch.state.lock().present.replace(present);
         drop(former);
     }
 
     /// The poll has ended: says how long it took, and reports it if that was too long.
-    fn end(&mut self, poll: impl FnOnce() -> PresentPoll) -> Duration {
-        let began = std::mem::replace(&mut self.now, Instant::now());
-        let took = self.now.duration_since(began);
+    fn end(&mut self, poll: impl FnOnce() -> Present) -> u64 {
+        let began_ns = std::mem::replace(&mut self.now_ns, self.watch.now_ns());
+        if self.now_ns == began_ns && self.watch.ticked_ns.is_some() {
+            return 0;
+        }
+        self.end_late(began_ns, poll)
+    }
+
+    fn end_late(&mut self, began_ns: u64, poll: impl FnOnce() -> Present) -> u64 {
+        if self.watch.ticked_ns.is_some() {
+            self.watch.tick();
+            self.now_ns = self.watch.now_ns();
+        }
+        let took_ns = self.now_ns.saturating_sub(began_ns);
+        let took = Duration::from_nanos(took_ns);
         if self.watch.slow_poll.is_some_and(|slow| took >= slow) {
             // What a handler does with the report is no part of it, nor of the next one.
-            self.watch.stop(None, self.now);
-            self.watch.report(&poll(), took);
-            self.now = Instant::now();
+            self.watch.stop(None, self.now_ns);
+            self.watch.report(&self.watch.shown(poll()), took);
+            self.watch.tick();
+            self.now_ns = self.watch.now_ns();
         }
-        took
+        took_ns
     }
 }
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
-        self.watch.stop(self.next, self.now);
+        self.watch.stop(self.next, self.now_ns);
     }
 }
 
@@ -213,8 +273,8 @@ pub struct MainPoll<'a> {
 
 impl Drop for MainPoll<'_> {
     fn drop(&mut self) {
-        let (began, spawned_at) = (self.watching.now, self.place);
-        self.watching.end(|| PresentPoll { task: None, name: None, spawned_at, began });
+        let (began_ns, spawned_at) = (self.watching.now_ns, self.place);
+        self.watching.end(|| Present { task: None, name: None, spawned_at, began_ns });
     }
 }
 
@@ -229,10 +289,6 @@ fn add(to: &AtomicU64, n: u64) {
     to.store(to.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl fmt::Display for PresentPoll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.task {
@@ -243,5 +299,69 @@ impl fmt::Display for PresentPoll {
             write!(f, " \"{name}\"")?;
         }
         write!(f, " ({})", self.spawned_at)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use asyncio_base::report;
+    use asyncio_base::shim::Arc;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::LocalExecutor;
+
+    /// Runs a task that does this in its one poll, and returns what is reported.
+    fn reports_of(watch: &Arc<Watch>, poll: impl FnOnce() + 'static) -> Vec<String> {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let sink = seen.clone();
+        report::with_handler(Rc::new(move |report| sink.borrow_mut().push(report.to_string())), || {
+            let executor = LocalExecutor::new(Waker::noop().clone());
+            executor.set_watch(Some(watch.clone()));
+            executor.spawn(async { poll() }).detach();
+            executor.run_round();
+        });
+        seen.take()
+    }
+
+    #[test]
+    fn a_coarse_watch_sees_a_slow_poll_if_somebody_ticks_meanwhile() {
+        let slow = Duration::from_millis(5);
+        let watch = Arc::new(Watch::coarse(slow));
+        let ticker = watch.clone();
+        let told = reports_of(&watch, move || {
+            // Time passes, which is what is measured.
+            std::thread::sleep(2 * slow);
+            assert!(ticker.present().is_some_and(|poll| poll.task.is_some()));
+            ticker.tick();
+        });
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("held its loop meanwhile"));
+        // Nobody ticks, or it was not slow.
+        assert!(reports_of(&watch, move || std::thread::sleep(2 * slow)).is_empty());
+        watch.tick();
+        let ticker = watch.clone();
+        assert!(reports_of(&watch, move || ticker.tick()).is_empty());
+        assert_eq!((watch.polls(), watch.busy(), watch.present()), (3, Duration::ZERO, None));
+    }
+
+    #[test]
+    fn main_and_tasks_take_turns_without_a_gap_and_a_pause_is_one() {
+        let watch = Watch::new(None);
+        let began = |poll: &MainPoll<'_>| poll.watching.now_ns;
+        let mut run = watch.begin();
+        run.stop_for_main();
+        let ended = run.now_ns;
+        drop(run);
+        let main = watch.begin_main(Location::caller());
+        assert_eq!(began(&main), ended, "the end of the one is the beginning of the other");
+        drop(main);
+        watch.pause();
+        // Time passes, which is nobody's.
+        std::thread::sleep(Duration::from_millis(2));
+        let run = watch.begin();
+        assert!(run.now_ns >= ended + 2_000_000);
     }
 }

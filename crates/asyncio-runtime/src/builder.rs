@@ -21,6 +21,9 @@ use crate::runtime::Runtime;
 use crate::unhandled::Unhandled;
 use crate::watchdog::{Watchdog, Watched};
 
+/// From here on a slow poll need not be measured more exactly than the watchdog ticks, which saves a reading of the clock a poll.
+const COARSE_MIN: Duration = Duration::from_millis(50);
+
 /// asyncio's `slow_callback_duration`.
 const SLOW_POLL: Duration = Duration::from_millis(100);
 
@@ -195,7 +198,7 @@ impl Builder {
     /// asyncio's debug mode. Each report says which task it is about, and where that was spawned. What is reported:
     ///
     /// - a poll that holds its loop for [too long](Self::slow_poll_threshold): while it lasts, with the functions in which it is (on Linux, and where
-    ///   the binary has symbols), and when it has ended, with how long it took. The former is the doing of a thread that looks at the loops four times in
+    ///   the binary has symbols), and when it has ended, with how long it took. The former is the doing of a thread that looks at the loops sixteen times in
     ///   that time; the stack is taken by a handler of SIGURG, so whoever listens to that signal hears it then;
     /// - a lock of `asyncio::sync` that is waited for too long, with its holder;
     /// - a panic of a task that nobody awaits, where it is on a thread of this runtime that the last one drops it who could. (An error of a task is a value;
@@ -203,8 +206,9 @@ impl Builder {
     /// - streams and children that are dropped without being closed or waited for;
     /// - calls that belong on the loop's own thread and come from another one, besides the error that they give.
     ///
-    /// Besides, everything is measured that [`metrics`](Self::metrics) measures. It costs a reading of the clock a poll, a lock that nobody else wants, and for a
-    /// task with a name an allocation. The signal ends some system calls with `EINTR`, as any signal does.
+    /// Besides, everything is counted that [`metrics`](Self::metrics) counts, but for how long polls take: a slow one is measured to a sixteenth of the
+    /// threshold. It costs a lock a poll that nobody else wants, for a task with a name an allocation, and where the threshold is below 50 ms a reading of the
+    /// clock. The signal ends some system calls with `EINTR`, as any signal does.
     ///
     /// Where a report comes from the thread that watches, closing the runner waits for it, but for the time that the handler takes.
     ///
@@ -363,8 +367,13 @@ impl Loops {
         let unpark = unpark(&reactor);
         let executor = executor(unpark.clone());
         executor.set_budget(self.budget);
-        let watch = (self.is_debugged || self.is_measured)
-            .then(|| Arc::new(Watch::new(self.is_debugged.then_some(self.slow_poll_threshold))));
+        let slow_poll = self.is_debugged.then_some(self.slow_poll_threshold);
+        let watch = match slow_poll {
+            // The watchdog ticks.
+            Some(slow_poll) if !self.is_measured && slow_poll >= COARSE_MIN => Some(Watch::coarse(slow_poll)),
+            slow_poll => (self.is_debugged || self.is_measured).then(|| Watch::new(slow_poll)),
+        };
+        let watch = watch.map(Arc::new);
         executor.set_watch(watch.clone());
         if let (Some(watched), Some(watch)) = (&self.watched, &watch) {
             watched.add(worker, watch.clone());

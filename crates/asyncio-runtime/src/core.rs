@@ -139,6 +139,7 @@ impl Core {
             }
         };
         let result = observer.measuring.look(look, seen);
+        observer.watch.tick();
         if let Some(locks) = locks {
             locks.report_overdue();
         }

@@ -20,7 +20,7 @@ pub struct Metrics {
     pub polls: u64,
     /// How many of those polls came of a wake: all but the first one of each task. Several wakes before a poll are one.
     pub wakes: u64,
-    /// How long the polls took together.
+    /// How long the polls took together; nothing in debug mode alone.
     pub busy: Duration,
     /// How often the loop has looked for events.
     pub turns: u64,

@@ -105,7 +105,7 @@ impl TaskInfo {
     }
 
     /// Returns how long its polls took together, the present one left out, and an eager first one; `None` where nothing was measured yet: a runtime
-    /// measures that was built with `debug` or `metrics`.
+    /// measures that was built with `metrics`.
     pub fn busy(&self) -> Option<Duration> {
         self.busy
     }

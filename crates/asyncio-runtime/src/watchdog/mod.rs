@@ -1,7 +1,7 @@
 //! [`Watchdog`]: in debug mode, tells of a poll that holds its loop, *while* it holds it.
 //!
 //! A poll that is slow is reported when it has ended (`Watch` in `asyncio-executor`); one that does not end never would be. So a thread looks at
-//! the loops of a runtime, four times in the time that is too long, and reports each poll that is over it, once: with the task, where that was
+//! the loops of a runtime, sixteen times in the time that is too long, tells them what time it is, and reports each poll that is over it, once: with the task, where that was
 //! spawned, and where the thread is in it, taken by a signal handler that stores addresses and nothing else (`stack/linux.rs`).
 
 #[cfg(target_os = "linux")]
@@ -60,6 +60,7 @@ impl Watched {
     fn take_overdue(&self) -> Vec<(WatchedLoop, PresentPoll, Duration)> {
         let mut overdue = Vec::new();
         for watched in self.loops.lock().iter_mut() {
+            watched.watch.tick();
             let Some(poll) = watched.watch.present() else { continue };
             let elapsed = poll.began.elapsed();
             if elapsed >= self.threshold && watched.reported != Some(poll.began) {
@@ -120,7 +121,7 @@ impl Watchdog {
                 let _reports = runtime.listen();
                 // A report is to come while the poll lasts.
                 read_tables();
-                let period = (watched.threshold / 4).max(PERIOD_MIN);
+                let period = (watched.threshold / 16).max(PERIOD_MIN);
                 while !watched.is_over.load(Ordering::SeqCst) {
                     watched.report_overdue();
                     // By the clock, since nobody tells it of a poll that does not end. Whoever closes wakes it.
