@@ -210,7 +210,7 @@ async fn the_end_is_told_to_everybody() -> Outcome {
 
 #[asyncio::test]
 async fn the_end_does_not_wait_for_who_does_not_read() -> Outcome {
-    let (stall, flush) = (3600 * SECOND, Duration::from_millis(50));
+    let (stall, flush) = (3600 * SECOND, Duration::from_millis(300));
     let limits = Limits { line: 16 * 1024, queue: 4, stall, flush, ..Limits::default() };
     watched(limits, async |addr: SocketAddr, stop: &Event| -> Outcome<Client> {
         let slow = Client::enter(addr, "slow", "lobby").await?;

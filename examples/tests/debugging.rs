@@ -1,6 +1,7 @@
 //! `debugging` prints of each planted bug where it is, and prints what stands in the guide.
 
-#![cfg(target_os = "linux")]
+// Where a stack is taken.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +14,7 @@ const PAGE: &str = include_str!("../../docs/guide/15-debugging.md");
 static PRINTED: LazyLock<String> = LazyLock::new(|| {
     let mut target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
     if let Some(other) = std::env::var_os("CARGO_TARGET_DIR") {
-        target = PathBuf::from(other);
+        target = std::path::absolute(other).expect("there is a folder");
     }
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", "examples", "--example", "debugging"])

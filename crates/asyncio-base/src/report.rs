@@ -54,7 +54,10 @@ impl<'a> Report<'a> {
     ///
     /// With the feature `tracing` it is an event as well; where somebody listens to those, that takes the place of stderr.
     pub fn send(&self) {
-        trace::warn(self.layer, self.task.map(|(id, _)| id), self.message);
+        let mut panic = None;
+        // A subscriber is somebody else's.
+        catch_and_store(&mut panic, || trace::warn(self.layer, self.task.map(|(id, _)| id), self.message));
+        panic.into_iter().for_each(discard);
         let handler = HANDLER.try_with(|handler| handler.borrow().clone()).ok().flatten();
         let is_nested = IS_HANDLING.try_with(|handling| handling.replace(true)).unwrap_or(true);
         if is_nested {

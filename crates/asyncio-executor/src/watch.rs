@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use asyncio_base::report::Report;
-use asyncio_base::shim::{AtomicU64, Mutex, Ordering};
+use asyncio_base::shim::{AtomicBool, AtomicU64, Mutex, Ordering};
 
 use crate::header::Header;
 
@@ -21,6 +21,8 @@ pub struct Watch {
     slow_poll: Option<Duration>,
     /// There if it is coarse: the time when somebody last wrote it down.
     ticked_ns: Option<AtomicU64>,
+    /// Nobody ticks at the time.
+    is_without_ticks: AtomicBool,
     epoch: Instant,
     polls: AtomicU64,
     first_polls: AtomicU64,
@@ -72,6 +74,7 @@ impl Watch {
         Self {
             slow_poll,
             ticked_ns: None,
+            is_without_ticks: AtomicBool::new(false),
             epoch: Instant::now(),
             polls: AtomicU64::new(0),
             first_polls: AtomicU64::new(0),
@@ -84,6 +87,13 @@ impl Watch {
     /// enough that `slow_poll` is many times as long.
     pub fn coarse(slow_poll: Duration) -> Self {
         Self { ticked_ns: Some(AtomicU64::new(0)), ..Self::new(Some(slow_poll)) }
+    }
+
+    /// Says whether somebody will [tick](Self::tick) from now on. While nobody does, the clock is read at the end of each poll. It is so from the beginning that
+    /// somebody does.
+    pub fn set_ticked(&self, is_ticked: bool) {
+        self.tick();
+        self.is_without_ticks.store(!is_ticked, Ordering::Release);
     }
 
     /// Writes down what time it is. From any thread.
@@ -235,7 +245,8 @@ impl Watching<'_> {
     /// The poll has ended: says how long it took, and reports it if that was too long.
     fn end(&mut self, poll: impl FnOnce() -> Present) -> u64 {
         let began_ns = std::mem::replace(&mut self.now_ns, self.watch.now_ns());
-        if self.now_ns == began_ns && self.watch.ticked_ns.is_some() {
+        let is_coarse = self.watch.ticked_ns.is_some();
+        if is_coarse && self.now_ns == began_ns && !self.watch.is_without_ticks.load(Ordering::Acquire) {
             return 0;
         }
         self.end_late(began_ns, poll)
@@ -339,12 +350,14 @@ mod tests {
         });
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("held its loop meanwhile"));
-        // Nobody ticks, or it was not slow.
+        // Nobody ticks, and it believes that somebody would have.
         assert!(reports_of(&watch, move || std::thread::sleep(2 * slow)).is_empty());
-        watch.tick();
-        let ticker = watch.clone();
-        assert!(reports_of(&watch, move || ticker.tick()).is_empty());
+        watch.set_ticked(false);
+        assert_eq!(reports_of(&watch, move || std::thread::sleep(2 * slow)).len(), 1);
         assert_eq!((watch.polls(), watch.busy(), watch.present()), (3, Duration::ZERO, None));
+        let watch = Arc::new(Watch::coarse(Duration::from_secs(3600)));
+        let ticker = watch.clone();
+        assert!(reports_of(&watch, move || ticker.tick()).is_empty(), "it was not slow");
     }
 
     #[test]

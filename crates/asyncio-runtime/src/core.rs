@@ -80,6 +80,7 @@ impl Core {
     pub(crate) fn enter(&self) -> EnterGuard {
         if let Some(observer) = &self.observer {
             observer.measuring.go_on();
+            observer.watch.tick();
             observer.watch.pause();
         }
         EnterGuard {
@@ -96,8 +97,13 @@ impl Core {
     #[inline]
     pub(crate) fn run_ready(&self, stretch: &mut Stretch) -> Busy {
         loop {
-            if stretch.until_clock == 0 && stretch.is_over() {
-                return Busy::Ready;
+            if stretch.until_clock == 0 {
+                if stretch.is_over() {
+                    return Busy::Ready;
+                }
+                if let Some(observer) = &self.observer {
+                    observer.watch.tick();
+                }
             }
             let ran = self.executor.run_up_to(stretch.until_clock);
             stretch.until_clock -= ran.polls;

@@ -20,7 +20,7 @@ pub struct Metrics {
     pub polls: u64,
     /// How many of those polls came of a wake: all but the first one of each task. Several wakes before a poll are one.
     pub wakes: u64,
-    /// How long the polls took together; nothing in debug mode alone.
+    /// How long the polls took together; in debug mode alone nothing, if its threshold is 50 ms or more.
     pub busy: Duration,
     /// How often the loop has looked for events.
     pub turns: u64,
@@ -220,23 +220,27 @@ impl Meter {
 /// The loop's own side: when it last looked.
 pub(crate) struct Measuring {
     meter: Arc<Meter>,
-    /// The end of the last look, if the loop has polled since. A loop that is left in between does not lag.
+    /// The end of the last look. A loop that is left in between does not lag.
     looked: Cell<Option<Instant>>,
+    /// How many polls there had been by then.
+    polls: Cell<u64>,
 }
 
 impl Measuring {
     pub(crate) fn new(meter: Arc<Meter>) -> Self {
-        Self { meter, looked: Cell::new(None) }
+        Self { meter, looked: Cell::new(None), polls: Cell::new(0) }
     }
 
     /// The loop goes on, after something else was done on its thread.
     pub(crate) fn go_on(&self) {
         self.looked.set(Some(Instant::now()));
+        self.polls.set(self.meter.watch.polls());
     }
 
     /// The loop is left. What it has polled since it last looked would have kept events waiting as well.
     pub(crate) fn leave(&self) {
-        if let Some(looked) = self.looked.take() {
+        let polls = self.meter.watch.polls();
+        if let Some(looked) = self.looked.take().filter(|_| polls != self.polls.get()) {
             self.meter.note_lag(looked.elapsed());
         }
     }
@@ -250,6 +254,7 @@ impl Measuring {
         let result = look();
         let end = Instant::now();
         self.looked.set(Some(end));
+        self.polls.set(self.meter.watch.polls());
         self.meter.note_turn(end.duration_since(begin), &seen(&result));
         result
     }

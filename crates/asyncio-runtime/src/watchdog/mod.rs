@@ -72,7 +72,20 @@ impl Watched {
     }
 
     fn report_overdue(&self) {
-        for (watched, poll, elapsed) in self.take_overdue() {
+        let overdue = self.take_overdue();
+        if overdue.is_empty() {
+            return;
+        }
+        // Looking names up, and telling, take their time, in which nobody ticks.
+        let set_ticked =
+            |is_ticked| self.loops.lock().iter().for_each(|watched| watched.watch.set_ticked(is_ticked));
+        set_ticked(false);
+        self.tell(overdue);
+        set_ticked(true);
+    }
+
+    fn tell(&self, overdue: Vec<(WatchedLoop, PresentPoll, Duration)>) {
+        for (watched, poll, elapsed) in overdue {
             let stack = watched.thread.stack();
             if watched.watch.present().is_none_or(|present| present.began != poll.began) {
                 // It has just ended, and is reported by itself; and the stack is of something else.

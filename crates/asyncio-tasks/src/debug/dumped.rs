@@ -76,7 +76,7 @@ impl Dump {
         infos.dedup_by_key(|info| info.id());
         let tasks = infos.into_iter().map(|info| {
             // What it waited for in an earlier poll it does not wait for any more.
-            let points = recorded.remove(&info.id().get()).filter(|points| points.polls == info.polls());
+            let points = recorded.remove(&info.id().get()).filter(|points| points.polls >= info.polls());
             TaskDump { info, waits: points.map(|points| waits(points, &mut names)).unwrap_or_default() }
         });
         Self { main, tasks: tasks.collect(), silent_workers }
@@ -201,7 +201,7 @@ impl fmt::Display for TaskDump {
             f.write_str(match info.state() {
                 TaskState::Running => "\n    is being polled",
                 TaskState::Ready => "\n    is ready",
-                _ => "\n    not visible: it waits by a future that does not say what for",
+                _ => "\n    not visible: it waits by a future that does not say what for, or has come meanwhile",
             })?;
         }
         Ok(())

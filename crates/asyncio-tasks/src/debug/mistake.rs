@@ -6,10 +6,13 @@ use asyncio_base::debug;
 use asyncio_base::report::Report;
 use asyncio_executor::{Header, current_header};
 
+use crate::scope;
+
 /// Reports, where this thread is in debug mode, what is legal and nearly always a mistake, such as a connection that is dropped without being closed;
 /// with the task that is being polled, if one is. Elsewhere nothing happens. For layers, and for libraries on top of them.
 ///
-/// While a panic unwinds, and in a task that was cancelled, nothing is reported either: then things are dropped as they are.
+/// While a panic unwinds, and in a task or a scope that was cancelled, nothing is reported either: then things are dropped as they are. What a `race!` or a
+/// `timeout` drops is reported.
 ///
 /// # Examples
 ///
@@ -31,7 +34,8 @@ pub fn report_mistake(layer: &'static str, what: fmt::Arguments<'_>) {
     if !debug::is_on() || std::thread::panicking() {
         return;
     }
-    if current_header(Header::is_cancel_requested) == Some(true) {
+    let is_ending = |header: &Header| header.is_cancel_requested() || header.was_cancelled();
+    if scope::is_cancelled() || current_header(is_ending) == Some(true) {
         return;
     }
     let task = current_header(|header| {

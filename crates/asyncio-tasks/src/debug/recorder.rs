@@ -184,8 +184,12 @@ fn tasks(with_shared: bool) -> Vec<LiveTask> {
 /// Wakes those that wait. Returns those that will be polled for that, each with how often it had been before.
 fn wake_all(recording: &Recording, mut tasks: Vec<LiveTask>) -> Vec<(LiveTask, u32)> {
     let own = current_header(|me| me.id());
-    tasks.retain(|task| Some(task.header().id()) != own && task.state() != TaskState::Running);
+    tasks.retain(|task| Some(task.header().id()) != own);
     recording.state.lock().wanted.extend(tasks.iter().map(|task| task.header().id().get()));
+    // One that is being polled right now may wait by the time that it is looked at, and is woken for that; but it is not waited for.
+    let (running, tasks): (Vec<_>, Vec<_>) =
+        tasks.into_iter().partition(|task| task.state() == TaskState::Running);
+    running.iter().for_each(LiveTask::wake);
     let polls = |task: LiveTask| {
         let polls = task.header().polls();
         (task, polls)

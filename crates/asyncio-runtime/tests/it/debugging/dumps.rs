@@ -285,7 +285,11 @@ fn main_is_seen_once_and_tasks_that_come_meanwhile_do_not_hold_the_dump_up() {
         let busy = spawn_local(async {
             loop {
                 spawn_local(yield_now()).detach();
-                drop(spawn_local(completion::<u8, u8>().1).await);
+                let (setter, completion) = completion::<u8, u8>();
+                let waits = spawn_local(completion);
+                yield_now().await;
+                drop(setter);
+                drop(waits.await);
                 yield_now().await;
             }
         });

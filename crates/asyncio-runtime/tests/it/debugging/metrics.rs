@@ -86,16 +86,21 @@ fn a_loop_that_is_held_lags() {
         sleep(Duration::from_millis(1)).await;
     });
     let event_loop = runner.event_loop();
-    let lag = event_loop.metrics().lag;
-    assert!(lag.max() >= Duration::from_millis(20), "{lag}");
-    let before = lag.count();
+    let before = event_loop.metrics().lag;
+    assert!(before.max() >= Duration::from_millis(20), "{before}");
     // What is done between two runs is nobody's lag.
-    std::thread::sleep(Duration::from_millis(80));
+    std::thread::sleep(Duration::from_secs(1));
     runner.run(sleep(Duration::from_millis(1)));
     let lag = event_loop.metrics().lag;
-    assert!(lag.count() > before);
-    let longest = lag.classes().filter(|(below, _)| *below > Duration::from_millis(80)).count();
-    assert_eq!(longest, 0, "{lag}");
+    assert!(lag.count() > before.count());
+    // A class is known to a factor of two.
+    let as_long = |lag: &asyncio_runtime::Histogram| {
+        lag.classes()
+            .filter(|(below, _)| *below > Duration::from_secs(1))
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    assert_eq!(as_long(&lag), as_long(&before), "{lag}");
 }
 
 #[test]

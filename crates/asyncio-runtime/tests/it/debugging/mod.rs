@@ -24,10 +24,15 @@ fn debugged(workers: usize, threshold: Duration) -> (Runner, Receiver<Unhandled>
     (runner, reports)
 }
 
-/// Holds its thread until that is told of.
+/// Holds its thread until that is told of, by a report with this in it. On a busy machine other polls may be slow, too.
 #[inline(never)]
-fn hold_until_told(reports: &Receiver<Unhandled>) -> Unhandled {
-    reports.recv_timeout(LONG).expect("it is told while it holds the loop")
+fn hold_until_told(reports: &Receiver<Unhandled>, what: &str) -> Unhandled {
+    loop {
+        let told = reports.recv_timeout(LONG).expect("it is told while it holds the loop");
+        if told.message().contains("has held worker") && told.message().contains(what) {
+            return told;
+        }
+    }
 }
 
 #[test]
@@ -37,34 +42,34 @@ fn a_poll_that_holds_its_loop_is_told_of_while_it_does() {
         let (told, reports) = runner.run(async move {
             let holds = async move {
                 yield_now().await;
-                (hold_until_told(&reports), reports)
+                (hold_until_told(&reports, "\"holds\""), reports)
             };
             Builder::new().name("holds").spawn(holds).await.unwrap()
         });
         let text = told.to_string();
         assert!(text.contains("\"holds\"") && text.contains("has held worker"), "{text}");
         assert!(told.spawned_at().unwrap().file().ends_with("debugging/mod.rs"), "{text}");
-        if cfg!(target_os = "linux") {
+        if cfg!(all(target_os = "linux", target_env = "gnu")) {
             assert!(text.contains("hold_until_told"), "it says where the thread is: {text}");
             assert!(!text.contains("signal_hook") && !text.contains("run_up_to"), "{text}");
         }
         // And once more when it is over, with how long it took; and that is all.
-        let over = reports.recv_timeout(LONG).unwrap();
+        let of_it = |other: &Unhandled| other.task() == told.task();
+        let over = reports.iter().find(of_it).unwrap();
         assert!(over.message().contains("held its loop meanwhile"), "{over}");
-        assert_eq!(over.task(), told.task());
         drop(runner);
-        assert!(reports.try_iter().next().is_none());
+        assert!(!reports.try_iter().any(|other| of_it(&other)));
     }
 }
 
 #[test]
 fn a_poll_of_main_is_told_of_too() {
     let (mut runner, reports) = debugged(1, Duration::from_millis(20));
-    let told = runner.run(async { hold_until_told(&reports) });
+    let told = runner.run(async { hold_until_told(&reports, "main (") });
     let text = told.to_string();
     assert!(text.contains("main (") && text.contains("debugging/mod.rs") && told.task().is_none(), "{text}");
-    let over = reports.recv_timeout(LONG).unwrap();
-    assert!(over.message().contains("a poll of main"), "{over}");
+    let is_over = |over: Unhandled| over.message().contains("a poll of main");
+    assert!(reports.iter().any(is_over));
 }
 
 #[test]
@@ -85,22 +90,27 @@ fn several_polls_of_several_workers_are_told_of_each_once() {
                 .unwrap()
             })
             .collect();
-        let told = (0..2).map(|_| hold_until_told(&reports)).map(|told| told.to_string()).collect();
+        let mut told: Vec<String> = Vec::new();
+        let is_told = |told: &[String], worker: u32| {
+            told.iter().any(|text| text.contains(&format!("held worker {worker} ")))
+        };
+        while !is_told(&told, 1) || !is_told(&told, 2) {
+            told.push(reports.recv_timeout(LONG).unwrap().to_string());
+        }
         drop(stop);
         for task in holding {
             task.await.unwrap();
         }
         told
     });
-    // Main holds its loop, too, and is not pinned: of the three, two were told by then.
-    assert_ne!(texts[0], texts[1]);
     drop(runner);
     let rest: Vec<String> = reports.try_iter().map(|told| told.to_string()).collect();
     let all: Vec<&String> =
         texts.iter().chain(&rest).filter(|text| text.contains("has held worker")).collect();
     for worker in 0..3 {
         let of_worker = all.iter().filter(|text| text.contains(&format!("worker {worker} "))).count();
-        assert!(of_worker <= 1 + usize::from(worker == 0), "{all:#?}");
+        // Main, on worker 0, may or may not be told of by then.
+        assert!(worker == 0 || of_worker == 1, "{all:#?}");
     }
 }
 
@@ -264,4 +274,39 @@ fn a_panic_that_a_callback_was_told_of_is_read() {
     });
     drop(runner);
     assert!(reports.try_iter().next().is_none());
+}
+
+#[test]
+fn slow_polls_are_told_of_also_while_the_watchdog_is_busy_with_another_one() {
+    // From 50 ms on the clock is not read at each poll.
+    let threshold = Duration::from_millis(60);
+    let (told, reports) = channel();
+    let (go_on, may_go_on) = channel::<()>();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let mut runner = Runner::builder()
+        .workers(2)
+        .debug(true)
+        .slow_poll_threshold(threshold)
+        .on_unhandled(move |what| {
+            told.send(what.clone()).unwrap();
+            if what.message().contains("has held worker 1") {
+                // The watchdog's thread is here.
+                may_go_on.lock().unwrap().recv_timeout(LONG).unwrap();
+            }
+        })
+        .build()
+        .unwrap();
+    runner.run(async {
+        let held = Builder::new()
+            .name("held")
+            .spawn_pinned(1, || async move { (hold_until_told(&reports, "held worker 1"), reports) });
+        let (_, reports) = held.unwrap().await.unwrap();
+        let slow = spawn_local(async move { std::thread::sleep(3 * threshold) });
+        let id = slow.id().get();
+        slow.await.unwrap();
+        let is_told =
+            |told: Unhandled| told.task() == Some(id) && told.message().contains("held its loop meanwhile");
+        assert!(reports.try_iter().any(is_told), "though nobody ticks");
+        go_on.send(()).unwrap();
+    });
 }
