@@ -84,9 +84,9 @@ fn normalised(text: &str) -> Vec<String> {
     for line in text.lines().filter(is_ours) {
         let mut shown = String::new();
         for word in line.split_inclusive(' ') {
-            let is_measured = word.starts_with("127.0.0.1:")
-                || word.trim_end().ends_with("ms,")
-                || word.trim_end().ends_with("ms");
+            let plain = word.trim_end().trim_end_matches(',');
+            let is_duration = plain.starts_with(|c: char| c.is_ascii_digit()) && plain.ends_with('s');
+            let is_measured = word.starts_with("127.0.0.1:") || is_duration;
             let is_number = word.trim_end().parse::<u64>().is_ok();
             shown.push_str(if is_measured || is_number { "N " } else { word });
         }
