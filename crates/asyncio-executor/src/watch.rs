@@ -341,19 +341,20 @@ mod tests {
     fn a_coarse_watch_sees_a_slow_poll_if_somebody_ticks_meanwhile() {
         let slow = Duration::from_millis(5);
         let watch = Arc::new(Watch::coarse(slow));
+        // Time passes in a poll, which is what is measured.
+        let passes = move || std::thread::sleep(2 * slow);
         let ticker = watch.clone();
         let told = reports_of(&watch, move || {
-            // Time passes, which is what is measured.
-            std::thread::sleep(2 * slow);
+            passes();
             assert!(ticker.present().is_some_and(|poll| poll.task.is_some()));
             ticker.tick();
         });
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("held its loop meanwhile"));
         // Nobody ticks, and it believes that somebody would have.
-        assert!(reports_of(&watch, move || std::thread::sleep(2 * slow)).is_empty());
+        assert!(reports_of(&watch, passes).is_empty());
         watch.set_ticked(false);
-        assert_eq!(reports_of(&watch, move || std::thread::sleep(2 * slow)).len(), 1);
+        assert_eq!(reports_of(&watch, passes).len(), 1);
         assert_eq!((watch.polls(), watch.busy(), watch.present()), (3, Duration::ZERO, None));
         let watch = Arc::new(Watch::coarse(Duration::from_secs(3600)));
         let ticker = watch.clone();

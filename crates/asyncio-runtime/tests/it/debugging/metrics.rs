@@ -128,6 +128,7 @@ fn what_a_turn_of_a_host_polls_last_lags_too() {
     let was_called = std::rc::Rc::new(std::cell::Cell::new(false));
     let flag = was_called.clone();
     let holds = move || {
+        // Holds the turn, which is what is measured.
         std::thread::sleep(Duration::from_millis(20));
         flag.set(true);
     };

@@ -220,23 +220,20 @@ fn a_watchdog_ends_with_its_runner() {
 fn what_is_done_between_two_runs_is_nobodys_poll() {
     // Shorter than the pauses, and longer than any poll here, if the machine is not held up itself.
     let (mut runner, reports) = debugged(1, Duration::from_millis(150));
+    // Time passes on the thread of the loop, and not in it: twice what would be too long.
+    let pause = || std::thread::sleep(Duration::from_millis(300));
     for _ in 0..2 {
         runner.run(async { spawn_local(async {}).await.unwrap() });
-        // On the thread of the loop, and not in it.
-        std::thread::sleep(Duration::from_millis(300));
+        pause();
         runner.turn(Some(Duration::ZERO)).unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        pause();
     }
-    spawn_on_and_leave(&mut runner);
-    std::thread::sleep(Duration::from_millis(300));
+    // Something is left for the end.
+    runner.run(async { spawn_local(std::future::pending::<()>()).detach() });
+    pause();
     drop(runner);
     let told: Vec<String> = reports.try_iter().map(|told| told.to_string()).collect();
     assert!(told.is_empty(), "{told:#?}");
-}
-
-/// Something is left for the end.
-fn spawn_on_and_leave(runner: &mut Runner) {
-    runner.run(async { spawn_local(std::future::pending::<()>()).detach() });
 }
 
 #[test]
@@ -301,6 +298,7 @@ fn slow_polls_are_told_of_also_while_the_watchdog_is_busy_with_another_one() {
             .name("held")
             .spawn_pinned(1, || async move { (hold_until_told(&reports, "held worker 1"), reports) });
         let (_, reports) = held.unwrap().await.unwrap();
+        // The slow poll itself.
         let slow = spawn_local(async move { std::thread::sleep(3 * threshold) });
         let id = slow.id().get();
         slow.await.unwrap();
