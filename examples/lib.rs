@@ -1,4 +1,4 @@
-//! What more than one example needs: the crawler, which the test and `custom_reactor` run too.
+//! What more than one example needs: the crawler, which the tests and `custom_reactor` run too, and the lease protocol of `sim_kv`.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,8 @@
 pub mod crawl;
 #[path = "crawler/http.rs"]
 pub mod http;
+#[path = "sim_kv/lease.rs"]
+pub mod lease;
 #[path = "crawler/links.rs"]
 pub mod links;
 #[path = "crawler/site.rs"]

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::shell::{self, cargo, cargo_program, command, root};
-use crate::{cross, floor, layers, loom, planted, shuttle, tidy};
+use crate::{cross, floor, layers, loom, planted, shuttle, sim, tidy};
 
 /// How much to check.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         run_step("address sanitizer", address_sanitizer)?;
         run_step("soak", soak)?;
         run_step("model of structure", model)?;
+        run_step("simulation", sim::run)?;
         run_step("fuzz", fuzz)?;
     }
     Ok(())
@@ -127,6 +128,8 @@ pub(crate) fn examples() -> Result<()> {
         "own_runtime",
         "guest_mode",
         "crawler",
+        "sim_echo",
+        "sim_kv",
         "subprocess",
         "signals",
         "threads_and_processes",

@@ -12,6 +12,7 @@ mod layers;
 mod loom;
 mod planted;
 mod shuttle;
+mod sim;
 mod tidy;
 
 mod shell;
@@ -30,6 +31,7 @@ cargo xtask COMMAND
   loom [--full]    the models; --full with three preemptions
   shuttle          the scheduler under random orders of its threads
   planted          plants bugs, each of which the test that it names must find
+  sim              ten thousand seeds of a simulation find nothing; with a bug they do
   cross            type-checks the libraries for Windows, macOS and FreeBSD
   examples         runs every example, each of which ends in assertions
   floor            counts system calls, instructions, allocations and bytes
@@ -59,6 +61,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         ["loom", "--full"] => loom::run(loom::Extent::Full),
         ["shuttle"] => shuttle::run(),
         ["planted"] => planted::run(),
+        ["sim"] => sim::run(),
         ["cross"] => cross::run(),
         ["examples"] => ci::examples(),
         ["floor"] => floor::run(),

@@ -5,6 +5,8 @@
 //!
 //! - [`WakeList`]: wakers collected under a lock and woken after it.
 //! - [`budget`]: how many ready operations a task may do in one poll before it lets others run.
+//! - [`closed_world`]: whether this thread runs a simulated host.
+//! - [`random`]: random numbers that a simulation decides.
 //! - [`debug`]: whether this thread wants to hear of what is nearly always a mistake.
 //! - [`lock_watch`]: who holds which lock, when somebody asks.
 //! - [`wait_point`]: says where a task waits, when somebody asks.
@@ -35,10 +37,12 @@
 #![forbid(unsafe_code)]
 
 pub mod budget;
+pub mod closed_world;
 pub mod debug;
 mod error;
 pub mod lock_watch;
 pub mod panic;
+pub mod random;
 pub mod report;
 pub mod shim;
 pub mod trace;

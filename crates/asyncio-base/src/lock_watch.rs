@@ -3,10 +3,14 @@
 //! The locks of `asyncio-sync` say here when they are taken, waited for and given back; the debug mode listens, and names the holder of a lock
 //! that is waited for too long. When nobody listens, which is nearly always, each of these is one load.
 //!
-//! 1. One watch listens in a process at a time: the first that was installed, until its guard is dropped. Locks belong to no loop.
+//! 1. One watch listens in a process at a time: the first that was installed, until its guard is dropped. Locks belong to no loop. A thread may have one of its own
+//!    ([`enter`]), which then hears of that thread instead.
 //! 2. A watch that is installed while locks are held learns of their holders only when they are taken the next time.
 //! 3. A watch is called without any lock of ours, on the thread that it is about. What it panics with is dropped: it only looks on.
 
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
 use std::panic::Location;
 // std's, since statics need constants; no model looks at them.
 use std::sync::{self as outside, Arc, atomic};
@@ -47,14 +51,20 @@ pub trait LockWatch: Send + Sync {
     fn released(&self, lock: LockId);
 }
 
-static IS_ON: atomic::AtomicBool = atomic::AtomicBool::new(false);
+/// How many listen: one for the process, and those of threads.
+static LISTENING: atomic::AtomicUsize = atomic::AtomicUsize::new(0);
+
+thread_local! {
+    static OF_THREAD: RefCell<Option<Arc<dyn LockWatch>>> = const { RefCell::new(None) };
+}
+
 static WATCH: outside::Mutex<Option<Arc<dyn LockWatch>>> = outside::Mutex::new(None);
 
 /// Says whether a watch is installed. Ask it first.
 #[inline]
 pub fn is_on() -> bool {
     // Relaxed: what a watch misses while it is installed, it misses.
-    !cfg!(loom) && IS_ON.load(atomic::Ordering::Relaxed)
+    !cfg!(loom) && LISTENING.load(atomic::Ordering::Relaxed) > 0
 }
 
 /// Tells the watch of a future that has begun to wait.
@@ -82,7 +92,8 @@ pub fn released(lock: LockId) {
 }
 
 fn tell(of: impl FnOnce(&dyn LockWatch)) {
-    let watch = slot().clone();
+    let of_thread = OF_THREAD.try_with(|watch| watch.borrow().clone()).ok().flatten();
+    let watch = of_thread.or_else(|| slot().clone());
     let mut panic = None;
     catch_and_store(&mut panic, move || {
         if let Some(watch) = watch {
@@ -129,7 +140,7 @@ pub fn install(watch: Arc<dyn LockWatch>) -> Option<WatchGuard> {
         return None;
     }
     *slot = Some(watch);
-    IS_ON.store(true, atomic::Ordering::Relaxed);
+    LISTENING.fetch_add(1, atomic::Ordering::Relaxed);
     Some(WatchGuard { _private: () })
 }
 
@@ -143,10 +154,39 @@ pub struct WatchGuard {
 impl Drop for WatchGuard {
     fn drop(&mut self) {
         let mut slot = slot();
-        IS_ON.store(false, atomic::Ordering::Relaxed);
+        LISTENING.fetch_sub(1, atomic::Ordering::Relaxed);
         let watch = slot.take();
         // A user's, maybe: outside of the lock.
         drop(slot);
         drop(watch);
+    }
+}
+
+/// Has `watch` hear of what this thread does with locks, until the guard is dropped; that of the process does not hear of it meanwhile.
+#[must_use = "the former watch comes back when the guard is dropped"]
+pub fn enter(watch: Arc<dyn LockWatch>) -> ThreadWatchGuard {
+    LISTENING.fetch_add(1, atomic::Ordering::Relaxed);
+    ThreadWatchGuard { former: OF_THREAD.replace(Some(watch)), _not_send: PhantomData }
+}
+
+/// Ends the watch of a thread when dropped. Made by [`enter`].
+pub struct ThreadWatchGuard {
+    former: Option<Arc<dyn LockWatch>>,
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Drop for ThreadWatchGuard {
+    fn drop(&mut self) {
+        LISTENING.fetch_sub(1, atomic::Ordering::Relaxed);
+        let former = self.former.take();
+        // At the end of the thread there is nothing to put back.
+        let left = OF_THREAD.try_with(|watch| watch.replace(former));
+        drop(left);
+    }
+}
+
+impl fmt::Debug for ThreadWatchGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadWatchGuard").finish_non_exhaustive()
     }
 }

@@ -34,5 +34,5 @@ mod thread_pool;
 
 pub use call::{Call, Job};
 pub use pool::{Inline, Pool};
-pub use runtime::to_thread;
+pub use runtime::{set_pool, to_thread};
 pub use thread_pool::{ThreadPool, ThreadPoolBuilder};

@@ -3,9 +3,11 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use asyncio_base::shim::Arc;
 use asyncio_tasks::{Belonging, Cleanup};
 
 use crate::call::Call;
+use crate::pool::Pool;
 use crate::thread_pool::ThreadPool;
 
 /// Runs a blocking call on a thread of this runtime's pool. asyncio's `to_thread`.
@@ -40,30 +42,67 @@ where
     T: Send + 'static,
 {
     match Cleanup::current() {
-        Some(runtime) => runtime.belonging(|| OfRuntime::new(runtime.blocking_threads_max())).pool.run(f),
+        Some(runtime) => {
+            let of_runtime = runtime.belonging(|| OfRuntime::on_threads(runtime.blocking_threads_max()));
+            match &of_runtime.pool {
+                Chosen::Threads(pool) => pool.run(f),
+                Chosen::Other(pool) => pool.call(f),
+            }
+        }
         None => of_process().run(f),
     }
 }
 
+/// Has [`to_thread`] and the functions of `fs` run on `pool`, in the runtime that runs on this thread. Says whether that could be set: not outside of a runtime, and not in
+/// one that has made its pool already.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_blocking::{Inline, set_pool, to_thread};
+///
+/// let here = std::thread::current().id();
+/// asyncio_runtime::run(async {
+///     assert!(set_pool(Inline));
+///     assert_eq!(to_thread(|| std::thread::current().id()).await.unwrap(), here);
+/// });
+/// ```
+pub fn set_pool(pool: impl Pool + 'static) -> bool {
+    let Some(runtime) = Cleanup::current() else { return false };
+    let mut is_set = false;
+    runtime.belonging(|| {
+        is_set = true;
+        OfRuntime { pool: Chosen::Other(Arc::new(pool)) }
+    });
+    is_set
+}
+
 /// The pool of a runtime.
 struct OfRuntime {
-    pool: ThreadPool,
+    pool: Chosen,
+}
+
+enum Chosen {
+    Threads(ThreadPool),
+    Other(Arc<dyn Pool>),
 }
 
 impl OfRuntime {
-    fn new(threads_max: Option<usize>) -> Self {
+    fn on_threads(threads_max: Option<usize>) -> Self {
         let builder = ThreadPool::builder();
         let builder = match threads_max {
             Some(count) => builder.threads_max(count),
             None => builder,
         };
-        Self { pool: builder.build() }
+        Self { pool: Chosen::Threads(builder.build()) }
     }
 }
 
 impl Belonging for OfRuntime {
     fn close(&self, grace: Duration) {
-        self.pool.close(grace);
+        if let Chosen::Threads(pool) = &self.pool {
+            pool.close(grace);
+        }
     }
 }
 

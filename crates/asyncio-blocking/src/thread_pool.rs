@@ -12,8 +12,8 @@ use std::sync::{Condvar, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use asyncio_base::report;
 use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
+use asyncio_base::{closed_world, report};
 use concurrent_queue::PushError;
 
 use crate::call::{Call, Job, call};
@@ -237,7 +237,8 @@ impl Shared {
         let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
         let shared = self.clone();
         let name = format!("{}-{number}", self.options.name);
-        match thread::Builder::new().name(name).spawn(move || shared.work()) {
+        let start = || thread::Builder::new().name(name).spawn(move || shared.work());
+        match closed_world::check("a thread for blocking calls").and_then(|()| start()) {
             Ok(_) => self.is_short.store(false, Ordering::Relaxed),
             Err(error) => self.not_started(&error),
         }

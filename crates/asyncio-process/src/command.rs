@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 
-use asyncio_base::trace;
+use asyncio_base::{closed_world, trace};
 
 use crate::child::Child;
 use crate::process::{Process, abandon};
@@ -183,6 +183,7 @@ impl Command {
     /// Fails where there is no such program, or it cannot be executed, and where the system has not what it takes; the message names the program. Then there is no
     /// child, and no descriptor is left.
     pub fn spawn(&mut self) -> io::Result<Child> {
+        closed_world::check("a child process").map_err(|error| self.failed(error))?;
         // What has ended in the meantime has a descriptor that this needs.
         crate::process::reap_some();
         let mut child = self.std.spawn().map_err(|error| self.failed(error))?;

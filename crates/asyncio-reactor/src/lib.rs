@@ -69,7 +69,7 @@ pub use socket2::{Domain, Protocol, SockAddr, Type};
 pub use credentials::UCred;
 pub use driver::reactor as fallback;
 pub use os_socket::OsSocket;
-pub use reactor::{EnterGuard, Reactor, adopt, current, enter, entered, socket};
+pub use reactor::{EnterGuard, Reactor, adopt, current, enter, entered, socket, socket_pair};
 pub use readiness::{AnyRegistrar, Direction, Readiness, Ready, Registrar, Seen};
 pub use selector::{Event, Interest, Mode, Selector};
 pub use selector_reactor::SelectorReactor;

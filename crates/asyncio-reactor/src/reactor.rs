@@ -64,6 +64,15 @@ pub trait Reactor: Debug + Send + Sync + 'static {
         OsSocket::new(domain, ty, protocol).map(|socket| Arc::new(socket) as Arc<dyn Socket>)
     }
 
+    /// Makes two Unix sockets of this reactor's world that are connected with each other (socketpair(2)).
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the system says, and with `Unsupported` where there are no Unix sockets.
+    fn socket_pair(&self, ty: Type) -> io::Result<(Arc<dyn Socket>, Arc<dyn Socket>)> {
+        os_pair(ty)
+    }
+
     /// Takes over a socket of the operating system.
     ///
     /// # Errors
@@ -148,6 +157,30 @@ pub fn socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Resul
         Some(reactor) => reactor.socket(domain, ty, protocol),
         None => OsSocket::new(domain, ty, protocol).map(|socket| Arc::new(socket) as Arc<dyn Socket>),
     }
+}
+
+/// Makes two Unix sockets that are connected with each other: of the entered reactor's world, or of the operating system where none is entered.
+///
+/// # Errors
+///
+/// Fails with what the system says, and with `Unsupported` where there are no Unix sockets.
+pub fn socket_pair(ty: Type) -> io::Result<(Arc<dyn Socket>, Arc<dyn Socket>)> {
+    match entered() {
+        Some(reactor) => reactor.socket_pair(ty),
+        None => os_pair(ty),
+    }
+}
+
+#[cfg(unix)]
+fn os_pair(ty: Type) -> io::Result<(Arc<dyn Socket>, Arc<dyn Socket>)> {
+    let (one, other) = socket2::Socket::pair(Domain::UNIX, ty, None)?;
+    let adopted = |socket| OsSocket::adopt(socket).map(|socket| Arc::new(socket) as Arc<dyn Socket>);
+    Ok((adopted(one)?, adopted(other)?))
+}
+
+#[cfg(not(unix))]
+fn os_pair(_: Type) -> io::Result<(Arc<dyn Socket>, Arc<dyn Socket>)> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system makes no pairs of Unix sockets"))
 }
 
 /// Takes over a socket of the operating system, and makes it non-blocking.

@@ -98,7 +98,7 @@ impl Core {
     pub(crate) fn run_ready(&self, stretch: &mut Stretch) -> Busy {
         loop {
             if stretch.until_clock == 0 {
-                if stretch.is_over() {
+                if stretch.is_over(&self.timers) {
                     return Busy::Ready;
                 }
                 if let Some(observer) = &self.observer {
@@ -175,7 +175,7 @@ impl Core {
     pub(crate) fn run_batch(&self, stretch: &mut Stretch) -> io::Result<()> {
         let mut left = self.executor.ready_count();
         while left > 0 {
-            if stretch.until_clock == 0 && stretch.is_over() {
+            if stretch.until_clock == 0 && stretch.is_over(&self.timers) {
                 self.look_at_events(Busy::Ready, None)?;
                 *stretch = Stretch::default();
             }
@@ -326,14 +326,15 @@ impl Stretch {
         self.until_clock < POLLS_PER_CLOCK || self.readings > 0
     }
 
-    /// Reads the clock, and says whether that was long enough.
-    fn is_over(&mut self) -> bool {
+    /// Reads the clock of the loop, and says whether that was long enough. By a clock that stands still only polls count, so that a run by it does not
+    /// depend on the machine.
+    fn is_over(&mut self, timers: &Timers) -> bool {
         self.until_clock = POLLS_PER_CLOCK;
         self.readings += 1;
         if self.readings == POLLS_MAX / POLLS_PER_CLOCK {
             return true;
         }
-        let now = Instant::now();
-        now.duration_since(*self.first_reading.get_or_insert(now)) >= BUSY_MAX
+        let now = timers.now();
+        now.saturating_duration_since(*self.first_reading.get_or_insert(now)) >= BUSY_MAX
     }
 }

@@ -20,43 +20,60 @@ const LOOK: Duration = Duration::from_millis(1);
 /// So many of the tasks that are left are named.
 const NAMED_MAX: usize = 10;
 
+/// Asks every task to end (D1), and says whether all have.
+pub(crate) struct Ending<'a> {
+    core: &'a Core,
+    crew: &'a Crew,
+    executor: Option<&'a Executor>,
+}
+
+impl<'a> Ending<'a> {
+    pub(crate) fn of(core: &'a Core, crew: &'a Crew, executor: Option<&'a Executor>) -> Self {
+        Self { core, crew, executor }
+    }
+
+    pub(crate) fn cancel_all(&self) {
+        self.core.executor.request_cancel_all();
+        if let Some(executor) = self.executor {
+            executor.request_cancel_all();
+        }
+        self.crew.request_cancel_all();
+    }
+
+    /// Says whether no task and no clean-up is left; if not, the end of the last clean-up wakes the loop.
+    pub(crate) fn is_over(&self) -> bool {
+        let (core, waker) = (self.core, self.core.event_loop.waker());
+        // In the order in which work is handed on: what runs anywhere may leave something to a worker, that a job, and all of them to us.
+        self.executor.is_none_or(|executor| executor.is_quiet(0))
+            && self.crew.is_drained()
+            && core.cleanup.poll_idle(&mut Context::from_waker(&waker)).is_ready()
+            && !core.executor.is_ready()
+            && core.executor.is_empty()
+    }
+}
+
 pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
     if crew.failure().is_some() {
         return;
     }
-    struct Ending<'a>(&'a Core);
-    impl Drop for Ending<'_> {
+    struct Draining<'a>(&'a Core);
+    impl Drop for Draining<'_> {
         fn drop(&mut self) {
             self.0.cleanup.set_draining(false);
         }
     }
     let _entered = core.enter();
     core.cleanup.set_draining(true);
-    let _ending = Ending(core);
-    let cancel_all = || {
-        core.executor.request_cancel_all();
-        if let Some(executor) = executor {
-            executor.request_cancel_all();
-        }
-        crew.request_cancel_all();
-    };
-    let waker = core.event_loop.waker();
-    let is_over = || {
-        // In the order in which work is handed on: what runs anywhere may leave something to a worker, that a job, and all of them to us.
-        executor.is_none_or(|executor| executor.is_quiet(0))
-            && crew.is_drained()
-            && core.cleanup.poll_idle(&mut Context::from_waker(&waker)).is_ready()
-            && !core.executor.is_ready()
-            && core.executor.is_empty()
-    };
+    let _draining = Draining(core);
+    let ending = Ending::of(core, crew, executor);
     let grace = core.cleanup.grace();
     let start = Instant::now();
     let mut is_second = false;
-    cancel_all();
+    ending.cancel_all();
     loop {
         run_stretch(core);
         // Twice, since workers do not stand still while they are looked at.
-        if is_over() && is_over() || crew.failure().is_some() {
+        if ending.is_over() && ending.is_over() || crew.failure().is_some() {
             return;
         }
         let elapsed = start.elapsed();
@@ -65,7 +82,7 @@ pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
         }
         if !is_second && elapsed >= grace / 2 {
             is_second = true;
-            cancel_all();
+            ending.cancel_all();
         }
         let until = if is_second { grace } else { grace / 2 };
         let limit = until.saturating_sub(elapsed).min(if executor.is_some() { LOOK } else { Duration::MAX });
@@ -83,7 +100,7 @@ pub(crate) fn drain(core: &Core, crew: &Crew, executor: Option<&Executor>) {
 }
 
 #[cold]
-fn name_what_is_left(core: &Core, grace: Duration) {
+pub(crate) fn name_what_is_left(core: &Core, grace: Duration) {
     let jobs = core.cleanup.jobs();
     let mut count = 0;
     core.executor.for_each_task(|task, _| {

@@ -183,6 +183,13 @@ impl EventLoop {
         self.shared.runtime.is_debugged()
     }
 
+    /// Sets whether what belongs to [debug mode](crate::Builder::debug) is reported from the next turn on. asyncio's `set_debug`.
+    ///
+    /// What has to be there from the beginning is there only where the builder says so: the watchdog, which sees a poll that holds its loop, and the watch of locks.
+    pub fn set_debug(&self, is_debugged: bool) {
+        self.shared.runtime.set_debugged(is_debugged);
+    }
+
     /// Returns the present, by the clock of this loop.
     pub fn time(&self) -> Instant {
         self.shared.timers.now()

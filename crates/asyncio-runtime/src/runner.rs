@@ -16,7 +16,7 @@ use crate::affinity::Pinned;
 use crate::builder::Builder;
 use crate::core::{Busy, Core, Spinning, Stretch, run_stretch};
 use crate::crew::Crew;
-use crate::drain::drain;
+use crate::drain::{Ending, drain, name_what_is_left};
 use crate::event_loop::EventLoop;
 use crate::interrupt::{Interrupted, Listening};
 use crate::watchdog::Watchdog;
@@ -74,6 +74,8 @@ pub struct Runner {
     interrupted: Option<Listening>,
     /// In debug mode, until the runner is closed.
     watchdog: Option<Watchdog>,
+    /// A host has begun to close it, and turns it.
+    is_closing: bool,
 }
 
 impl Runner {
@@ -107,6 +109,7 @@ impl Runner {
             listens_to_ctrl_c,
             interrupted: None,
             watchdog: None,
+            is_closing: false,
         }
     }
 
@@ -325,6 +328,68 @@ impl Runner {
         self.core.timers.next_deadline()
     }
 
+    /// Begins to close the loop, for hosts that must not wait: every task is asked to end. Go on with [`turn`](Self::turn) until
+    /// [`is_drained`](Self::is_drained), or for as long as you like; [`close`](Self::close) then waits no more.
+    ///
+    /// Called again, it asks those that have come since.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a loop runs on this thread already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut runner = asyncio_runtime::Runner::new()?;
+    /// let task = runner.event_loop().spawn(std::future::pending::<()>());
+    /// runner.begin_close();
+    /// while !runner.is_drained() {
+    ///     runner.turn(Some(Duration::ZERO))?;
+    /// }
+    /// runner.close();
+    /// assert!(task.is_finished());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn begin_close(&mut self) {
+        if self.core.event_loop.is_closed() {
+            return;
+        }
+        self.is_closing = true;
+        let _entered = self.core.enter();
+        self.core.cleanup.set_draining(true);
+        Ending::of(&self.core, &self.crew, self.executor.as_ref()).cancel_all();
+        self.core.leave();
+    }
+
+    /// Says whether no task and no clean-up is left.
+    pub fn is_drained(&self) -> bool {
+        self.core.event_loop.is_closed()
+            || Ending::of(&self.core, &self.crew, self.executor.as_ref()).is_over()
+    }
+
+    /// Ends the loop as a crash does: every task is dropped where it stands, and clean-up that is registered does not run. For simulations, and for
+    /// whoever has to be gone at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runner = asyncio_runtime::Runner::new().unwrap();
+    /// runner.event_loop().spawn(async {
+    ///     let _guard = asyncio_tasks::guard((), |()| async { unreachable!("it does not run") });
+    ///     std::future::pending::<()>().await;
+    /// });
+    /// runner.abandon();
+    /// ```
+    pub fn abandon(mut self) {
+        self.core.cleanup.abandon();
+        self.shut();
+    }
+
     /// Closes the loop. Every task that is left is cancelled, and its clean-up is waited for, at most for the
     /// [grace period](Builder::cleanup_grace); what would not die is named, and dropped in place, on its thread. Whatever outlives the
     /// loop says `LoopClosed` from now on.
@@ -340,11 +405,20 @@ impl Runner {
         // Inside of another loop, or at the end of its thread, this one cannot run: what is left is dropped.
         let mut grace = Duration::ZERO;
         if EventLoop::can_be_entered() {
-            drain(&self.core, &self.crew, self.executor.as_ref());
+            if !self.is_closing {
+                drain(&self.core, &self.crew, self.executor.as_ref());
+            } else if !self.is_drained() {
+                self.core.closing_step(|| name_what_is_left(&self.core, self.core.cleanup.grace()));
+            }
             self.core.cleanup.end();
             grace = self.core.cleanup.grace();
         }
         self.core.closing_step(|| self.core.cleanup.close_belongings(grace));
+        self.shut();
+    }
+
+    /// Closes everything, from the top down.
+    fn shut(&mut self) {
         self.core.event_loop.set_closed();
         // The steps are numbered in `crew.rs`.
         self.crew.stop();

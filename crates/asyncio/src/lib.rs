@@ -39,6 +39,7 @@
 //! - `net` (default): sockets, streams and names: [`net`].
 //! - `process` (default): child processes, pipes and the standard streams: [`process`], [`io`].
 //! - `hickory`: names by asking name servers, without threads.
+//! - `sim`: simulated hosts in virtual time, a network with faults, and the same run for the same seed: `asyncio::sim`, `#[asyncio::test(sim)]`.
 //! - `tls`: TLS on rustls, for streams, servers and protocols: `asyncio::net::tls`.
 //! - `tracing`: sends the log lines of every layer to `tracing`.
 //! - `conformance`: the conformance suites, which any implementation of a seam can run: `asyncio::reactor::conformance`.
@@ -94,6 +95,12 @@ pub use asyncio_process::io;
 pub use asyncio_blocking as blocking;
 #[doc(inline)]
 pub use asyncio_blocking::{fs, to_thread};
+#[cfg(feature = "sim")]
+#[doc(inline)]
+pub use asyncio_sim as sim;
+
+#[doc(inline)]
+pub use asyncio_base::random;
 #[doc(inline)]
 pub use asyncio_signal as signal;
 #[doc(inline)]
@@ -130,6 +137,9 @@ pub mod _docs {
     pub mod glossary {}
     #[doc = include_str!("../../../docs/performance.md")]
     pub mod performance {}
+    #[cfg(feature = "sim")]
+    #[doc = include_str!("../../../docs/simulation.md")]
+    pub mod simulation {}
     #[doc = include_str!("../../../docs/synchronisation.md")]
     pub mod synchronisation {}
 }

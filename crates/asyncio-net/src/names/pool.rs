@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use asyncio_base::shim::{Arc, Mutex, thread};
-use asyncio_base::wait_point;
+use asyncio_base::{closed_world, wait_point};
 
 struct Question {
     ask: Box<dyn FnOnce() + Send>,
@@ -117,7 +117,8 @@ impl Pool {
             return Ok(());
         }
         state.threads += 1;
-        let started = thread::Builder::new().name("asyncio-names".into()).spawn(|| self.work());
+        let start = || thread::Builder::new().name("asyncio-names".into()).spawn(|| self.work());
+        let started = closed_world::check("the system's look-up of names").and_then(|()| start());
         if let Err(error) = started {
             state.threads -= 1;
             if state.threads == 0 {

@@ -7,7 +7,7 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{Domain, SockAddr, Socket, Type, adopt, socket};
+use asyncio_reactor::{Domain, SockAddr, Socket, Type, adopt, socket, socket_pair};
 
 use crate::datagram::{self, Taking};
 use crate::unix::{at, bind_with_mode, busy, path_address, rights, std_address, system_address};
@@ -97,8 +97,8 @@ impl UnixDatagram {
     ///
     /// Fails where the process is out of descriptors.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (one, other) = std::os::unix::net::UnixDatagram::pair()?;
-        Ok((Self::from_std(one)?, Self::from_std(other)?))
+        let (one, other) = socket_pair(Type::DGRAM)?;
+        Ok((Self::from_socket(one), Self::from_socket(other)))
     }
 
     /// Takes over a socket of std's.

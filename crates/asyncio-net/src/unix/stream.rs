@@ -11,7 +11,7 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{Socket, Type, adopt};
+use asyncio_reactor::{Socket, Type, adopt, socket_pair};
 
 use crate::halves::{Half, ReadHalf, WriteHalf, impl_async_read, impl_async_write};
 use crate::send_file::send_file;
@@ -89,8 +89,8 @@ impl UnixStream {
     ///
     /// Fails where the process is out of descriptors.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (one, other) = std::os::unix::net::UnixStream::pair()?;
-        Ok((Self::from_std(one)?, Self::from_std(other)?))
+        let (one, other) = socket_pair(Type::STREAM)?;
+        Ok((Self::from_socket(one), Self::from_socket(other)))
     }
 
     /// Takes over a connection of std's.

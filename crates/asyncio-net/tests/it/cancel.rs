@@ -146,14 +146,16 @@ fn datagrams_that_wait_for_room() {
 
 #[cfg(unix)]
 #[test]
-fn unix_connects_and_readiness() {
-    use asyncio_net::{Readiness, UnixListener, UnixStream};
-    use std::io::Write;
+fn unix_connects() {
+    use asyncio_net::{UnixListener, UnixStream};
     on_each_loop(async || {
         let path = std::env::temp_dir().join(format!("asyncio-cancel-{}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
+        for polls in 0..2 {
+            assert!(polled(listener.accept(), polls).await.is_none());
+        }
         for polls in 0..3 {
-            assert!(polled(listener.accept(), polls.min(1)).await.is_none());
+            drop(polled(listener.accept(), polls.min(1)).await);
             drop(polled(UnixStream::connect(&path), polls).await);
         }
         let mut good = UnixStream::connect(&path).await.unwrap();
@@ -164,8 +166,17 @@ fn unix_connects_and_readiness() {
                 break;
             }
         }
-        std::fs::remove_file(&path).unwrap();
+        // A simulated host has no files.
+        let _ = std::fs::remove_file(&path);
+    });
+}
 
+#[cfg(unix)]
+#[test]
+fn readiness() {
+    use asyncio_net::Readiness;
+    use std::io::Write;
+    crate::worlds::on_each_real_loop(async || {
         let (one, mut other) = std::os::unix::net::UnixStream::pair().unwrap();
         let one = Readiness::new(one).unwrap();
         for polls in 0..3 {

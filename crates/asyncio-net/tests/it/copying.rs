@@ -206,7 +206,7 @@ fn one_that_is_given_up_ends_both() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_is_behind_an_urgent_mark_is_not_lost() {
-    on_each_loop(async || {
+    crate::worlds::on_each_real_loop(async || {
         for ends in [false, true] {
             let ((client, mut near), (mut far, mut server)) = (pair().await, pair().await);
             let copying = spawn_local(async move { copy_bidirectional(&mut near, &mut far).await });

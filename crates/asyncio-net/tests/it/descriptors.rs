@@ -11,7 +11,7 @@ use asyncio_tasks::{spawn_local, yield_now};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustix::io::{FdFlags, fcntl_getfd};
 
-use crate::worlds::on_each_loop;
+use crate::worlds::{on_each_loop, on_each_real_loop};
 
 /// A pipe whose reading side ends once all copies of the other are closed.
 fn pipe() -> (File, File) {
@@ -34,7 +34,7 @@ fn has_ended(reader: &mut File) -> bool {
 
 #[test]
 fn a_descriptor_goes_and_works_and_is_closed_on_exec() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let (mut reader, writer) = pipe();
         assert_eq!(one.send_with_fds(b"take it", &[writer.as_fd()]).await.unwrap(), 7);
@@ -54,7 +54,7 @@ fn a_descriptor_goes_and_works_and_is_closed_on_exec() {
 
 #[test]
 fn as_many_as_one_message_can_carry_and_not_one_more() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let (mut reader, writer) = pipe();
         let many: Vec<BorrowedFd<'_>> = std::iter::repeat_n(writer.as_fd(), 254).collect();
@@ -76,7 +76,7 @@ fn as_many_as_one_message_can_carry_and_not_one_more() {
 /// libuv #4358: sent again with what was left of the bytes.
 #[test]
 fn with_a_part_of_the_bytes_they_go_once() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let (mut reader, writer) = pipe();
         let bytes = vec![7; 4 << 20];
@@ -105,7 +105,7 @@ fn with_a_part_of_the_bytes_they_go_once() {
 
 #[test]
 fn a_send_that_has_to_wait_and_is_dropped_sends_none() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let (mut reader, writer) = pipe();
         let full = vec![1; 1 << 16];
@@ -125,7 +125,7 @@ fn a_send_that_has_to_wait_and_is_dropped_sends_none() {
 
 #[test]
 fn a_receive_that_is_dropped_takes_none() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let (_reader, writer) = pipe();
         let mut buf = [0; 8];
@@ -139,7 +139,7 @@ fn a_receive_that_is_dropped_takes_none() {
 
 #[test]
 fn two_messages_are_two_answers() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let (_reader, writer) = pipe();
         one.send_with_fds(b"first", &[writer.as_fd()]).await.unwrap();
@@ -156,7 +156,7 @@ fn two_messages_are_two_answers() {
 
 #[test]
 fn who_does_not_ask_for_them_closes_them() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let (mut reader, writer) = pipe();
         one.send_with_fds(b"four", &[writer.as_fd()]).await.unwrap();
@@ -171,7 +171,7 @@ fn who_does_not_ask_for_them_closes_them() {
 /// Several datagrams at once do not ask for them either.
 #[test]
 fn who_takes_datagrams_in_batches_closes_them() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (one, other) = UnixDatagram::pair().unwrap();
         let (mut reader, writer) = pipe();
         for _ in 0..3 {
@@ -194,7 +194,7 @@ fn who_takes_datagrams_in_batches_closes_them() {
 
 #[test]
 fn a_socket_that_is_dropped_closes_what_is_on_its_way() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, other) = UnixStream::pair().unwrap();
         let (mut reader, writer) = pipe();
         one.send_with_fds(b"four", &[writer.as_fd()]).await.unwrap();
@@ -217,7 +217,7 @@ fn without_a_byte_they_would_be_lost() {
 
 #[test]
 fn datagrams_carry_them_too() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (one, other) = UnixDatagram::pair().unwrap();
         let (mut reader, writer) = pipe();
         one.send_with_fds(b"with", &[writer.as_fd()]).await.unwrap();
@@ -235,7 +235,7 @@ fn datagrams_carry_them_too() {
 
 #[test]
 fn a_socket_can_be_passed_and_used() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let (mut near, far) = UnixStream::pair().unwrap();
         one.send_with_fds(b"s", &[far.as_fd()]).await.unwrap();
@@ -253,7 +253,7 @@ fn a_socket_can_be_passed_and_used() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_peer_is_this_process() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (one, other) = UnixStream::pair().unwrap();
         let peer = one.peer_cred().unwrap();
         assert_eq!(peer.pid(), Some(std::process::id() as i32));

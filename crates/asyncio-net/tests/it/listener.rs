@@ -8,7 +8,7 @@ use asyncio_tasks::{spawn_local, timeout};
 use futures::StreamExt;
 use futures_lite::AsyncReadExt;
 
-use crate::worlds::on_each_loop;
+use crate::worlds::{on_each_loop, on_each_real_loop};
 
 #[test]
 fn many_tasks_accept_from_one_listener() {
@@ -73,6 +73,14 @@ fn a_taken_address_is_named() {
         let error = TcpListener::bind(addr).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&addr.to_string()), "{error}");
+    });
+}
+
+#[test]
+fn std_and_back() {
+    on_each_real_loop(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
         let back = TcpListener::from_std(listener.into_std().unwrap()).unwrap();
         assert_eq!(back.local_addr().unwrap(), addr);
     });
@@ -119,7 +127,7 @@ fn listeners_of_one_address_share_its_connections() {
 
 #[test]
 fn a_listener_that_is_closed_turns_nobody_away_who_is_in_its_queue() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         // It has waited once: what is known of its readiness is from then.

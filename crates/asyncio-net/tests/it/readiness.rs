@@ -12,13 +12,13 @@ use asyncio_runtime::Runner;
 use asyncio_tasks::{spawn_local, timeout};
 use static_assertions::assert_impl_all;
 
-use crate::worlds::on_each_loop;
+use crate::worlds::on_each_real_loop;
 
 assert_impl_all!(Readiness<File>: Send, Sync, Unpin);
 
 #[test]
 fn it_says_what_is_true_now_however_little_is_read() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (one, mut other) = UnixStream::pair().unwrap();
         let one = Readiness::new(one).unwrap();
         assert!(timeout(Duration::from_millis(5), one.readable()).await.is_err(), "nothing is there");
@@ -41,7 +41,7 @@ fn it_says_what_is_true_now_however_little_is_read() {
 
 #[test]
 fn pipes_in_both_directions() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (reader, writer) = io::pipe().unwrap();
         let (reader, writer) = (Readiness::new(reader).unwrap(), Readiness::new(writer).unwrap());
         rustix::io::ioctl_fionbio(writer.get_ref(), true).unwrap();
@@ -67,7 +67,7 @@ fn pipes_in_both_directions() {
 
 #[test]
 fn several_wait_for_the_same() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (one, mut other) = UnixStream::pair().unwrap();
         let one = Rc::new(Readiness::new(one).unwrap());
         let waiting: Vec<_> = (0..5)
@@ -86,7 +86,7 @@ fn several_wait_for_the_same() {
 
 #[test]
 fn what_cannot_be_waited_for_is_an_error() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let file = File::open("/proc/self/exe").unwrap();
         let error = Readiness::new(file).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");

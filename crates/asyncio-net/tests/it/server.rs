@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use asyncio_net::{
-    Server, ServerOptions, StreamReader, StreamWriter, TcpListener, open_connection, start_server,
+    Server, ServerOptions, StreamReader, StreamWriter, TcpListener, TcpStream, open_connection, start_server,
     start_server_on_workers,
 };
 use asyncio_runtime::Runner;
@@ -16,7 +16,7 @@ use asyncio_tasks::{spawn_local, timeout, yield_now};
 use static_assertions::assert_impl_all;
 
 use crate::cancel::polled;
-use crate::worlds::{on_each_loop, reporting, settled};
+use crate::worlds::{on_each_loop, on_each_real_loop, reporting, settled};
 
 assert_impl_all!(Server: Send, Sync, Clone, Unpin, std::fmt::Debug);
 
@@ -114,7 +114,7 @@ fn closing_refuses_new_ones_and_serves_who_is_there() {
 /// V1: the system has told them that they are connected.
 #[test]
 fn closing_serves_who_waits_in_the_queue() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (server, addr) = echo_server().await;
         // Without giving the server a turn.
         let mut waiting: Vec<_> = (0..10).map(|_| std::net::TcpStream::connect(addr).unwrap()).collect();
@@ -300,7 +300,7 @@ fn a_server_has_ended_when_connections_and_handlers_have() {
 
 #[test]
 fn more_than_so_many_wait() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let options = ServerOptions::new().clients_max(2);
         let server = options.start_server(echo, "127.0.0.1:0").await.unwrap();
         let addr = server.local_addrs()[0];
@@ -345,7 +345,7 @@ fn places_are_not_kept_by_those_who_have_no_client() {
 
 #[test]
 fn after_closing_it_throws_out_also_who_waited_in_the_queue() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for aborts in [false, true] {
             let (server, addr) = echo_server().await;
             let waiting: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(addr).unwrap()).collect();
@@ -384,7 +384,7 @@ fn a_listener_that_somebody_else_has_too_is_left_to_him() {
         drop(asks(addr, "x\n").await);
         server.close();
         server.serve_forever().await.unwrap();
-        let client = std::net::TcpStream::connect(addr).unwrap();
+        let client = TcpStream::connect(addr).await.unwrap();
         assert!(kept.accept().await.is_ok());
         drop(client);
     });

@@ -10,7 +10,7 @@ use asyncio_tasks::{spawn_local, timeout};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use static_assertions::assert_impl_all;
 
-use crate::worlds::{on_each_loop, pair};
+use crate::worlds::{on_each_loop, on_each_real_loop, pair};
 
 assert_impl_all!(TcpStream: Send, Sync, Unpin);
 assert_impl_all!(TcpListener: Send, Sync, Unpin);
@@ -129,7 +129,7 @@ fn resets_and_closed_peers_are_errors() {
 
 #[test]
 fn a_blocking_socket_of_std_is_made_non_blocking_and_given_back() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut theirs = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut ours = TcpStream::from_std(listener.accept().unwrap().0).unwrap();

@@ -14,7 +14,7 @@ use static_assertions::assert_impl_all;
 
 #[cfg(unix)]
 use crate::around::Around;
-use crate::worlds::on_each_loop;
+use crate::worlds::{on_each_loop, on_each_real_loop};
 
 assert_impl_all!(UdpSocket: Send, Sync, Unpin);
 
@@ -118,7 +118,7 @@ fn errors_name_the_address_and_the_cause() {
 }
 
 #[test]
-fn options_and_std() {
+fn options() {
     on_each_loop(async || {
         let one = bound().await;
         assert!(!one.broadcast().unwrap());
@@ -130,6 +130,13 @@ fn options_and_std() {
             assert_eq!(socket.socket().option(OptionName::Ttl).unwrap(), SocketOption::Ttl(7));
         }
         assert!(one.take_error().unwrap().is_none());
+    });
+}
+
+#[test]
+fn std_and_back() {
+    on_each_real_loop(async || {
+        let one = bound().await;
         let addr = one.local_addr().unwrap();
         let back = UdpSocket::from_std(one.into_std().unwrap()).unwrap();
         assert_eq!(back.local_addr().unwrap(), addr);
@@ -340,27 +347,28 @@ async fn receive_all(
 /// One or more that share a message in the system arrive as they were, whoever receives them, and however.
 #[test]
 fn those_that_pass_as_one_arrive_as_they_were() {
-    on_each_loop(async || {
-        for puts_together in [false, true] {
-            let (sender, one, other) = (bound().await, bound().await, bound().await);
-            let mut batch = DatagramBatch::new(16, 2000);
-            if puts_together {
-                if cfg!(target_os = "linux") {
-                    one.set_gro(true).unwrap();
-                    assert_eq!(one.socket().option(OptionName::Gro).unwrap(), SocketOption::Gro(true));
-                    batch = DatagramBatch::new(3, 65_535);
-                } else {
-                    assert_eq!(one.set_gro(true).unwrap_err().kind(), io::ErrorKind::Unsupported);
-                }
-            }
-            let from = sender.local_addr().unwrap();
-            let expected = send_all(&sender, [&one, &other]).await;
-            for (socket, expected) in [&one, &other].into_iter().zip(expected) {
-                let came = receive_all(socket, &mut batch, expected.len(), from).await;
-                assert!(came == expected, "{:?}", came.iter().map(Vec::len).collect::<Vec<_>>());
-            }
+    on_each_loop(async || arrive_as_they_were(false).await);
+    on_each_real_loop(async || arrive_as_they_were(true).await);
+}
+
+async fn arrive_as_they_were(puts_together: bool) {
+    let (sender, one, other) = (bound().await, bound().await, bound().await);
+    let mut batch = DatagramBatch::new(16, 2000);
+    if puts_together {
+        if cfg!(target_os = "linux") {
+            one.set_gro(true).unwrap();
+            assert_eq!(one.socket().option(OptionName::Gro).unwrap(), SocketOption::Gro(true));
+            batch = DatagramBatch::new(3, 65_535);
+        } else {
+            assert_eq!(one.set_gro(true).unwrap_err().kind(), io::ErrorKind::Unsupported);
         }
-    });
+    }
+    let from = sender.local_addr().unwrap();
+    let expected = send_all(&sender, [&one, &other]).await;
+    for (socket, expected) in [&one, &other].into_iter().zip(expected) {
+        let came = receive_all(socket, &mut batch, expected.len(), from).await;
+        assert!(came == expected, "{:?}", came.iter().map(Vec::len).collect::<Vec<_>>());
+    }
 }
 
 /// A socket that takes no message apart has each sent by itself, and is asked once.
@@ -384,7 +392,7 @@ fn where_none_is_taken_apart_each_goes_by_itself() {
 #[cfg(target_os = "linux")]
 #[test]
 fn too_little_room_for_what_was_put_together() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (sender, receiver) = (bound().await, bound().await);
         receiver.set_gro(true).unwrap();
         let to = receiver.local_addr().unwrap();

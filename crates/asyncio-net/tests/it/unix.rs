@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use asyncio_net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use asyncio_net::{UnixDatagram, UnixListener, UnixStream};
+use asyncio_reactor::{Domain, SockAddr, Type};
 use asyncio_tasks::{spawn_local, timeout, yield_now};
 use futures::StreamExt;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use static_assertions::assert_impl_all;
 
-use crate::worlds::on_each_loop;
+use crate::worlds::{on_each_loop, on_each_real_loop};
 
 assert_impl_all!(UnixStream: Send, Sync, Unpin);
 assert_impl_all!(UnixListener: Send, Sync, Unpin);
@@ -97,11 +98,11 @@ fn a_connect_waits_for_a_place_in_the_queue() {
     on_each_loop(async || {
         let folder = Folder::new();
         let path = folder.path("busy");
-        // A queue of one: std's is longer.
-        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+        // A queue of one: ours is longer.
+        let socket = asyncio_reactor::socket(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
         socket.listen(0).unwrap();
-        let listener = UnixListener::from_std(socket.into()).unwrap();
+        let listener = UnixListener::from_socket(socket);
         let clients: Vec<_> = (0..5)
             .map(|_| {
                 let path = path.clone();
@@ -269,7 +270,7 @@ fn abstract_names() {
 #[test]
 fn a_client_with_a_path_of_any_length_does_not_hurt() {
     use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for length in [106, 107, 108] {
             let folder = Folder::new();
             let long = |name: &str| {
@@ -314,12 +315,9 @@ fn errors_name_the_path() {
         assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
         let error = datagram.connect(&path).await.unwrap_err();
         assert!(error.kind() == io::ErrorKind::NotFound && names_it(&error), "{error}");
-
-        drop(UnixListener::bind(&path).unwrap());
+        let _taken = UnixListener::bind(&path).unwrap();
         let error = UnixListener::bind(&path).unwrap_err();
         assert!(error.kind() == io::ErrorKind::AddrInUse && names_it(&error), "{error}");
-        let error = UnixStream::connect(&path).await.unwrap_err();
-        assert!(error.kind() == io::ErrorKind::ConnectionRefused && names_it(&error), "{error}");
 
         let too_long = Path::new("/").join("x".repeat(200));
         assert_eq!(UnixListener::bind(&too_long).unwrap_err().kind(), io::ErrorKind::InvalidInput);
@@ -332,9 +330,24 @@ fn errors_name_the_path() {
     });
 }
 
+/// The file of a listener that is gone.
+#[test]
+fn a_file_that_is_left_is_in_the_way() {
+    on_each_real_loop(async || {
+        let folder = Folder::new();
+        let path = folder.path("nobody");
+        let names_it = |error: &io::Error| error.to_string().contains(path.to_str().unwrap());
+        drop(UnixListener::bind(&path).unwrap());
+        let error = UnixListener::bind(&path).unwrap_err();
+        assert!(error.kind() == io::ErrorKind::AddrInUse && names_it(&error), "{error}");
+        let error = UnixStream::connect(&path).await.unwrap_err();
+        assert!(error.kind() == io::ErrorKind::ConnectionRefused && names_it(&error), "{error}");
+    });
+}
+
 #[test]
 fn std_and_back() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (one, other) = UnixStream::pair().unwrap();
         let one = UnixStream::from_std(one.into_std().unwrap()).unwrap();
         one.shutdown(Shutdown::Write).unwrap();

@@ -12,7 +12,7 @@ use asyncio_net::{ServerOptions, UnixDatagram, UnixListener};
 use asyncio_net::{StreamReader, StreamWriter, open_unix_connection, start_unix_server};
 use asyncio_tasks::yield_now;
 
-use crate::worlds::on_each_loop;
+use crate::worlds::on_each_real_loop;
 
 /// A directory of its own for each test, gone afterwards.
 struct Directory(PathBuf);
@@ -53,7 +53,7 @@ async fn asks(path: &PathBuf) {
 
 #[test]
 fn the_file_comes_and_goes_with_the_server() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let directory = Directory::new();
         let path = directory.socket();
         let server = start_unix_server(echo, &path).await.unwrap();
@@ -68,7 +68,7 @@ fn the_file_comes_and_goes_with_the_server() {
 
 #[test]
 fn a_dead_servers_file_is_replaced_and_a_live_ones_is_not() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let directory = Directory::new();
         let path = directory.socket();
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -84,7 +84,7 @@ fn a_dead_servers_file_is_replaced_and_a_live_ones_is_not() {
 
 #[test]
 fn what_is_no_socket_stays() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let directory = Directory::new();
         let path = directory.socket();
         std::fs::write(&path, "precious").unwrap();
@@ -96,7 +96,7 @@ fn what_is_no_socket_stays() {
 
 #[test]
 fn a_file_that_has_taken_the_place_of_ours_stays() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let directory = Directory::new();
         let path = directory.socket();
         let server = start_unix_server(echo, &path).await.unwrap();
@@ -111,7 +111,7 @@ fn a_file_that_has_taken_the_place_of_ours_stays() {
 
 #[test]
 fn the_queue_is_served_at_the_end() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let directory = Directory::new();
         let path = directory.socket();
         let server = start_unix_server(echo, &path).await.unwrap();
@@ -130,7 +130,7 @@ fn the_queue_is_served_at_the_end() {
 
 #[test]
 fn paths_that_cannot_be_say_why() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for path in ["", "/no/such/directory/socket"] {
             let error = start_unix_server(echo, path).await.unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound), "{error:?}");
@@ -198,7 +198,7 @@ fn a_mode_is_there_from_the_birth_of_the_file() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_mode_that_is_none_says_so_and_leaves_no_file() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let directory = Directory::new();
         let path = directory.socket();
         let error = ServerOptions::new().mode(0o4755).start_unix_server(echo, &path).await.unwrap_err();

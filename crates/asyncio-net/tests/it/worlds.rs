@@ -1,14 +1,23 @@
-//! The loops that the suite runs on: one for each selector, and one that has a second worker beside it.
+//! The loops that the suite runs on: one for each selector, one that has a second worker beside it, and that of a simulated host.
 
 use std::sync::{Arc, Mutex};
 
 use asyncio_net::{TcpListener, TcpStream};
 use asyncio_reactor::{PollingSelector, SelectorReactor};
 use asyncio_runtime::{Builder, Runner};
+use asyncio_sim::SimReactor;
 use asyncio_tasks::yield_now;
 
-/// Runs a check on a loop of each selector, and as main of two workers.
+/// Runs a check on each real loop, and on a simulated host.
 pub(crate) fn on_each_loop(check: impl AsyncFn()) {
+    on_each_real_loop(&check);
+    on_a_simulated_host(check);
+}
+
+/// Runs a check on a loop of each selector, and as main of two workers.
+///
+/// For what needs the operating system: sockets of the standard library and threads that use them, descriptors, files, options that are the kernel's own.
+pub(crate) fn on_each_real_loop(check: impl AsyncFn()) {
     let builders: [Builder; 3] = [
         Runner::builder(),
         Runner::builder().reactor(|_| SelectorReactor::new(PollingSelector::new()?)),
@@ -17,6 +26,14 @@ pub(crate) fn on_each_loop(check: impl AsyncFn()) {
     for builder in builders {
         builder.build().unwrap().run(check());
     }
+}
+
+/// Runs a check on a simulated host that has loopback alone, in virtual time.
+pub(crate) fn on_a_simulated_host(check: impl AsyncFn()) {
+    let (reactor, clock) = SimReactor::alone(1);
+    let reactor = Mutex::new(Some(reactor));
+    let only = move |_| Ok(reactor.lock().unwrap().take().expect("there is one worker"));
+    Runner::builder().reactor(only).clock(clock).build().unwrap().run(check());
 }
 
 /// A loop, and what it reports.

@@ -140,12 +140,18 @@ fn directions(world: &World) {
     let bufs = [IoSlice::new(&bytes)];
     let mut send =
         || world.poll(&write_waker, |cx| server.poll_send(cx, &mut write_waiter, &SendMsg::new(&bufs)));
-    while let Poll::Ready(sent) = send() {
-        sent.unwrap();
-    }
     assert!(world.poll(&read_waker, |cx| poll_recv(&*server, cx, &mut read_waiter)).is_pending());
-    world.turn_in_silence();
-    writing.reset();
+    // On a network bytes move on to the peer's side after a while, and there is room for more.
+    loop {
+        writing.reset();
+        while let Poll::Ready(sent) = send() {
+            sent.unwrap();
+        }
+        world.turn_in_silence();
+        if writing.get() == 0 {
+            break;
+        }
+    }
     reading.reset();
     // The writer's side becomes free when the peer reads: only then may the writer go on.
     let mut drained = vec![0; 1 << 20];

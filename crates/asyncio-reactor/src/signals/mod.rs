@@ -19,6 +19,8 @@ use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
 
+use asyncio_base::closed_world;
+
 use self::default::Suspended;
 use crate::reactor::Reactor;
 
@@ -63,6 +65,7 @@ impl SignalSource {
                 format!("signal {signal} cannot be listened to"),
             ));
         }
+        closed_world::check("a signal")?;
         // First, so that it is last in the drop of what was made if the rest fails.
         let suspended = Suspended::new(signal)?;
         Ok(Self { inner: imp::Source::new(signal, second)?, _suspended: suspended })

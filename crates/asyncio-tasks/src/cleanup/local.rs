@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use asyncio_base::report;
-use asyncio_base::shim::Arc;
+use asyncio_base::shim::{Arc, Ordering};
 use asyncio_executor::TaskOptions;
 
 use super::Cleanup;
@@ -65,6 +65,9 @@ async fn wait_for(token: Token) {
 /// Makes the job, which waits for its token to let it start.
 fn spawn(registration: Registration, closer: impl Future<Output = ()> + 'static) -> Option<Token> {
     let Some(cleanup) = Cleanup::open() else {
+        if Cleanup::current().is_some_and(|cleanup| cleanup.shared.is_abandoned.load(Ordering::Acquire)) {
+            return None;
+        }
         let place = registration.place();
         report::report(
             "tasks",

@@ -62,6 +62,7 @@ struct Shared {
     jobs: AtomicUsize,
     is_draining: AtomicBool,
     is_over: AtomicBool,
+    is_abandoned: AtomicBool,
     /// Whoever waits for the last job.
     waits: Mutex<Option<Waker>>,
 }
@@ -89,6 +90,7 @@ impl Cleanup {
             jobs: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            is_abandoned: AtomicBool::new(false),
             waits: Mutex::new(None),
         };
         Self { shared: Arc::new(shared) }
@@ -135,6 +137,12 @@ impl Cleanup {
     /// Says that the time is over: what still comes is cut off, and reported.
     pub fn end(&self) {
         self.shared.is_over.store(true, Ordering::Release);
+    }
+
+    /// Says that nothing is to be cleaned up any more, as in a crash: what still comes is dropped unrun, and nobody is told.
+    pub fn abandon(&self) {
+        self.shared.is_abandoned.store(true, Ordering::Release);
+        self.end();
     }
 
     /// Ends what [belongs](Self::belonging) to the runtime, and waits for it at most for `grace`.
@@ -294,6 +302,9 @@ pub(crate) fn adopt(batches: Vec<Batch>) {
     let Some(cleanup) = Cleanup::current() else {
         return driver::adopt(batches);
     };
+    if cleanup.shared.is_abandoned.load(Ordering::Acquire) {
+        return batches.into_iter().for_each(Batch::forgo);
+    }
     if cleanup.shared.is_over.load(Ordering::Acquire) {
         return batches.into_iter().for_each(|batch| batch.cut("was cut off, since its loop is closing"));
     }

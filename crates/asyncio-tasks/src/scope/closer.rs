@@ -120,6 +120,11 @@ impl Batch {
         Poll::Ready(())
     }
 
+    /// Drops them unrun, and tells nobody.
+    pub(crate) fn forgo(self) {
+        self.closers.into_iter().rev().for_each(|mut closer| closer.drop_future());
+    }
+
     pub(crate) fn cut(self, why: &str) {
         self.closers.into_iter().rev().for_each(|closer| closer.cut(why));
     }

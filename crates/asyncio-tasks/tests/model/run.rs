@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use asyncio_base::report;
-use asyncio_executor::{LocalExecutor, TaskOptions};
+use asyncio_executor::{LocalExecutor, SeededRandom, TaskOptions};
 use asyncio_tasks::{
     Cleanup, cancel_scope, defer, defer_local, guard, guard_local, join, race, shield, spawn, spawn_local,
     timeout, try_join, yield_now,
@@ -403,10 +403,16 @@ impl Drop for Unbroken {
     }
 }
 
-/// Runs a tree; returns what occurred in it, or which laws it broke.
-pub(crate) fn run(tree: &Arc<Tree>) -> Result<BTreeSet<(&'static str, &'static str)>, Vec<String>> {
+/// Runs a tree, its tasks first in, first out, or in an order of that seed; returns what occurred in it, or which laws it broke.
+pub(crate) fn run(
+    tree: &Arc<Tree>,
+    order: Option<u64>,
+) -> Result<BTreeSet<(&'static str, &'static str)>, Vec<String>> {
     let clock = ManualClock::new();
-    let executor = LocalExecutor::new(Waker::noop().clone());
+    let executor = match order {
+        None => LocalExecutor::new(Waker::noop().clone()),
+        Some(seed) => LocalExecutor::with_schedule(Waker::noop().clone(), SeededRandom::new(seed)),
+    };
     let cleanup = Cleanup::new(asyncio_tasks::DEFAULT_GRACE);
     let timers = Timers::new(clock.clone(), Waker::noop().clone());
     let witness = Witness::default();

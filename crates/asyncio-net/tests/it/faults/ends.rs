@@ -8,7 +8,7 @@ use asyncio_tasks::yield_now;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 use super::{joined, with_a_peer};
-use crate::worlds::{on_each_loop, pattern};
+use crate::worlds::{on_each_real_loop, pattern};
 
 /// How a connection goes.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ impl Course {
 
 #[test]
 fn of_a_socket() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for course in Course::all() {
             let (stream, peer) = with_a_peer(move |stream| course.peer(stream));
             let (mut reader, mut writer) = stream.into_split();
@@ -85,7 +85,7 @@ fn of_a_socket() {
 
 #[test]
 fn of_streams() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for course in Course::all() {
             let (stream, peer) = with_a_peer(move |stream| course.peer(stream));
             let (mut reader, mut writer) = stream.into_streams();
@@ -137,7 +137,7 @@ impl Protocol for Ends {
 
 #[test]
 fn of_a_protocol() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for course in Course::all() {
             let (stream, peer) = with_a_peer(move |stream| course.peer(stream));
             let make = || Ends { course, transport: None, received: Vec::new(), ends: 0, is_lost: false };
@@ -157,7 +157,7 @@ fn of_a_protocol() {
 /// Two hundred that end in the midst of a message: nobody's bytes are another's.
 #[test]
 fn in_the_midst_of_a_message() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for n in 0..200_usize {
             let bytes = pattern(n * 7 + 1);
             let sent = bytes.clone();

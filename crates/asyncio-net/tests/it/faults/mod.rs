@@ -14,7 +14,7 @@ use asyncio_net::{StreamReader, StreamWriter};
 use asyncio_tasks::yield_now;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use crate::worlds::on_each_loop;
+use crate::worlds::on_each_real_loop;
 
 /// A thread with one end of a connection, and our end.
 fn with_a_peer<T: Send + 'static>(
@@ -59,7 +59,7 @@ enum Echo {
 impl Echo {
     /// Runs a check with each, on each loop.
     fn each(check: impl AsyncFn(Self)) {
-        on_each_loop(async || {
+        on_each_real_loop(async || {
             for echo in [Self::Socket, Self::Streams, Self::Protocol] {
                 check(echo).await;
             }

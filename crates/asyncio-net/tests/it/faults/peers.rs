@@ -11,7 +11,7 @@ use asyncio_net::{ReadError, Server, ServerOptions, StreamReader, StreamWriter, 
 use asyncio_tasks::{timeout, yield_now};
 
 use super::{Echoing, client, joined, resetting, with_a_peer};
-use crate::worlds::{on_each_loop, settled};
+use crate::worlds::{on_each_real_loop, settled};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -49,7 +49,7 @@ async fn until_alone(server: &Server) {
 
 #[test]
 fn one_that_is_gone_before_it_is_accepted() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let server = line_server(Duration::MAX).await;
         for _ in 0..20 {
             // The loop does not run between the two.
@@ -62,7 +62,7 @@ fn one_that_is_gone_before_it_is_accepted() {
 
 #[test]
 fn one_that_is_gone_before_its_protocol_is_accepted() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let server = create_server(Echoing::default, "127.0.0.1:0").await.unwrap();
         for _ in 0..20 {
             drop(client(server.local_addrs()[0]));
@@ -74,7 +74,7 @@ fn one_that_is_gone_before_its_protocol_is_accepted() {
 
 #[test]
 fn those_that_say_nothing() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let server = line_server(Duration::MAX).await;
         let silent: Vec<_> = (0..50).map(|_| client(server.local_addrs()[0])).collect();
         is_served(&server).await;
@@ -89,7 +89,7 @@ fn those_that_say_nothing() {
 /// Slow loris: many begin a line and never end it. They have their time, and others are served meanwhile.
 #[test]
 fn those_that_say_one_byte_at_a_time() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let server = line_server(200 * MS).await;
         let addr = server.local_addrs()[0];
         let dripping = std::thread::spawn(move || {
@@ -116,7 +116,7 @@ fn those_that_say_one_byte_at_a_time() {
 /// With places for a few, those who wait for a place wait until the idle have had their time.
 #[test]
 fn idlers_that_have_taken_all_places() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let handler = |reader, writer| lines(reader, writer, 100 * MS);
         let server = ServerOptions::new().clients_max(3).start_server(handler, "127.0.0.1:0").await.unwrap();
         let idle: Vec<_> = (0..9).map(|_| client(server.local_addrs()[0])).collect();
@@ -129,7 +129,7 @@ fn idlers_that_have_taken_all_places() {
 
 #[test]
 fn one_that_never_ends_its_line() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let seen = Rc::new(Cell::new(0));
         let sees = seen.clone();
         let handler = move |mut reader: StreamReader, _writer: StreamWriter| {
@@ -157,7 +157,7 @@ fn one_that_never_ends_its_line() {
 /// A client that asks and never reads: what is kept for it is bounded by the marks, and it is thrown out in the end.
 #[test]
 fn one_that_asks_and_does_not_read() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let most = Rc::new(Cell::new(0));
         let kept = most.clone();
         let handler = move |mut reader: StreamReader, mut writer: StreamWriter| {
@@ -187,7 +187,7 @@ fn one_that_asks_and_does_not_read() {
 
 #[test]
 fn one_that_resets_while_it_is_sent_to() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (stream, peer) = with_a_peer(|stream| {
             let mut buf = [0; 100_000];
             (&stream).read_exact(&mut buf).unwrap();
@@ -210,7 +210,7 @@ fn one_that_resets_while_it_is_sent_to() {
 /// Ends while its own bytes are unread: the system makes a reset of it (RFC 2525), which is told.
 #[test]
 fn one_that_leaves_what_was_sent_to_it() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (stream, peer) = with_a_peer(|mut stream| {
             // There, and not taken.
             while stream.peek(&mut [0; 10]).unwrap() < 10 {}
@@ -243,7 +243,7 @@ fn one_that_sends_without_end() {
         }
     }
 
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let count = Rc::new(Cell::new(0));
         let counts = count.clone();
         let make = move || Counts { transport: None, count: counts.clone() };

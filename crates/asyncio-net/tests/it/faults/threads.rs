@@ -8,11 +8,11 @@ use asyncio_tasks::yield_now;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 use super::{joined, with_a_peer};
-use crate::worlds::{on_each_loop, pattern};
+use crate::worlds::{on_each_real_loop, pattern};
 
 #[test]
 fn each_half_in_a_thread_of_its_own() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let bytes = pattern(1_000_000);
         let (stream, peer) = with_a_peer(|mut stream| {
             let mut bytes = vec![0; 1_000_000];
@@ -36,7 +36,7 @@ fn each_half_in_a_thread_of_its_own() {
 /// Whoever waits in either half has an end, not a wait for ever.
 #[test]
 fn shut_down_by_a_third() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for round in 0..20 {
             // A peer that neither reads nor writes until it is over.
             let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -62,7 +62,7 @@ fn shut_down_by_a_third() {
 /// The same of streams: closed here while it is read there.
 #[test]
 fn a_reader_elsewhere_sees_that_its_writer_has_closed() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         for _ in 0..20 {
             let (stream, peer) = with_a_peer(|mut stream| {
                 let mut bytes = Vec::new();
@@ -81,7 +81,7 @@ fn a_reader_elsewhere_sees_that_its_writer_has_closed() {
 
 #[test]
 fn a_writer_that_is_dropped_elsewhere_ends_its_direction() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (stream, peer) = with_a_peer(|mut stream| {
             let mut bytes = Vec::new();
             stream.read_to_end(&mut bytes).unwrap();

@@ -9,11 +9,11 @@ use asyncio_reactor::{Socket, adopt, entered};
 
 use super::{Log, Recorder};
 use crate::around::Around;
-use crate::worlds::on_each_loop;
+use crate::worlds::on_each_real_loop;
 
 #[test]
 fn bytes_that_come_in_the_midst_of_a_poll_are_not_the_last() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut peer, _) = listener.accept().unwrap();

@@ -10,7 +10,7 @@ use asyncio_tasks::{all_tasks, spawn_local, yield_now};
 
 use super::{Log, Recorder, on_each_kind, pattern, settled};
 use crate::cancel::polled;
-use crate::worlds::{on_each_loop, pair};
+use crate::worlds::{on_each_loop, on_each_real_loop, pair};
 
 #[test]
 fn made_then_data_then_eof_then_lost() {
@@ -186,7 +186,7 @@ fn a_connection_has_no_task() {
 
 #[test]
 fn one_that_always_has_bytes_holds_nobody_up() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (greedy, modest) = (Log::default(), Log::default());
         let (client, server) = pair().await;
         let (_, mut writer) = client.into_streams();

@@ -10,7 +10,7 @@ use asyncio_runtime::Runner;
 use asyncio_tasks::yield_now;
 
 use super::{Echo, Log, Recorder, pattern, settled};
-use crate::worlds::{on_each_loop, reporting};
+use crate::worlds::{on_each_loop, on_each_real_loop, reporting};
 
 async fn asks(addr: SocketAddr, bytes: &[u8]) -> (StreamReader, StreamWriter) {
     let (mut reader, mut writer) = open_connection(addr).await.unwrap();
@@ -81,7 +81,7 @@ fn clients_can_be_closed_after_what_is_unsent() {
 
 #[test]
 fn clients_can_be_thrown_out_from_another_thread() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let log = Log::default();
         let made = log.clone();
         let server = create_server(move || Recorder::new(&made), "127.0.0.1:0").await.unwrap();
@@ -157,7 +157,7 @@ fn every_worker_has_protocols_of_its_own() {
 #[cfg(unix)]
 fn at_a_unix_socket() {
     let path = std::env::temp_dir().join(format!("asyncio-protocol-{}", std::process::id()));
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let server = create_unix_server(Echo::default, &path).await.unwrap();
         let log = Log::default();
         let (transport, _) = create_unix_connection(|| Recorder::new(&log), &path).await.unwrap();

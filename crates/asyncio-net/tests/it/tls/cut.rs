@@ -11,7 +11,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 use super::{acceptor, connector, tls_pair};
 use crate::cancel::polled;
-use crate::worlds::{on_each_loop, pattern};
+use crate::worlds::{on_each_loop, on_each_real_loop, pattern};
 
 /// What is done to the bytes of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn byte_by_byte() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let server = server(LIMIT).await;
         let addr = between(server.local_addrs()[0], Between::Slow);
         assert_eq!(timeout(LIMIT, read(addr)).await.unwrap().unwrap(), b"a greeting");
@@ -111,7 +111,7 @@ fn byte_by_byte() {
 /// At every byte that the server sends: the client has an error, soon, and never a clean end before all.
 #[test]
 fn cut_off_anywhere() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let server = server(LIMIT).await;
         let mut at = 0;
         loop {
@@ -134,7 +134,7 @@ fn cut_off_anywhere() {
 /// No byte can be changed without the client's seeing it.
 #[test]
 fn changed_anywhere() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let server = server(Duration::from_millis(200)).await;
         for at in (0..900).step_by(89) {
             let addr = between(server.local_addrs()[0], Between::Changed(at));

@@ -22,7 +22,7 @@ use rustls::{
 
 use super::{Authority, acceptor, connector, on_each, tls_pair_and_below};
 use crate::around::Around;
-use crate::worlds::{on_each_loop, pair, pattern};
+use crate::worlds::{on_each_loop, on_each_real_loop, pair, pattern};
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -186,7 +186,7 @@ fn asks_for_new_keys(addr: SocketAddr) -> thread::JoinHandle<usize> {
 /// TL-F8: such a peer is left, and answers are not heaped up for it.
 #[test]
 fn new_keys_without_end() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hostile = asks_for_new_keys(listener.local_addr().unwrap());
         let (server, _) = listener.accept().await.unwrap();

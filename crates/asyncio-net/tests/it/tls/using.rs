@@ -9,7 +9,7 @@ use static_assertions::assert_impl_all;
 
 use super::{acceptor, connector, on_each, tls_pair};
 use crate::protocol::{Echo, Log, Recorder};
-use crate::worlds::{on_each_loop, pattern};
+use crate::worlds::{on_each_loop, on_each_real_loop, pattern};
 
 assert_impl_all!(TlsStream: Send, Sync, Unpin, std::fmt::Debug);
 
@@ -192,7 +192,7 @@ fn a_session_is_taken_up_again() {
 /// By each direction in a thread of its own.
 #[test]
 fn from_two_threads() {
-    on_each_loop(async || {
+    on_each_real_loop(async || {
         let (client, server) = tls_pair().await;
         let echo = spawn_local(async move {
             let (reader, writer) = server.into_streams();

@@ -1,0 +1,140 @@
+//! [`Locks`]: who holds which lock on a simulated host, and who waits for it.
+//!
+//! - W1: a circle of tasks that wait for each other's locks is found when it closes, whatever else goes on.
+//! - W2: a wait is starved if others have taken the lock [`OVERTAKEN_MAX`] times since it began.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::panic::Location;
+
+use asyncio_base::lock_watch::{LockId, LockWatch, WaitId};
+use asyncio_base::shim::Mutex;
+use asyncio_executor::TaskId;
+
+use super::failure::FailureKind;
+
+/// A queue of any sensible length comes to its end before that.
+const OVERTAKEN_MAX: u32 = 100_000;
+
+type Place = &'static Location<'static>;
+
+/// A task: its number, and where it was spawned; none is a host's own code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Party(Option<(TaskId, Place)>);
+
+impl Party {
+    fn current() -> Self {
+        Self(asyncio_tasks::current_task().map(|task| (task.id(), task.spawned_at())))
+    }
+
+    fn describe(self) -> String {
+        // Without the number, which differs from run to run.
+        self.0.map_or_else(|| String::from("no task"), |(_, place)| format!("the task spawned at {place}"))
+    }
+}
+
+struct Wait {
+    lock: LockId,
+    party: Party,
+    place: Place,
+    overtaken: u32,
+}
+
+#[derive(Default)]
+struct State {
+    /// In order of their coming, as addresses have none that means something.
+    holders: Vec<(LockId, Party, Place)>,
+    waits: Vec<(WaitId, Wait)>,
+    found: Option<(FailureKind, String)>,
+}
+
+/// The locks of a simulation.
+#[derive(Default)]
+pub(crate) struct Locks {
+    state: Mutex<State>,
+}
+
+impl Locks {
+    /// Takes what was found.
+    pub(crate) fn take_found(&self) -> Option<(FailureKind, String)> {
+        self.state.lock().found.take()
+    }
+
+    /// Says who waits for whom.
+    pub(crate) fn describe(&self) -> String {
+        let state = self.state.lock();
+        let mut text = String::new();
+        for (_, wait) in &state.waits {
+            let Wait { lock, party, place, .. } = wait;
+            let _ = writeln!(text, "{} waits at {place} for a lock", party.describe());
+            for (_, holder, taken) in state.holders.iter().filter(|(held, ..)| held == lock) {
+                let _ = writeln!(text, "    held by {}, which took it at {taken}", holder.describe());
+            }
+        }
+        text
+    }
+}
+
+impl State {
+    /// W1: from the holders of a lock to what they wait for, and on.
+    fn circle(&self, start: Party, lock: LockId) -> Option<String> {
+        let mut text = format!("{} waits for a lock", start.describe());
+        let (mut lock, mut seen) = (lock, BTreeSet::new());
+        loop {
+            let (_, holder, taken) = self.holders.iter().find(|(held, ..)| *held == lock)?;
+            let _ = write!(text, " that {} took at {taken}", holder.describe());
+            if *holder == start {
+                return Some(text);
+            }
+            if !seen.insert(holder.0.map(|(id, _)| id)) {
+                // A circle that this one only leads to was told when it closed.
+                return None;
+            }
+            let (_, wait) = self.waits.iter().find(|(_, wait)| wait.party == *holder)?;
+            let _ = write!(text, ", which waits at {} for a lock", wait.place);
+            lock = wait.lock;
+        }
+    }
+}
+
+impl LockWatch for Locks {
+    fn waits(&self, wait: WaitId, lock: LockId, place: Place) {
+        let party = Party::current();
+        let mut state = self.state.lock();
+        if !state.waits.iter().any(|(known, _)| *known == wait) {
+            state.waits.push((wait, Wait { lock, party, place, overtaken: 0 }));
+        }
+        // One without a task may hold several for others.
+        if party.0.is_some() && state.found.is_none() {
+            state.found = state.circle(party, lock).map(|circle| (FailureKind::LockCycle, circle));
+        }
+    }
+
+    fn waits_no_more(&self, wait: WaitId) {
+        self.state.lock().waits.retain(|(known, _)| *known != wait);
+    }
+
+    fn taken(&self, lock: LockId, place: Place) {
+        let party = Party::current();
+        let mut state = self.state.lock();
+        state.holders.push((lock, party, place));
+        let State { waits, found, .. } = &mut *state;
+        for (_, wait) in waits.iter_mut().filter(|(_, wait)| wait.lock == lock && wait.party != party) {
+            wait.overtaken += 1;
+            if wait.overtaken == OVERTAKEN_MAX && found.is_none() {
+                let (who, place) = (wait.party.describe(), wait.place);
+                let text =
+                    format!("{who} waits at {place}, and others have taken the lock {OVERTAKEN_MAX} times");
+                *found = Some((FailureKind::Starvation, text));
+            }
+        }
+    }
+
+    fn released(&self, lock: LockId) {
+        let mut state = self.state.lock();
+        let place = state.holders.iter().position(|(held, ..)| *held == lock);
+        if let Some(place) = place {
+            state.holders.remove(place);
+        }
+    }
+}

@@ -1,0 +1,562 @@
+//! [`Sim`]: hosts, and the one loop that gives each its turn and moves time.
+//!
+//! - S1: as long as a host has something to do at this moment, one of those is chosen, and has a turn of its loop. Then time jumps to what is next: a packet, a
+//!   deadline of a host, a fault.
+//! - S2: after each turn whom its packets concern is woken, and what it asked of the simulation is done.
+//! - S3: it ends when all clients have ended; without clients, when all hosts have. Then all that is left is asked to end, and has its time for clean-up; what is
+//!   held after that is a leak.
+//! - S4: everything that a host can see is the simulation's: time, names, sockets, blocking calls, random numbers. What it may not have is refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::time::Duration;
+
+use asyncio_base::shim::Arc;
+use asyncio_base::{closed_world, lock_watch, random};
+
+use super::builder::Builder;
+use super::failure::{Failure, FailureKind};
+use super::faults::{Faults, Strike, Struck};
+use super::handle::{Command, Handle};
+use super::locks::Locks;
+use super::process::{Process, Settings, State};
+use super::{panics, stall};
+use crate::choice::{Script, Stream};
+use crate::net::{Counts, HostId, Nanos, Net, nanos};
+use crate::trace::{Kind, TraceHash};
+
+/// A simulation: hosts that run programs of `asyncio`, the network between them, and time.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_net::{TcpListener, TcpStream};
+/// use asyncio_sim::{Link, Sim};
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use std::time::Duration;
+///
+/// let mut sim = Sim::builder().seed(7).link(Link::new().loss(0.1)).build();
+/// sim.host("server", "10.0.0.1", || async {
+///     let listener = TcpListener::bind("0.0.0.0:80").await?;
+///     loop {
+///         let (mut stream, _) = listener.accept().await?;
+///         stream.write_all(b"hello").await?;
+///     }
+///     #[allow(unreachable_code, reason = "says of which type the error is")]
+///     Ok::<(), std::io::Error>(())
+/// });
+/// sim.client("client", "10.0.0.2", || async {
+///     asyncio_timers::sleep(Duration::from_secs(60)).await;
+///     let mut stream = TcpStream::connect("server:80").await?;
+///     let mut text = [0; 5];
+///     stream.read_exact(&mut text).await?;
+///     assert_eq!(&text, b"hello");
+///     Ok::<(), std::io::Error>(())
+/// });
+/// let summary = sim.run().unwrap();
+/// assert!(summary.elapsed > Duration::from_secs(60));
+/// ```
+pub struct Sim {
+    handle: Handle,
+    settings: Settings,
+    limits: Limits,
+    faults: Faults,
+    processes: Vec<Process>,
+    agenda: BTreeMap<(Nanos, u64), Action>,
+    locks: Arc<Locks>,
+    /// Mains are looked at then.
+    look_at: Nanos,
+    is_winding_up: bool,
+    is_recorded: bool,
+    is_detailed: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    time: Nanos,
+    stall: Nanos,
+    polls: u64,
+    events: u64,
+}
+
+/// What the simulation itself does at a time.
+enum Action {
+    Call(Box<dyn FnOnce(&Handle)>),
+    Strike,
+    End(Struck),
+    Calm,
+}
+
+/// How a run went that found nothing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// How much simulated time it took.
+    pub elapsed: Duration,
+    /// How many events there were.
+    pub events: u64,
+    /// Their hash: two runs with the same are the same.
+    pub hash: TraceHash,
+    /// How many questions the choice function answered.
+    pub choices: u64,
+    /// How often something rare has happened.
+    pub counts: Counts,
+    /// What was chosen, if that was recorded.
+    pub script: Option<Script>,
+}
+
+type Found = (FailureKind, Option<String>, String);
+
+impl Sim {
+    /// Makes a simulation to measure.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn of(net: Arc<Net>, builder: Builder) -> Self {
+        let Builder { faults, calm_after, time_limit, stall_limit, polls_max, is_fifo, grace, .. } = builder;
+        let mut sim = Self {
+            handle: Handle { net, commands: Rc::default() },
+            settings: Settings { is_fifo, grace },
+            limits: Limits {
+                time: nanos(time_limit),
+                stall: nanos(stall_limit).max(1),
+                polls: polls_max,
+                events: builder.events_max,
+            },
+            faults,
+            processes: Vec::new(),
+            agenda: BTreeMap::new(),
+            locks: Arc::default(),
+            look_at: nanos(stall_limit).max(1),
+            is_winding_up: false,
+            is_recorded: builder.is_recorded,
+            is_detailed: builder.is_detailed,
+        };
+        if let Some(calm) = calm_after {
+            sim.plan(nanos(calm), Action::Calm);
+        }
+        sim.plan_strike();
+        sim
+    }
+
+    /// Returns the handle, which those who run in the simulation have, too.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs until all clients have ended, or something is found.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what was found.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a loop runs on this thread, or the machine has no memory left.
+    #[track_caller]
+    pub fn run(mut self) -> Result<Summary, Box<Failure>> {
+        panics::watch();
+        let net = self.handle.net.clone();
+        let _current = self.handle.enter();
+        let _closed = closed_world::enter();
+        let _locks = lock_watch::enter(self.locks.clone());
+        let _random = random::enter(Rc::new(move |count| {
+            net.with(|world| {
+                let host = world.running;
+                let answer = world.choices.choose(Stream::User(host as u32), count);
+                world.event(host, Kind::Random, [count, answer]);
+                answer
+            })
+        }));
+        let found = self.go_on().and_then(|()| self.wind_up());
+        match found {
+            Ok(()) => {
+                let summary = self.summary();
+                drop(self);
+                Ok(summary)
+            }
+            Err(found) => Err(Box::new(self.fail(found))),
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        self.handle.net.with(|world| Summary {
+            elapsed: Duration::from_nanos(world.now),
+            events: world.trace.count(),
+            hash: world.trace.hash(),
+            choices: world.choices.drawn(),
+            counts: world.counts.clone(),
+            script: if self.is_recorded { world.choices.take_record() } else { None },
+        })
+    }
+
+    fn fail(mut self, (kind, host, message): Found) -> Failure {
+        let Summary { elapsed: at, events, hash, script, .. } = self.summary();
+        let details = if self.is_detailed { self.details() } else { String::new() };
+        for process in &mut self.processes {
+            process.crash();
+        }
+        Failure { kind, host, message, at, events, hash, script, details }
+    }
+
+    /// Asks every task of every host what it waits for.
+    fn details(&mut self) -> String {
+        let mut text = self.locks.describe();
+        for process in &mut self.processes {
+            let name = &process.name;
+            text.push_str(&format!("host {name:?} ({:?}):\n", process.state));
+            if let Some((runner, _)) = process.runner().filter(|(runner, _)| !runner.event_loop().is_closed())
+            {
+                let dump = runner.run(asyncio_tasks::debug::dump());
+                text.push_str(&format!("{dump}\n"));
+            }
+        }
+        text
+    }
+
+    fn now(&self) -> Nanos {
+        self.handle.net.now()
+    }
+
+    fn plan(&mut self, at: Nanos, action: Action) {
+        let order = self.handle.net.with(|world| world.order());
+        self.agenda.insert((at, order), action);
+    }
+
+    fn plan_strike(&mut self) {
+        let faults = self.faults;
+        let next = self.handle.net.with(|world| faults.next(world));
+        next.into_iter().for_each(|at| self.plan(at, Action::Strike));
+    }
+
+    /// S1, until the clients have ended.
+    fn go_on(&mut self) -> Result<(), Found> {
+        loop {
+            self.obey()?;
+            if self.is_over() {
+                return Ok(());
+            }
+            if !self.step()? {
+                let waiting: Vec<&str> = self
+                    .processes
+                    .iter()
+                    .filter(|process| process.waits_since().is_some())
+                    .map(|process| process.name.as_str())
+                    .collect();
+                let message = format!("nothing can happen any more, and these wait: {}", waiting.join(", "));
+                return Err((FailureKind::Deadlock, None, message));
+            }
+        }
+    }
+
+    /// S3.
+    fn is_over(&self) -> bool {
+        let counts = |process: &&Process| process.is_client || !self.has_clients();
+        self.processes.iter().filter(counts).all(|process| process.has_ended_once)
+    }
+
+    fn has_clients(&self) -> bool {
+        self.processes.iter().any(|process| process.is_client)
+    }
+
+    /// Gives one host a turn, or moves time. Says whether there was anything to do.
+    fn step(&mut self) -> Result<bool, Found> {
+        let now = self.now();
+        let mut next: Option<Nanos> = None;
+        let mut ready = 0_u64;
+        let mut only = 0;
+        for (nth, process) in self.processes.iter_mut().enumerate() {
+            let Some(at) = process.next(now) else { continue };
+            if at <= now {
+                ready += 1;
+                only = nth;
+            } else {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        if ready > 0 {
+            let nth = if ready == 1 { only } else { self.choose_ready(now, ready) };
+            return self.turn(nth, now).map(|()| true);
+        }
+        let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
+        let event = self.handle.net.next_event();
+        let Some(at) = next.into_iter().chain(agenda).chain(event).min() else { return Ok(false) };
+        self.move_time(at.max(now))?;
+        Ok(true)
+    }
+
+    fn choose_ready(&mut self, now: Nanos, ready: u64) -> usize {
+        let nth = self.handle.net.with(|world| world.choices.choose(Stream::HOSTS, ready)) as usize;
+        let mut places = (0..self.processes.len())
+            .filter(|place| self.processes[*place].next(now).is_some_and(|at| at <= now));
+        // OK because so many were counted.
+        places.nth(nth).unwrap_or(0)
+    }
+
+    fn turn(&mut self, nth: usize, now: Nanos) -> Result<(), Found> {
+        let process = &mut self.processes[nth];
+        let host = process.host;
+        self.handle.net.with(|world| {
+            world.running = host;
+            world.event(host, Kind::Turn, [0, 0]);
+        });
+        let name = |process: &Process| Some(process.name.clone());
+        if let Err(error) = process.turn(now) {
+            return Err((FailureKind::Error, name(process), error.to_string()));
+        }
+        // S2.
+        self.handle.net.wake();
+        if let Some(Err((kind, message))) = process.take_ended() {
+            return Err((kind, name(process), message));
+        }
+        for report in process.take_reports() {
+            if report.is_panic() {
+                return Err((FailureKind::Panic, name(process), panics::with_place(report.to_string())));
+            }
+            // What a scope reports whose clean-up is over its time.
+            if report.message().contains("was cut off") {
+                return Err((FailureKind::Undead, name(process), report.to_string()));
+            }
+        }
+        if let Some(left) = process.take_left() {
+            return Err((FailureKind::Undead, name(process), left));
+        }
+        if process.state == State::Exited {
+            self.look_for_leaks(nth)?;
+        }
+        if let Some((kind, message)) = self.locks.take_found() {
+            return Err((kind, name(&self.processes[nth]), message));
+        }
+        let (polls, events) = self.handle.net.with(|world| (world.polls, world.trace.count()));
+        if events > self.limits.events {
+            return Err((
+                FailureKind::TimeLimit,
+                None,
+                String::from("there were more events than are of use"),
+            ));
+        }
+        if polls > self.limits.polls {
+            let message = format!("{polls} polls, and time stands still");
+            return Err((FailureKind::Livelock, name(&self.processes[nth]), message));
+        }
+        Ok(())
+    }
+
+    fn look_for_leaks(&self, nth: usize) -> Result<(), Found> {
+        let process = &self.processes[nth];
+        let open = self.handle.net.with(|world| world.open_sockets(process.host));
+        if open.is_empty() {
+            return Ok(());
+        }
+        let message = format!("its program has ended, and somebody still holds {}", open.join("; "));
+        Err((FailureKind::Leak, Some(process.name.clone()), message))
+    }
+
+    fn move_time(&mut self, at: Nanos) -> Result<(), Found> {
+        if at > self.limits.time && !self.is_winding_up {
+            let limit = Duration::from_nanos(self.limits.time);
+            return Err((
+                FailureKind::TimeLimit,
+                None,
+                format!("the clients have not ended within {limit:?}"),
+            ));
+        }
+        self.handle.net.advance(at);
+        self.handle.net.wake();
+        while let Some(due) = self.agenda.first_entry().filter(|due| due.key().0 <= at) {
+            match due.remove() {
+                Action::Call(action) => action(&self.handle),
+                Action::Strike => self.strike(),
+                Action::End(struck) => self.end(struck),
+                Action::Calm => self.calm(),
+            }
+        }
+        if at >= self.look_at && !self.is_winding_up {
+            self.look_at = at + self.limits.stall / 2;
+            self.look_for_stalls(at)?;
+        }
+        Ok(())
+    }
+
+    fn look_for_stalls(&mut self, now: Nanos) -> Result<(), Found> {
+        for process in self.processes.iter_mut().filter(|process| process.is_client) {
+            let Some(since) = process.waits_since().filter(|since| now - since >= self.limits.stall) else {
+                continue;
+            };
+            let Some((runner, Some(main))) = process.runner() else { continue };
+            if stall::is_stuck(runner, main) {
+                let waited = Duration::from_nanos(now - since);
+                let message = format!(
+                    "its main has waited for {waited:?} for something that no deadline ends, while other things went on"
+                );
+                return Err((FailureKind::Stall, Some(process.name.clone()), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what was asked for meanwhile.
+    fn obey(&mut self) -> Result<(), Found> {
+        loop {
+            let command = self.handle.commands.borrow_mut().pop_front();
+            let Some(command) = command else { return Ok(()) };
+            match command {
+                Command::Start { name, host, is_client, make } => {
+                    let process = Process::new(name, host, &self.handle.net, is_client, make);
+                    self.processes.push(process);
+                    self.start(self.processes.len() - 1)?;
+                }
+                Command::Crash(host) => self.crash(host),
+                Command::Restart(host) => self.restart(host)?,
+                Command::Pause(host) => {
+                    self.handle.net.with(|world| world.counts.pauses += 1);
+                    self.with_host(host, |process, _| process.pause());
+                }
+                Command::Resume(host) => self.with_host(host, Process::resume),
+                Command::Drift(host, per_million) => {
+                    self.handle.net.with(|world| world.counts.drifts += 1);
+                    self.with_host(host, |process, now| process.drift(per_million, now));
+                }
+                Command::At(at, action) => self.plan(at, Action::Call(action)),
+            }
+        }
+    }
+
+    fn start(&mut self, nth: usize) -> Result<(), Found> {
+        let process = &mut self.processes[nth];
+        let started = process.start(&self.handle.net, self.settings);
+        started.map_err(|error| {
+            (FailureKind::Error, Some(process.name.clone()), format!("starting it: {error}"))
+        })
+    }
+
+    fn with_host(&mut self, host: HostId, f: impl FnOnce(&mut Process, Nanos)) {
+        let now = self.now();
+        if let Some(process) = self.processes.iter_mut().find(|process| process.host == host) {
+            f(process, now);
+        }
+    }
+
+    fn crash(&mut self, host: HostId) {
+        if self.processes.iter().any(|process| process.host == host && process.state != State::Crashed) {
+            self.handle.net.with(|world| world.crash(host));
+            self.with_host(host, |process, _| process.crash());
+            self.handle.net.wake();
+        }
+    }
+
+    fn restart(&mut self, host: HostId) -> Result<(), Found> {
+        let nth = self.processes.iter().position(|process| process.host == host);
+        let Some(nth) = nth else { return Ok(()) };
+        if !matches!(self.processes[nth].state, State::Crashed | State::Exited) {
+            return Ok(());
+        }
+        self.handle.net.with(|world| {
+            world.counts.restarts += 1;
+            world.boot(host);
+        });
+        self.start(nth)
+    }
+
+    /// A fault may strike now.
+    fn strike(&mut self) {
+        let (faults, hosts) = (self.faults, self.processes.len());
+        let may_crash: Vec<HostId> = self
+            .processes
+            .iter()
+            .filter(|process| !process.is_client && process.state == State::Running)
+            .map(|process| process.host)
+            .collect();
+        let struck = self.handle.net.with(|world| faults.choose(world, hosts, &may_crash));
+        if let Some(struck) = struck {
+            self.begin(struck);
+            if struck.strike != Strike::Drift {
+                self.plan(self.now() + struck.lasts, Action::End(struck));
+            }
+        }
+        self.plan_strike();
+    }
+
+    fn begin(&mut self, struck: Struck) {
+        let Struck { strike, host, other, per_million, .. } = struck;
+        match strike {
+            Strike::Partition | Strike::OneWay if host != other => self.cut(struck, true),
+            Strike::Partition | Strike::OneWay => {}
+            Strike::Crash => self.handle.command(Command::Crash(host)),
+            Strike::Pause => self.handle.command(Command::Pause(host)),
+            Strike::Drift => self.handle.command(Command::Drift(host, per_million)),
+        }
+    }
+
+    fn end(&mut self, struck: Struck) {
+        match struck.strike {
+            Strike::Partition | Strike::OneWay => self.cut(struck, false),
+            Strike::Crash => self.handle.command(Command::Restart(struck.host)),
+            Strike::Pause => self.handle.command(Command::Resume(struck.host)),
+            Strike::Drift => {}
+        }
+    }
+
+    fn cut(&mut self, struck: Struck, begins: bool) {
+        let Struck { strike, host, other, .. } = struck;
+        self.handle.net.with(|world| {
+            world.counts.partitions += u64::from(begins);
+            let ways = [(host, other), (other, host)];
+            for (from, to) in ways.into_iter().take(if strike == Strike::OneWay { 1 } else { 2 }) {
+                let cuts = &mut world.ways[from][to].cuts;
+                *cuts = if begins { *cuts + 1 } else { cuts.saturating_sub(1) };
+            }
+        });
+    }
+
+    /// Faults end for good: everything is whole again.
+    fn calm(&mut self) {
+        self.faults = Faults::none();
+        self.agenda.retain(|_, action| !matches!(action, Action::Strike | Action::End(_)));
+        self.handle.net.with(|world| world.calm());
+        for process in &self.processes {
+            match process.state {
+                State::Crashed => self.handle.command(Command::Restart(process.host)),
+                State::Paused => self.handle.command(Command::Resume(process.host)),
+                _ => {}
+            }
+        }
+    }
+
+    /// S3: the end, in an orderly way.
+    fn wind_up(&mut self) -> Result<(), Found> {
+        self.is_winding_up = true;
+        self.agenda.clear();
+        self.faults = Faults::none();
+        self.handle.commands.borrow_mut().clear();
+        self.handle.net.with(|world| world.calm());
+        let now = self.now();
+        self.processes.iter_mut().for_each(|process| process.begin_end(now));
+        while self.processes.iter().any(|process| matches!(process.state, State::Ending(_))) {
+            // A host that ends has a deadline.
+            self.step()?;
+            self.obey()?;
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Sim {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim")
+            .field("now", &self.now())
+            .field("processes", &self.processes)
+            .finish_non_exhaustive()
+    }
+}

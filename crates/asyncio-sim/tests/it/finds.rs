@@ -1,0 +1,179 @@
+//! What a simulation finds: each fault of a program by its kind, with the place where it is.
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::rc::Rc;
+use std::time::Duration;
+
+use asyncio_net::{TcpListener, TcpStream};
+use asyncio_sim::{Failure, FailureKind, Sim};
+use asyncio_sync::{Event, Mutex};
+use asyncio_tasks::{spawn_local, yield_now};
+use asyncio_timers::sleep;
+
+fn run<F: Future<Output = ()> + 'static>(main: impl FnMut() -> F + 'static) -> Box<Failure> {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", main);
+    sim.run().unwrap_err()
+}
+
+/// Something that never stops, as a heartbeat does.
+fn heart() -> asyncio_tasks::Task<()> {
+    spawn_local(async {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+        }
+    })
+}
+
+#[test]
+fn a_panic_and_an_error_with_the_place() {
+    let failure = run(|| async { panic!("a bug") });
+    assert_eq!(failure.kind, FailureKind::Panic);
+    assert!(failure.message.contains("finds.rs") && failure.message.contains("a bug"), "{failure}");
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async { Err::<(), _>("no luck") });
+    let failure = sim.run().unwrap_err();
+    assert_eq!((failure.kind, failure.host.as_deref()), (FailureKind::Error, Some("client")));
+}
+
+#[test]
+fn a_panic_that_nobody_reads() {
+    let failure = run(|| async {
+        spawn_local(async { panic!("unread") }).detach();
+        sleep(Duration::from_secs(1)).await;
+    });
+    assert_eq!(failure.kind, FailureKind::Panic);
+    assert!(failure.message.contains("unread"), "{failure}");
+}
+
+#[test]
+fn a_deadlock_names_who_waits_for_what() {
+    let failure = run(|| async { Event::new().wait().await });
+    assert_eq!(failure.kind, FailureKind::Deadlock);
+    assert!(failure.details.contains("event") && failure.details.contains("main"), "{failure}");
+}
+
+#[test]
+fn a_lost_wake_behind_a_heartbeat_is_a_stall() {
+    let failure = run(|| async {
+        let _heart = heart();
+        pending::<()>().await;
+    });
+    assert_eq!(failure.kind, FailureKind::Stall);
+    assert_eq!(failure.at.as_secs(), 600);
+}
+
+#[test]
+fn a_long_sleep_is_no_stall() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        let _heart = heart();
+        sleep(Duration::from_secs(1800)).await;
+        let sleeping = spawn_local(sleep(Duration::from_secs(1700)));
+        sleeping.await.unwrap();
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn two_locks_in_two_orders_at_once_whatever_else_goes_on() {
+    let failure = run(|| async {
+        let _heart = heart();
+        let locks = Rc::new((Mutex::new(()), Mutex::new(())));
+        let other = locks.clone();
+        let task = spawn_local(async move {
+            let _b = other.1.lock().await;
+            sleep(Duration::from_secs(1)).await;
+            let _a = other.0.lock().await;
+        });
+        let _a = locks.0.lock().await;
+        sleep(Duration::from_secs(1)).await;
+        let _b = locks.1.lock().await;
+        task.await.unwrap();
+    });
+    assert_eq!(failure.kind, FailureKind::LockCycle);
+    assert!(failure.message.matches("finds.rs").count() >= 3, "{failure}");
+    assert!(failure.at < Duration::from_secs(2));
+}
+
+#[test]
+fn one_that_wakes_itself_for_ever_is_a_livelock() {
+    let failure = run(|| async {
+        loop {
+            yield_now().await;
+        }
+    });
+    assert_eq!(failure.kind, FailureKind::Livelock);
+}
+
+#[test]
+fn one_that_does_not_come_to_its_end_has_a_limit() {
+    let sim = Sim::builder().time_limit(Duration::from_secs(100)).build();
+    sim.client("client", "10.0.0.1", || async { heart().await.unwrap() });
+    let failure = sim.run().unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TimeLimit);
+    assert!(failure.details.contains("sleep"), "{failure}");
+}
+
+#[test]
+fn a_socket_that_is_kept_for_ever_is_a_leak() {
+    let failure = run(|| async {
+        let listener = TcpListener::bind("0.0.0.0:1").await.unwrap();
+        std::mem::forget(listener);
+    });
+    assert_eq!(failure.kind, FailureKind::Leak);
+    assert!(failure.message.contains("listener") && failure.message.contains("0.0.0.0:1"), "{failure}");
+}
+
+#[test]
+fn clean_up_that_does_not_end_outlives_its_host() {
+    let failure = run(|| async {
+        let _guard = asyncio_tasks::guard((), |()| pending::<()>());
+        asyncio_tasks::defer(pending::<()>());
+    });
+    assert_eq!(failure.kind, FailureKind::Undead, "{failure}");
+}
+
+#[test]
+fn one_that_others_overtake_again_and_again_is_starved() {
+    /// Takes a lock whenever it is free, and never lets anybody else in: what a fair lock prevents.
+    struct Barging(RefCell<bool>);
+    let failure = run(|| async {
+        let lock = Rc::new(Mutex::new(Barging(RefCell::new(false))));
+        let guard = lock.lock().await;
+        let waiting = lock.clone();
+        let task = spawn_local(async move { drop(waiting.lock().await) });
+        *guard.0.borrow_mut() = true;
+        drop(guard);
+        task.await.unwrap();
+        // Ours are fair: only a lock of somebody else's could do it, so say what it would say.
+        let (door, id) = (0_u8, asyncio_base::lock_watch::LockId::of(&lock));
+        let here = std::panic::Location::caller();
+        let wait = asyncio_base::lock_watch::WaitId::of(&door);
+        spawn_local(async move { asyncio_base::lock_watch::waits(wait, id, here) }).await.unwrap();
+        for _ in 0..200_000 {
+            asyncio_base::lock_watch::taken(id, here);
+            asyncio_base::lock_watch::released(id);
+        }
+    });
+    assert_eq!(failure.kind, FailureKind::Starvation, "{failure}");
+}
+
+#[test]
+fn a_failure_is_replayed_from_its_script() {
+    let sim = |builder: asyncio_sim::Builder| {
+        let sim = builder.build();
+        sim.host("server", "10.0.0.1", crate::worlds::echo_server);
+        sim.client("client", "10.0.0.2", || async {
+            let _stream = TcpStream::connect("server:7").await.unwrap();
+            assert_ne!(asyncio_base::random::below(10), 7, "a bug");
+        });
+        sim
+    };
+    let found = (0..1000).find_map(|seed| sim(Sim::builder().seed(seed).record(true)).run().err()).unwrap();
+    let script = found.script.clone().unwrap();
+    let again = sim(Sim::builder().script(script)).run().unwrap_err();
+    assert_eq!((found.hash, found.events), (again.hash, again.events));
+    assert!(found.is_like(&again));
+}

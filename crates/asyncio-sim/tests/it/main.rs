@@ -1,0 +1,8 @@
+//! What users of `asyncio-sim` may rely on.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod finds;
+mod fresh;
+mod reactor;
+mod worlds;

@@ -1,0 +1,290 @@
+//! Programs on simulated hosts: what they see is the simulation's, and the same seed gives the same run.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use asyncio_base::random;
+use asyncio_net::{TcpListener, TcpStream, UdpSocket};
+use asyncio_sim::{Builder, Faults, Latency, Link, Sim, Summary};
+use asyncio_tasks::{spawn_local, timeout};
+use asyncio_timers::sleep;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+
+/// Answers every message with itself.
+pub(crate) async fn echo_server() -> io::Result<()> {
+    let listener = TcpListener::bind("0.0.0.0:7").await?;
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        spawn_local(async move {
+            let mut buf = [0; 512];
+            while let Ok(n @ 1..) = stream.read(&mut buf).await {
+                if stream.write_all(&buf[..n]).await.is_err() {
+                    return;
+                }
+            }
+        })
+        .detach();
+    }
+}
+
+async fn echo_client(messages: usize) -> io::Result<()> {
+    let mut stream = TcpStream::connect("server:7").await?;
+    for n in 0..messages {
+        let message = (n as u64).to_be_bytes();
+        stream.write_all(&message).await?;
+        let mut back = [0; 8];
+        stream.read_exact(&mut back).await?;
+        assert_eq!(back, message);
+    }
+    Ok(())
+}
+
+fn echo(builder: Builder) -> Sim {
+    let sim = builder.build();
+    sim.host("server", "10.0.0.1", echo_server);
+    sim.client("client", "10.0.0.2", || echo_client(100));
+    sim
+}
+
+#[test]
+fn time_jumps_and_messages_take_theirs() {
+    let link = Link::new().latency(Latency::fixed(Duration::from_millis(10)));
+    let summary = echo(Sim::builder().link(link)).run().unwrap();
+    // A round trip for the connection, and one for each message.
+    assert_eq!(summary.elapsed.as_millis() / 20, 101, "{:?}", summary.elapsed);
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_and_another_is_another() {
+    let run = |seed| {
+        let builder = Sim::builder().seed(seed).link(Link::new().loss(0.05).duplicate(0.05).reorder(0.1));
+        echo(builder).run().unwrap()
+    };
+    let (first, again, other) = (run(1), run(1), run(2));
+    assert_eq!((first.hash, first.events, first.elapsed), (again.hash, again.events, again.elapsed));
+    assert_ne!(first.hash, other.hash);
+    assert!(first.counts.lost > 0 && first.counts.duplicated > 0);
+}
+
+#[test]
+fn a_run_that_was_recorded_is_had_again_without_its_seed() {
+    let faults = Faults { loss: true, partial_io: true, slow_links: true, ..Faults::none() };
+    let first = echo(Sim::builder().seed(9).faults(faults).record(true)).run().unwrap();
+    let script = first.script.unwrap();
+    let text = script.to_string();
+    let again = echo(Sim::builder().seed(1234).faults(faults).script(text.parse().unwrap())).run().unwrap();
+    assert_eq!(first.hash, again.hash);
+    assert!(first.counts.partial_reads > 0 && first.counts.partial_writes > 0);
+}
+
+#[test]
+fn who_looks_on_changes_nothing() {
+    let plain = echo(Sim::builder().seed(3)).run().unwrap();
+    let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sink = lines.clone();
+    let builder = Sim::builder().seed(3).record(true).on_event(move |number, line| {
+        sink.lock().unwrap().push(format!("{number} {line}"));
+    });
+    let told = echo(builder).run().unwrap();
+    assert_eq!(plain.hash, told.hash);
+    assert_eq!(lines.lock().unwrap().len() as u64, told.events);
+}
+
+#[test]
+fn a_cut_takes_what_is_on_its_way_and_healing_goes_on() {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = seen.clone();
+    let sim = Sim::builder().build();
+    sim.host("server", "10.0.0.1", echo_server);
+    sim.client("client", "10.0.0.2", move || {
+        let log = log.clone();
+        async move {
+            let mut stream = TcpStream::connect("server:7").await?;
+            let sim = asyncio_sim::current();
+            stream.write_all(b"before").await?;
+            // It is on its way.
+            sim.partition("client", "server");
+            let mut buf = [0; 16];
+            let silence = timeout(Duration::from_secs(5), stream.read(&mut buf)).await;
+            log.borrow_mut().push(silence.is_err());
+            sim.heal("client", "server");
+            let n = stream.read(&mut buf).await?;
+            log.borrow_mut().push(&buf[..n] == b"before");
+            io::Result::Ok(())
+        }
+    });
+    let summary = sim.run().unwrap();
+    assert_eq!(*seen.borrow(), [true, true]);
+    assert!(summary.counts.cut_off > 0);
+}
+
+#[test]
+fn a_crash_forgets_everything_and_tells_nobody() {
+    let cleaned = Rc::new(RefCell::new(0));
+    let lives = Rc::new(RefCell::new(0));
+    let (count, of) = (cleaned.clone(), lives.clone());
+    let sim = Sim::builder().build();
+    sim.host("server", "10.0.0.1", move || {
+        *of.borrow_mut() += 1;
+        let count = count.clone();
+        async move {
+            let _guard = asyncio_tasks::guard_local((), move |()| async move { *count.borrow_mut() += 1 });
+            echo_server().await
+        }
+    });
+    sim.client("client", "10.0.0.2", || async {
+        let sim = asyncio_sim::current();
+        let mut stream = TcpStream::connect("server:7").await?;
+        stream.write_all(b"x").await?;
+        stream.read_exact(&mut [0]).await?;
+        sim.crash("server");
+        sleep(Duration::from_secs(1)).await;
+        // Nobody is there to say that the connection is gone.
+        stream.write_all(b"y").await?;
+        assert!(timeout(Duration::from_secs(10), stream.read(&mut [0])).await.is_err());
+        sim.restart("server");
+        // The next time that it is sent the new system answers that it knows nothing of it.
+        let error = stream.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        echo_client(3).await
+    });
+    let summary = sim.run().unwrap();
+    assert_eq!(*lives.borrow(), 2);
+    assert_eq!(*cleaned.borrow(), 1, "in the second life alone, when the simulation ended");
+    assert_eq!((summary.counts.crashes, summary.counts.restarts), (1, 1));
+}
+
+#[test]
+fn a_machine_that_is_off_does_not_answer_and_a_port_that_nobody_has_refuses() {
+    let sim = Sim::builder().build();
+    sim.host("server", "10.0.0.1", echo_server);
+    sim.client("client", "10.0.0.2", || async {
+        let start = asyncio_sim::current().elapsed();
+        let refused = TcpStream::connect("server:1").await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        asyncio_sim::current().crash("server");
+        let silent = TcpStream::connect("server:7").await.unwrap_err();
+        assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
+        let took = asyncio_sim::current().elapsed() - start;
+        // tcp(7): six retries, 127 s.
+        assert!((126..129).contains(&took.as_secs()), "{took:?}");
+        let nobody = TcpStream::connect("nowhere.test:7").await.unwrap_err();
+        assert_eq!(nobody.kind(), io::ErrorKind::NotFound);
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn a_paused_host_goes_on_and_a_clock_that_drifts_is_wrong() {
+    let sim = Sim::builder().build();
+    sim.host("server", "10.0.0.1", echo_server);
+    sim.client("fast", "10.0.0.2", || async {
+        let sim = asyncio_sim::current();
+        sim.drift("fast", 100_000);
+        sleep(Duration::from_millis(1)).await;
+        let start = sim.elapsed();
+        sleep(Duration::from_secs(110)).await;
+        assert_eq!((sim.elapsed() - start).as_millis(), 100_000);
+        sim.pause("server");
+        let mut stream = TcpStream::connect("server:7").await?;
+        stream.write_all(b"x").await?;
+        assert!(timeout(Duration::from_secs(60), stream.read(&mut [0])).await.is_err());
+        sim.resume("server");
+        stream.read_exact(&mut [0]).await
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn datagrams_are_lost_doubled_and_changed() {
+    let link = Link::new().loss(0.2).duplicate(0.2).corrupt(0.2);
+    let got = Rc::new(RefCell::new(Vec::new()));
+    let log = got.clone();
+    let sim = Sim::builder().seed(4).link(link).build();
+    sim.client("receiver", "10.0.0.1", move || {
+        let log = log.clone();
+        async move {
+            let socket = UdpSocket::bind("0.0.0.0:9").await.unwrap();
+            let mut buf = [0; 64];
+            while let Ok(Ok((n, _))) = timeout(Duration::from_secs(5), socket.recv_from(&mut buf)).await {
+                log.borrow_mut().push(buf[..n].to_vec());
+            }
+        }
+    });
+    sim.client("sender", "10.0.0.2", || async {
+        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        for n in 0..200_u32 {
+            socket.send_to(&n.to_be_bytes(), "10.0.0.1:9").await.unwrap();
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let counts = sim.run().unwrap().counts;
+    let got = got.borrow();
+    assert_eq!(got.len() as u64, 200 - counts.lost + counts.duplicated);
+    let whole = got.iter().filter(|bytes| u32::from_be_bytes(bytes[..].try_into().unwrap()) < 200).count();
+    assert!(counts.lost > 10 && counts.duplicated > 10 && counts.corrupted > 10, "{counts:?}");
+    assert!(whole < got.len());
+}
+
+#[test]
+fn what_belongs_to_the_machine_is_refused_with_the_place() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        let std = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = TcpListener::from_std(std).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("spawned at"), "{error}");
+        let pool = asyncio_blocking::ThreadPool::new(1);
+        assert!(pool.run(|| ()).await.is_err());
+        assert_eq!(asyncio_blocking::to_thread(|| 7).await.unwrap(), 7, "on the simulation's own thread");
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn random_numbers_are_the_seeds() {
+    let draw = |seed| {
+        let drawn = Rc::new(RefCell::new(Vec::new()));
+        let log = drawn.clone();
+        let sim = Sim::builder().seed(seed).build();
+        sim.client("client", "10.0.0.1", move || {
+            let log = log.clone();
+            async move { log.borrow_mut().extend((0..10).map(|_| random::below(1000))) }
+        });
+        sim.run().unwrap();
+        drawn.take()
+    };
+    assert_eq!(draw(5), draw(5));
+    assert_ne!(draw(5), draw(6));
+}
+
+#[test]
+fn a_bulk_over_a_bad_and_narrow_line_arrives_whole() {
+    let link = Link::new().loss(0.02).reorder(0.05).duplicate(0.02).bandwidth(1_000_000);
+    let sim = Sim::builder().seed(11).link(link).build();
+    let bytes: Rc<Vec<u8>> = Rc::new((0..1_u32 << 16).flat_map(u32::to_le_bytes).collect());
+    let sent = bytes.clone();
+    sim.client("receiver", "10.0.0.1", move || {
+        let bytes = bytes.clone();
+        async move {
+            let listener = TcpListener::bind("0.0.0.0:9").await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut got = Vec::new();
+            stream.read_to_end(&mut got).await.unwrap();
+            assert!(got == *bytes);
+        }
+    });
+    sim.client("sender", "10.0.0.2", move || {
+        let sent = sent.clone();
+        async move {
+            sleep(Duration::from_secs(1)).await;
+            let mut stream = TcpStream::connect("receiver:9").await.unwrap();
+            stream.write_all(&sent).await.unwrap();
+            stream.close().await.unwrap();
+        }
+    });
+    let Summary { elapsed, .. } = sim.run().unwrap();
+    assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
+}
