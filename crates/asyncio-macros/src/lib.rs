@@ -109,12 +109,12 @@ fn expand_sim(sim: Simulated, function: ItemFn, attribute: &Tokens) -> Result<To
     let with = with.map_or_else(|| quote! { |builder| builder }, |with| quote! { #with });
     Ok(quote! {
         #(#attrs)* #attribute #vis fn #name() {
-            async fn body() #output #block
+            async fn __asyncio_sim_body() #output #block
             ::asyncio::sim::test(
                 ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
                 #seeds,
                 #with,
-                body,
+                __asyncio_sim_body,
             );
         }
     })

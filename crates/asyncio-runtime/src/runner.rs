@@ -344,7 +344,7 @@ impl Runner {
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let mut runner = asyncio_runtime::Runner::new()?;
-    /// let task = runner.event_loop().spawn(std::future::pending::<()>());
+    /// let task = runner.event_loop().spawn(std::future::pending::<()>())?;
     /// runner.begin_close();
     /// while !runner.is_drained() {
     ///     runner.turn(Some(Duration::ZERO))?;
@@ -368,8 +368,11 @@ impl Runner {
 
     /// Says whether no task and no clean-up is left.
     pub fn is_drained(&self) -> bool {
-        self.core.event_loop.is_closed()
-            || Ending::of(&self.core, &self.crew, self.executor.as_ref()).is_over()
+        self.core.event_loop.is_closed() || {
+            let ending = Ending::of(&self.core, &self.crew, self.executor.as_ref());
+            // Twice, since workers do not stand still while they are looked at.
+            ending.is_over() && ending.is_over()
+        }
     }
 
     /// Ends the loop as a crash does: every task is dropped where it stands, and clean-up that is registered does not run. For simulations, and for
@@ -386,6 +389,9 @@ impl Runner {
     /// runner.abandon();
     /// ```
     pub fn abandon(mut self) {
+        if self.core.event_loop.is_closed() {
+            return;
+        }
         self.core.cleanup.abandon();
         self.shut();
     }

@@ -98,7 +98,9 @@ impl Run {
 
     fn start(&self, variable: &str, env: &[(&str, &str)]) -> io::Result<std::process::Child> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([&self.test, "--exact", "--test-threads=1"]).envs(env.iter().copied());
+        command.args([&self.test, "--exact", "--test-threads=1"]);
+        // What this process was asked for is not meant for them.
+        command.env_remove("ASYNCIO_SIM_SCRIPT").env_remove("ASYNCIO_SIM_SEED").envs(env.iter().copied());
         command.env(variable, &self.file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if self.nth == 1 {
             // All that should not matter.

@@ -331,8 +331,12 @@ impl World {
         let n = self.step(key.host, key.slot, |tcp, now, out| tcp.send(now, bufs, limit, out))??;
         self.counts.partial_writes += u64::from(n == limit);
         let (now, args) = (self.now, [key.slot as u64, n as u64]);
-        let first = bufs.first().map_or(&[][..], |buf| &buf[..buf.len().min(n)]);
-        self.trace.event_with(now, key.host, Kind::Send, args, first);
+        let mut left = n;
+        for buf in bufs.iter().take_while(|buf| !buf.is_empty()) {
+            let part = &buf[..buf.len().min(left)];
+            left -= part.len();
+            self.trace.event_with(now, key.host, Kind::Send, args, part);
+        }
         Ok(n)
     }
 

@@ -84,7 +84,8 @@ impl State {
             let (_, holder, taken) = self.holders.iter().find(|(held, ..)| *held == lock)?;
             let _ = write!(text, " that {} took at {taken}", holder.describe());
             if *holder == start {
-                return Some(text);
+                // A task that waits for itself may have two branches, of which one goes on.
+                return (!seen.is_empty()).then_some(text);
             }
             if !seen.insert(holder.0.map(|(id, _)| id)) {
                 // A circle that this one only leads to was told when it closed.
@@ -131,8 +132,11 @@ impl LockWatch for Locks {
     }
 
     fn released(&self, lock: LockId) {
+        let party = Party::current();
         let mut state = self.state.lock();
-        let place = state.holders.iter().position(|(held, ..)| *held == lock);
+        // Of several readers, the one that gives it back.
+        let own = state.holders.iter().position(|(held, of, _)| *held == lock && *of == party);
+        let place = own.or_else(|| state.holders.iter().position(|(held, ..)| *held == lock));
         if let Some(place) = place {
             state.holders.remove(place);
         }

@@ -374,6 +374,7 @@ impl Sim {
                 Action::Calm => self.calm(),
             }
         }
+        self.handle.net.wake();
         if at >= self.look_at && !self.is_winding_up {
             self.look_at = at + self.limits.stall / 2;
             self.look_for_stalls(at)?;

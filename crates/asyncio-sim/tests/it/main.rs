@@ -4,5 +4,6 @@
 
 mod finds;
 mod fresh;
+mod network;
 mod reactor;
 mod worlds;

@@ -30,7 +30,7 @@ struct Planted {
 }
 
 /// So many are run without the bug.
-const SOUND_SEEDS: u64 = if cfg!(debug_assertions) { 12 } else { 200 };
+const SOUND_SEEDS: u64 = if cfg!(debug_assertions) { 6 } else { 200 };
 
 /// A failing run with fewer events is short already.
 const SHORT: u64 = 2000;
@@ -68,7 +68,7 @@ impl Figures {
 }
 
 /// Without optimisation it is not waited for: `cargo xtask sim` runs them with it.
-const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 60 });
+const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 1 } else { 60 });
 
 /// Has been seen to stay at a ninth of its events: the clock has to drift for long before two leases meet.
 const MISSED: &str = "trusted_clock";

@@ -2,7 +2,7 @@
 
 use asyncio_reactor::Ready;
 
-use super::{ACK_DELAY, Nanos, Out, RTO_FIRST, Segment, Tcp};
+use super::{ACK_DELAY, Nanos, ORPHAN_MAX, Out, RTO_FIRST, Segment, Tcp};
 
 impl Tcp {
     pub(super) fn on_ack(&mut self, segment: &Segment, now: Nanos, out: &mut Out) {
@@ -13,6 +13,9 @@ impl Tcp {
             self.unacked.drain(..gone as usize);
             self.base += gone;
             self.fin_acked |= self.fin_wanted && segment.ack == end + 1;
+            if self.is_orphan && self.fin_acked {
+                self.orphan_until.get_or_insert(now + ORPHAN_MAX);
+            }
             self.next = self.next.max(self.una);
             match self.timed {
                 Some((seq, sent)) if segment.ack >= seq => {

@@ -282,8 +282,11 @@ impl Tcp {
             return Ok(0);
         }
         if self.inbox.is_empty() {
+            if self.shut_read || self.has_ended {
+                // The end stays, whatever comes behind it.
+                return Ok(0);
+            }
             return match self.error.take() {
-                _ if self.shut_read || self.has_ended && self.state == State::Open => Ok(0),
                 Some(error) => Err(error.into()),
                 None if self.state == State::Dead => Ok(0),
                 None => Err(io::ErrorKind::WouldBlock.into()),
@@ -354,7 +357,7 @@ impl Tcp {
             State::Open if is_hard || !self.inbox.is_empty() => self.reset(out),
             State::Open => {
                 self.fin_wanted = true;
-                self.orphan_until = Some(now + ORPHAN_MAX);
+                self.orphan_until = self.fin_acked.then_some(now + ORPHAN_MAX);
                 self.pump(now, out);
             }
             State::Half => self.reset(out),
@@ -404,6 +407,10 @@ impl Tcp {
     }
 
     fn on_reset(&mut self, out: &mut Out) {
+        if self.fin_acked && self.has_ended {
+            // Everything has gone both ways: a late answer to something that was late.
+            return;
+        }
         let error = match self.state {
             State::Connecting => io::ErrorKind::ConnectionRefused,
             // As Linux says to one whose peer has closed.
@@ -513,8 +520,8 @@ impl Tcp {
     pub(crate) fn on_timer(&mut self, now: Nanos, out: &mut Out) {
         let is_due = |at: Option<Nanos>| at.is_some_and(|at| at <= now);
         if is_due(self.orphan_until) {
-            // The peer has not ended: nobody waits for it any more.
-            return self.reset(out);
+            // The peer has not ended: nobody waits for it any more, and it is not told, as on Linux.
+            return if self.fin_acked { self.die(None, out) } else { self.reset(out) };
         }
         if is_due(self.ack_at) {
             (self.ack_at, self.ack_now) = (None, true);
