@@ -16,7 +16,7 @@ use examples::site::{PAGES, Served, Site};
 
 #[test]
 fn the_bug_of_sim_kv_is_found_and_replayed_from_its_script() {
-    let explorer = Explorer::new("sim_kv").seeds(200);
+    let explorer = Explorer::new("sim_kv").seeds(200).patience(Duration::from_secs(2));
     let found = explorer.explore(&|builder| lease::world(builder, false)).unwrap_err();
     assert_eq!(found.failure.kind, FailureKind::Panic, "{}", found.failure);
     assert_eq!(found.failure.host.as_deref(), Some("store"));
