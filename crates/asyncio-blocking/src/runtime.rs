@@ -69,12 +69,10 @@ where
 /// ```
 pub fn set_pool(pool: impl Pool + 'static) -> bool {
     let Some(runtime) = Cleanup::current() else { return false };
-    let mut is_set = false;
-    runtime.belonging(|| {
-        is_set = true;
-        OfRuntime { pool: Chosen::Other(Arc::new(pool)) }
-    });
-    is_set
+    let own: Arc<dyn Pool> = Arc::new(pool);
+    let of_runtime = runtime.belonging(|| OfRuntime { pool: Chosen::Other(own.clone()) });
+    // Another worker may have been faster.
+    matches!(&of_runtime.pool, Chosen::Other(chosen) if Arc::ptr_eq(chosen, &own))
 }
 
 /// The pool of a runtime.

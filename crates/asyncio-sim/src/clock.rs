@@ -51,7 +51,9 @@ impl Line {
         if self.per_million == 0 {
             return self.since + ahead;
         }
-        self.since + (u128::from(ahead) * 1_000_000).div_ceil(self.rate()) as u64
+        let takes = (u128::from(ahead) * 1_000_000).div_ceil(self.rate());
+        // Never, for a clock that all but stands.
+        self.since.saturating_add(u64::try_from(takes).unwrap_or(u64::MAX / 2))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Where two runs of one seed part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,13 @@ pub fn compare_in_fresh_processes(test: &str, seeds: u64) -> io::Result<usize> {
     }
     let mut hashes = Vec::new();
     for (run, child) in runs.iter().zip(children) {
-        hashes.push(run.finish(child)?);
+        let (lines, status) = run.finish(child)?;
+        if !status.success() {
+            return Err(io::Error::other(format!(
+                "the test {test:?} failed in a process of its own: {status}"
+            )));
+        }
+        hashes.push(lines);
     }
     let [first, second] = [&hashes[0], &hashes[1]];
     if first.is_empty() {
@@ -73,7 +79,7 @@ fn first_difference(runs: &[Run; 2], line: &str) -> io::Result<Difference> {
     let mut events = Vec::new();
     for run in runs {
         let child = run.start("ASYNCIO_SIM_EVENTS", &[("ASYNCIO_SIM_SEED", seed)])?;
-        events.push(run.finish(child)?);
+        events.push(run.finish(child)?.0);
     }
     let longest = events[0].len().max(events[1].len());
     let event = (0..longest).find(|nth| events[0].get(*nth) != events[1].get(*nth));
@@ -113,11 +119,11 @@ impl Run {
         command.spawn()
     }
 
-    fn finish(&self, mut child: std::process::Child) -> io::Result<Vec<String>> {
-        child.wait()?;
+    fn finish(&self, mut child: std::process::Child) -> io::Result<(Vec<String>, ExitStatus)> {
+        let status = child.wait()?;
         let lines = read_lines(&self.file)?;
         std::fs::remove_file(&self.file)?;
-        Ok(lines)
+        Ok((lines, status))
     }
 }
 

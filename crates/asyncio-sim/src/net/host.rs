@@ -116,7 +116,7 @@ impl World {
         host.is_up = false;
         host.epoch += 1;
         host.socks = Slab::new();
-        (host.tcp, host.udp) = (Ports::new(), Ports::new());
+        (host.tcp, host.udp) = (host.tcp.emptied(), host.udp.emptied());
         host.by_conn.clear();
         host.local.clear();
     }

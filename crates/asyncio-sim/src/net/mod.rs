@@ -110,7 +110,8 @@ struct Timed {
 }
 
 enum What {
-    Packet(Box<Packet>),
+    /// And the life of the host that it was sent to.
+    Packet(Box<Packet>, u32),
     /// Something of this socket is due.
     Timer(Key),
 }
@@ -332,7 +333,7 @@ impl World {
         while self.queue.peek().is_some_and(|Reverse(timed)| timed.at <= self.now) {
             let Some(Reverse(timed)) = self.queue.pop() else { break };
             match timed.what {
-                What::Packet(packet) => self.arrive(*packet),
+                What::Packet(packet, epoch) => self.arrive(*packet, epoch),
                 What::Timer(key) => self.stream_timer(key, timed.at),
             }
         }
@@ -370,13 +371,13 @@ impl World {
             let Packet { src, dst, from_slot, to_slot, .. } = packet;
             let load = packet.load.clone();
             let copy = Packet { from, to, src, dst, from_slot, to_slot, load };
-            self.push(later, What::Packet(Box::new(copy)));
+            self.push(later, What::Packet(Box::new(copy), self.hosts[to].epoch));
         }
         let mut packet = packet;
         if is_datagram && self.choices.happens(stream, link.corrupt) {
             self.corrupt(&mut packet);
         }
-        self.push(at, What::Packet(Box::new(packet)));
+        self.push(at, What::Packet(Box::new(packet), self.hosts[to].epoch));
     }
 
     fn corrupt(&mut self, packet: &mut Packet) {
@@ -399,8 +400,9 @@ impl World {
         self.trace.event(self.now, packet.from, Kind::Lost, [packet.to as u64, why as u64]);
     }
 
-    fn arrive(&mut self, packet: Packet) {
-        if !self.hosts[packet.to].is_up {
+    fn arrive(&mut self, packet: Packet, epoch: u32) {
+        let host = &self.hosts[packet.to];
+        if !host.is_up || host.epoch != epoch {
             return self.lose(&packet, Loss::Down);
         }
         if self.ways[packet.from][packet.to].cuts > 0 {

@@ -80,6 +80,11 @@ impl Ports {
         }
     }
 
+    /// Of the same range, and with nothing in it.
+    pub(super) fn emptied(&self) -> Self {
+        Self { next: *self.range.start(), range: self.range.clone(), ..Self::new() }
+    }
+
     pub(super) fn set_range(&mut self, range: RangeInclusive<u16>) {
         self.next = *range.start();
         self.range = range;

@@ -68,6 +68,8 @@ struct Life {
     main: Rc<MainState>,
     /// When it has something to do by itself.
     next: Option<Nanos>,
+    /// When its tasks are asked to end once more: those that have come since, as in production.
+    ask_again: Option<Nanos>,
     reports: Arc<Mutex<Vec<Unhandled>>>,
 }
 
@@ -131,7 +133,15 @@ impl Process {
             state.task.set(Some(task.id()));
             task.detach();
         });
-        self.life = Some(Life { runner, reactor: shared, pool, main, next: Some(net.now()), reports });
+        self.life = Some(Life {
+            runner,
+            reactor: shared,
+            pool,
+            main,
+            next: Some(net.now()),
+            ask_again: None,
+            reports,
+        });
         self.state = State::Running;
         Ok(())
     }
@@ -154,7 +164,7 @@ impl Process {
             State::Ending(until) => Some(until),
             _ => None,
         };
-        life.next.into_iter().chain(life.pool.next()).chain(end).min()
+        life.next.into_iter().chain(life.pool.next()).chain(life.ask_again).chain(end).min()
     }
 
     /// Gives it a turn of its loop.
@@ -162,6 +172,10 @@ impl Process {
         let Some(life) = &mut self.life else { return Ok(()) };
         while let Some(job) = life.pool.take_due(now) {
             job.run();
+        }
+        if life.ask_again.is_some_and(|at| at <= now) {
+            life.ask_again = None;
+            life.runner.begin_close();
         }
         life.runner.turn(Some(Duration::ZERO))?;
         life.next = life.runner.next_deadline().map(|at| self.clock.when(at).max(now));
@@ -183,6 +197,7 @@ impl Process {
         if may_end {
             life.runner.begin_close();
             life.next = Some(now);
+            life.ask_again = Some(now + nanos(self.grace) / 2);
             // Scopes cut off what takes longer than once that; whoever does not end then never does.
             self.state = State::Ending(now + 2 * nanos(self.grace));
         }
@@ -199,7 +214,7 @@ impl Process {
             }
             life.runner.close();
             life.pool.clear();
-            life.next = None;
+            (life.next, life.ask_again) = (None, None);
         }
         (self.state, self.has_ended_once) = (State::Exited, true);
     }
@@ -223,6 +238,11 @@ impl Process {
             self.state = State::Running;
             self.life.iter_mut().for_each(|life| life.next = Some(now));
         }
+    }
+
+    /// It may have something to do that nobody has told of.
+    pub(crate) fn look_again(&mut self, now: Nanos) {
+        self.life.iter_mut().for_each(|life| life.next = Some(now));
     }
 
     pub(crate) fn drift(&mut self, per_million: i32, now: Nanos) {

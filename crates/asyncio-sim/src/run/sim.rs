@@ -13,6 +13,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
+use asyncio_base::panic::{catch_and_store, into_message};
 use asyncio_base::shim::Arc;
 use asyncio_base::{closed_world, lock_watch, random};
 
@@ -196,9 +197,6 @@ impl Sim {
     fn fail(mut self, (kind, host, message): Found) -> Failure {
         let Summary { elapsed: at, events, hash, script, .. } = self.summary();
         let details = if self.is_detailed { self.details() } else { String::new() };
-        for process in &mut self.processes {
-            process.crash();
-        }
         Failure { kind, host, message, at, events, hash, script, details }
     }
 
@@ -368,7 +366,9 @@ impl Sim {
         self.handle.net.wake();
         while let Some(due) = self.agenda.first_entry().filter(|due| due.key().0 <= at) {
             match due.remove() {
-                Action::Call(action) => action(&self.handle),
+                Action::Call(action) => {
+                    caught(|| action(&self.handle)).map_err(|panic| (FailureKind::Panic, None, panic))?
+                }
                 Action::Strike => self.strike(),
                 Action::End(struck) => self.end(struck),
                 Action::Calm => self.calm(),
@@ -387,8 +387,14 @@ impl Sim {
             let Some(since) = process.waits_since().filter(|since| now - since >= self.limits.stall) else {
                 continue;
             };
+            let host = process.host;
+            self.handle.net.with(|world| world.running = host);
             let Some((runner, Some(main))) = process.runner() else { continue };
-            if stall::is_stuck(runner, main) {
+            let is_stuck = stall::is_stuck(runner, main);
+            // What was woken for nothing may have set a timer, or sent something.
+            process.look_again(now);
+            self.handle.net.wake();
+            if is_stuck {
                 let waited = Duration::from_nanos(now - since);
                 let message = format!(
                     "its main has waited for {waited:?} for something that no deadline ends, while other things went on"
@@ -428,7 +434,9 @@ impl Sim {
 
     fn start(&mut self, nth: usize) -> Result<(), Found> {
         let process = &mut self.processes[nth];
-        let started = process.start(&self.handle.net, self.settings);
+        let name = Some(process.name.clone());
+        let started = caught(|| process.start(&self.handle.net, self.settings))
+            .map_err(|panic| (FailureKind::Panic, name.clone(), panic))?;
         started.map_err(|error| {
             (FailureKind::Error, Some(process.name.clone()), format!("starting it: {error}"))
         })
@@ -542,6 +550,20 @@ impl Sim {
             self.obey()?;
         }
         Ok(())
+    }
+}
+
+/// Runs what is a user's own, and says what it panics with, and where.
+fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
+    let mut panic = None;
+    let result = catch_and_store(&mut panic, f);
+    result.ok_or_else(|| panics::with_place(panic.map_or_else(String::new, into_message)))
+}
+
+/// Where it is dropped before its end, or with hosts that were started at its end, those are switched off: nobody moves their time any more.
+impl Drop for Sim {
+    fn drop(&mut self) {
+        self.processes.iter_mut().for_each(Process::crash);
     }
 }
 

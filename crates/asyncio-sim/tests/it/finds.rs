@@ -38,6 +38,44 @@ fn a_panic_and_an_error_with_the_place() {
 }
 
 #[test]
+fn a_panic_of_what_was_planned_or_of_what_makes_a_main() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || sleep(Duration::from_secs(10)));
+    sim.at(Duration::from_secs(1), |_| panic!("planned"));
+    let failure = sim.run().unwrap_err();
+    assert_eq!((failure.kind, failure.at.as_secs()), (FailureKind::Panic, 1));
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || -> std::future::Ready<()> { panic!("no main") });
+    let failure = sim.run().unwrap_err();
+    assert!(failure.kind == FailureKind::Panic && failure.message.contains("no main"), "{failure}");
+}
+
+#[test]
+fn readers_of_one_lock_and_two_branches_of_one_task_are_no_circle() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        let lock = Rc::new(asyncio_sync::RwLock::new(()));
+        let reading = lock.clone();
+        let first = lock.read().await;
+        let other = spawn_local(async move {
+            drop(reading.read().await);
+            drop(reading.write().await);
+        });
+        sleep(Duration::from_secs(1)).await;
+        drop(first);
+        other.await.unwrap();
+        let lock = Mutex::new(());
+        let holding = async {
+            let _guard = lock.lock().await;
+            sleep(Duration::from_secs(1)).await;
+        };
+        let waiting = async { drop(lock.lock().await) };
+        asyncio_tasks::join!(holding, waiting);
+    });
+    sim.run().unwrap();
+}
+
+#[test]
 fn a_panic_that_nobody_reads() {
     let failure = run(|| async {
         spawn_local(async { panic!("unread") }).detach();

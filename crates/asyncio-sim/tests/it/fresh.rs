@@ -162,6 +162,21 @@ fn what_goes_past_it_is_found_at_its_event() {
     assert!(line.contains("0.001000000"), "at its time: {difference}");
 }
 
+/// Fails in the second of two processes alone, after its runs.
+#[test]
+fn one_that_fails_elsewhere() {
+    if std::env::var_os("ASYNCIO_SIM_HASHES").is_some() {
+        Explorer::new("fails").check(&|builder| everything(builder));
+    }
+    assert!(std::env::var_os("ASYNCIO_SIM_PADDING").is_none(), "on purpose");
+}
+
+#[test]
+fn a_test_that_fails_in_one_process_is_no_proof() {
+    let error = compare_in_fresh_processes("fresh::one_that_fails_elsewhere", 1).unwrap_err();
+    assert!(error.to_string().contains("failed in a process of its own"), "{error}");
+}
+
 #[test]
 fn a_test_that_explores_nothing_is_no_proof() {
     assert!(compare_in_fresh_processes("no::such_test", 1).is_err());

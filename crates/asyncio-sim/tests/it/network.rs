@@ -138,3 +138,28 @@ fn each_direction_ends_by_itself_and_unread_bytes_make_a_reset() {
     let summary = sim.run().unwrap();
     assert!(summary.counts.resets > 0);
 }
+
+#[test]
+fn what_was_sent_before_a_crash_does_not_reach_the_next_life() {
+    let link = Link::new().latency(Latency::fixed(Duration::from_secs(1)));
+    let sim = Sim::builder().link(link).build();
+    sim.host("server", "10.0.0.1", || async {
+        let socket = asyncio_net::UdpSocket::bind("0.0.0.0:9").await?;
+        let (n, from) = socket.recv_from(&mut [0; 8]).await?;
+        socket.send_to(&[n as u8], from).await?;
+        io::Result::Ok(())
+    });
+    sim.client("client", "10.0.0.2", || async {
+        let sim = asyncio_sim::current();
+        let socket = asyncio_net::UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        socket.send_to(b"old", "10.0.0.1:9").await.unwrap();
+        sim.crash("server");
+        sim.restart("server");
+        sleep(Duration::from_secs(5)).await;
+        socket.send_to(b"newer", "10.0.0.1:9").await.unwrap();
+        let mut buf = [0; 8];
+        socket.recv_from(&mut buf).await.unwrap();
+        assert_eq!(buf[0], 5, "the length of what came to the second life first");
+    });
+    sim.run().unwrap();
+}
