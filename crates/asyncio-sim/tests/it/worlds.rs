@@ -104,8 +104,8 @@ fn a_cut_takes_what_is_on_its_way_and_healing_goes_on() {
             let mut stream = TcpStream::connect("server:7").await?;
             let sim = asyncio_sim::current();
             stream.write_all(b"before").await?;
-            // It is on its way.
-            sim.partition("client", "server");
+            // It is on its way; an answer would come through.
+            sim.partition_one_way("client", "server");
             let mut buf = [0; 16];
             let silence = timeout(Duration::from_secs(5), stream.read(&mut buf)).await;
             log.borrow_mut().push(silence.is_err());
