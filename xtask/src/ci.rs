@@ -94,7 +94,7 @@ fn fuzz() -> Result<()> {
     Ok(())
 }
 
-/// Five million random trees of scopes. `test` runs forty thousand.
+/// Five million random trees of scopes. `test` runs fifteen thousand.
 fn model() -> Result<()> {
     let arguments =
         ["test", "--release", "--package", "asyncio-tasks", "--test", "model", "--", "--nocapture"];

@@ -89,8 +89,13 @@ pub(crate) fn take_queue(
     backlog: u32,
 ) -> io::Result<Vec<(Arc<dyn Socket>, SockAddr)>> {
     let queue_max = u64::from(backlog.max(QUEUE_MAX)) * 2;
-    if Arc::strong_count(&listener) > 1 {
-        // Whoever has it too may go on to listen.
+    // Whoever has it too may go on to listen; and one of another world than the system's has nothing to take out.
+    let is_shared = Arc::strong_count(&listener) > 1;
+    if is_shared || listener.descriptor().is_none() {
+        if !is_shared {
+            // Where it fails there is a moment in which one may come too late.
+            let _ = listener.listen(0);
+        }
         let (mut cx, mut accepting) = (Context::from_waker(Waker::noop()), Accepting::default());
         let mut accept = || match budget::unlimited(|| accepting.poll(&mut cx, &listener)) {
             Poll::Ready(accepted) => accepted.ok(),

@@ -300,7 +300,7 @@ fn a_server_has_ended_when_connections_and_handlers_have() {
 
 #[test]
 fn more_than_so_many_wait() {
-    on_each_real_loop(async || {
+    on_each_loop(async || {
         let options = ServerOptions::new().clients_max(2);
         let server = options.start_server(echo, "127.0.0.1:0").await.unwrap();
         let addr = server.local_addrs()[0];

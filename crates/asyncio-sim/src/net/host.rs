@@ -102,7 +102,7 @@ impl World {
         Ok(id)
     }
 
-    /// Returns the first address of a host, by its name.
+    /// Finds a host by its name.
     pub(crate) fn find(&self, name: &str) -> Option<&HostNet> {
         self.hosts.iter().find(|host| host.name.eq_ignore_ascii_case(name))
     }

@@ -165,9 +165,8 @@ impl World {
             return;
         }
         if let Some(Body::Listener(listener)) = self.body(key.host, listener) {
-            if let Some(place) = listener.queue.iter().position(|slot| *slot == key.slot) {
+            if listener.queue.contains(&key.slot) {
                 // A connection that was reset before it was accepted is accepted nevertheless, as on Linux.
-                let _ = place;
                 return;
             }
             listener.half = listener.half.saturating_sub(1);

@@ -20,7 +20,7 @@ mod witness;
 use std::collections::BTreeMap;
 
 /// How many trees, where nobody says otherwise: some seconds without optimisation. `cargo xtask ci --full` has five million.
-const TREES: u64 = 40_000;
+const TREES: u64 = 15_000;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |number| number.parse().unwrap())

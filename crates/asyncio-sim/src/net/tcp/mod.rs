@@ -392,7 +392,7 @@ impl Tcp {
             return;
         }
         if self.state == State::Half && segment.ack >= 1 {
-            self.open(now, out);
+            self.open(now);
             out.has_opened = true;
         }
         let is_new = !segment.data.is_empty() && segment.seq + segment.data.len() as u64 > self.rcv_next;
@@ -425,7 +425,7 @@ impl Tcp {
         match (self.state, segment.is_ack) {
             (State::Connecting, true) => {
                 (self.rcv_next, self.edge) = (1, segment.edge);
-                self.open(now, out);
+                self.open(now);
                 out.ready |= Ready::WRITABLE;
                 self.ack_now = true;
                 self.pump(now, out);
@@ -440,7 +440,7 @@ impl Tcp {
         }
     }
 
-    fn open(&mut self, now: Nanos, _out: &mut Out) {
+    fn open(&mut self, now: Nanos) {
         self.state = State::Open;
         (self.una, self.rto_at, self.retries) = (1, None, 0);
         if let Some((_, sent)) = self.timed.take() {
