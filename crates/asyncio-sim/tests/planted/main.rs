@@ -70,7 +70,7 @@ impl Figures {
 /// Without optimisation it is not waited for: `cargo xtask sim` runs them with it.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 1 } else { 60 });
 
-/// Has been seen to stay at a ninth of its events: the clock has to drift for long before two leases meet.
+/// Has been seen to stay at a fourteenth of its events: the clock has to drift for long before two leases meet.
 const MISSED: &str = "trusted_clock";
 
 fn is_found(planted: &Planted) {
