@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod built;
 mod served;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The crawler against the embedded site, against another crawler, and against servers that misbehave.
 
+mod built;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -147,7 +149,7 @@ fn it_finds_the_pages_that_wget_finds() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let target = root.join("target/doc-to-crawl");
-    let doc = Command::new(env!("CARGO"))
+    let doc = built::cargo()
         .args(["doc", "--quiet", "--no-deps", "--package", "asyncio-base", "--target-dir"])
         .arg(&target)
         .current_dir(root)
@@ -238,11 +240,10 @@ fn it_crawls_a_site_with_tls() {
     std::thread::spawn(move || said.for_each(drop));
     let start = format!("https://localhost:{port}/index.html");
     let json = folder.join("report.json");
+    let program = built::example("crawler", "release");
     let run = |more: &[&std::ffi::OsStr]| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["run", "--quiet", "--release", "--package", "examples", "--example", "crawler", "--"]);
         // It serves one after the other.
-        let output = cargo
+        let output = Command::new(&program)
             .args([&start, "--concurrency", "4", "--timeout", "20", "--json"])
             .arg(&json)
             .args(more)

@@ -3,6 +3,8 @@
 // Where a stack is taken.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
+mod built;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
@@ -12,17 +14,8 @@ const PAGE: &str = include_str!("../../docs/guide/15-debugging.md");
 
 /// What it prints, built as tests are: with symbols, and nothing inlined.
 static PRINTED: LazyLock<String> = LazyLock::new(|| {
-    let mut target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
-    if let Some(other) = std::env::var_os("CARGO_TARGET_DIR") {
-        target = std::path::absolute(other).expect("there is a folder");
-    }
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "examples", "--example", "debugging"])
-        .status()
-        .expect("cargo runs");
-    assert!(built.success());
     // Where the source is found by its path as the compiler has it.
-    let output = Command::new(target.join("debug/examples/debugging"))
+    let output = Command::new(built::example("debugging", "dev"))
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."))
         .output()
         .expect("it was built");

@@ -4,9 +4,10 @@
 
 #![cfg(unix)]
 
+mod built;
+
 use std::cell::Cell;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,16 +22,7 @@ const CONNECTIONS: usize = 1000;
 const TAIL: usize = 1002;
 
 fn server() -> Child {
-    let mut program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
-    if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
-        program = PathBuf::from(target);
-    }
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--package", "examples", "--example", "graceful_shutdown"])
-        .status()
-        .expect("cargo runs");
-    assert!(built.success());
-    Command::new(program.join("release/examples/graceful_shutdown"))
+    Command::new(built::example("graceful_shutdown", "release"))
         .stdout(Stdio::piped())
         .spawn()
         .expect("the server was built")

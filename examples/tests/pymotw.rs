@@ -2,6 +2,8 @@
 
 #![cfg(unix)]
 
+mod built;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -12,18 +14,7 @@ use std::sync::LazyLock;
 const COUNT: usize = 39;
 
 /// The program, built once.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let mut program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
-    if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
-        program = PathBuf::from(target);
-    }
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--package", "examples", "--example", "pymotw"])
-        .status()
-        .expect("cargo runs");
-    assert!(built.success());
-    program.join("release/examples/pymotw")
-});
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| built::example("pymotw", "release"));
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(&*PROGRAM).args(arguments).output().expect("it was built")

@@ -13,9 +13,19 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// A command in the root of the workspace.
+///
+/// It does not hear what cargo tells xtask of xtask's own package: build scripts that look at it (ring's does) would run anew, and all that stands on them be compiled once more.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        if is_of_package {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

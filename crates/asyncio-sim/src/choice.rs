@@ -102,6 +102,15 @@ impl Script {
         &mut lanes[of]
     }
 
+    /// Returns what it has of these kinds.
+    pub(crate) fn only(&self, kinds: [bool; 4]) -> Self {
+        let mut script = Self::default();
+        for (kind, _) in kinds.into_iter().enumerate().filter(|(_, stays)| *stays) {
+            script.answers[kind].clone_from(&self.answers[kind]);
+        }
+        script
+    }
+
     /// Forgets the zeros at the ends, which change nothing (K3).
     pub(crate) fn trim(&mut self) {
         for answers in self.answers.iter_mut().flatten() {
@@ -171,13 +180,6 @@ impl FromStr for Script {
     }
 }
 
-/// Where answers come from.
-#[derive(Clone, Debug)]
-enum Origin {
-    Seed(u64),
-    Script(Script),
-}
-
 /// The answers of a stream, as far as they are given.
 #[derive(Clone, Debug)]
 struct Source {
@@ -188,25 +190,28 @@ struct Source {
 /// The choice function.
 #[derive(Clone, Debug)]
 pub(crate) struct Choices {
-    origin: Origin,
+    seed: u64,
+    script: Script,
+    /// Kinds that are answered from the seed; the others are from the script.
+    by_seed: [bool; 4],
     sources: [Vec<Source>; 4],
-    /// Kinds of which everything is plain.
-    plain: [bool; 4],
     record: Option<Script>,
     drawn: u64,
 }
 
 impl Choices {
     pub(crate) fn of_seed(seed: u64) -> Self {
-        Self::of(Origin::Seed(seed))
+        Self::mixed(seed, Script::default(), [true; 4])
     }
 
+    #[cfg(test)]
     pub(crate) fn of_script(script: Script) -> Self {
-        Self::of(Origin::Script(script))
+        Self::mixed(0, script, [false; 4])
     }
 
-    fn of(origin: Origin) -> Self {
-        Self { origin, sources: Default::default(), plain: [false; 4], record: None, drawn: 0 }
+    /// Takes some kinds of answers from a seed (order, network, faults, random numbers), and the others from a script.
+    pub(crate) fn mixed(seed: u64, script: Script, by_seed: [bool; 4]) -> Self {
+        Self { seed, script, by_seed, sources: Default::default(), record: None, drawn: 0 }
     }
 
     /// From now on answers are written down.
@@ -216,11 +221,6 @@ impl Choices {
 
     pub(crate) fn take_record(&mut self) -> Option<Script> {
         self.record.take()
-    }
-
-    /// From now on all answers of these kinds are plain: of the order, the network, faults, random numbers.
-    pub(crate) fn set_plain(&mut self, plain: [bool; 4]) {
-        self.plain = plain;
     }
 
     /// Returns how many questions there were.
@@ -240,13 +240,11 @@ impl Choices {
             self.begin(lane);
         }
         let source = &mut self.sources[lane.0][lane.1];
-        let answer = match &self.origin {
-            _ if self.plain[lane.0] => 0,
-            Origin::Seed(_) => scaled(source.random.next(), count),
+        let answer = if self.by_seed[lane.0] {
+            scaled(source.random.next(), count)
+        } else {
             // A script that was written for another run, or was changed, may ask for more than there is.
-            Origin::Script(script) => {
-                script.lane(lane).get(source.given).copied().unwrap_or(0).min(count - 1)
-            }
+            self.script.lane(lane).get(source.given).copied().unwrap_or(0).min(count - 1)
         };
         source.given += 1;
         if let Some(record) = &mut self.record {
@@ -258,13 +256,9 @@ impl Choices {
     /// A stream is asked for the first time.
     #[cold]
     fn begin(&mut self, (kind, of): Lane) {
-        let seed = match self.origin {
-            Origin::Seed(seed) => seed,
-            Origin::Script(_) => 0,
-        };
         let sources = &mut self.sources[kind];
         while sources.len() <= of {
-            let mut seeds = SplitMix { state: seed ^ ((sources.len() as u64) << 3 | kind as u64) << 40 };
+            let mut seeds = SplitMix { state: self.seed ^ ((sources.len() as u64) << 3 | kind as u64) << 40 };
             sources.push(Source { random: SplitMix { state: seeds.next() }, given: 0 });
         }
     }

@@ -3,8 +3,9 @@
 //! Where a client is not installed the test says so and passes; with `ASYNCIO_REQUIRE_PEERS=1` it fails.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+
+use crate::built;
 
 /// An example that serves at the port it is given.
 pub struct Server {
@@ -20,16 +21,7 @@ impl Server {
 
     /// The same, with more arguments behind the port.
     pub fn start_with(example: &str, arguments: &[&str]) -> Self {
-        let mut program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
-        if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
-            program = PathBuf::from(target);
-        }
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--release", "--package", "examples", "--example", example])
-            .status()
-            .expect("cargo runs");
-        assert!(built.success());
-        let mut child = Command::new(program.join("release/examples").join(example))
+        let mut child = Command::new(built::example(example, "release"))
             .arg("0")
             .args(arguments)
             .stdout(Stdio::piped())

@@ -13,7 +13,9 @@ use crate::trace::Listener;
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
     pub(crate) seed: u64,
-    pub(crate) script: Option<Script>,
+    pub(crate) script: Script,
+    /// Which kinds of choices follow from the seed; the others are the script's.
+    pub(crate) by_seed: [bool; 4],
     pub(crate) link: Link,
     pub(crate) faults: Faults,
     pub(crate) is_swarm: bool,
@@ -24,9 +26,7 @@ pub struct Builder {
     pub(crate) is_fifo: bool,
     pub(crate) grace: Duration,
     pub(crate) is_recorded: bool,
-    /// Of which kinds all choices are plain: for whoever makes a failure smaller.
-    pub(crate) plain: [bool; 4],
-    /// After so many events the run is of no use: for the same.
+    /// After so many events the run is of no use: for whoever makes a failure smaller.
     pub(crate) events_max: u64,
     pub(crate) is_detailed: bool,
     pub(crate) listener: Option<Listener>,
@@ -36,7 +36,8 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             seed: 0,
-            script: None,
+            script: Script::default(),
+            by_seed: [true; 4],
             link: Link::new(),
             faults: Faults::none(),
             is_swarm: false,
@@ -47,7 +48,6 @@ impl Builder {
             is_fifo: false,
             grace: asyncio_tasks::DEFAULT_GRACE,
             is_recorded: false,
-            plain: [false; 4],
             events_max: u64::MAX,
             is_detailed: true,
             listener: None,
@@ -62,7 +62,8 @@ impl Builder {
 
     /// Has everything chosen as is written there, and not by a seed: a run that was [recorded](Self::record) is had again.
     pub fn script(mut self, script: Script) -> Self {
-        self.script = Some(script);
+        self.script = script;
+        self.by_seed = [false; 4];
         self
     }
 
@@ -143,11 +144,7 @@ impl Builder {
 
     /// Makes the simulation, which has no hosts yet.
     pub fn build(mut self) -> Sim {
-        let mut choices = match self.script.take() {
-            Some(script) => Choices::of_script(script),
-            None => Choices::of_seed(self.seed),
-        };
-        choices.set_plain(self.plain);
+        let mut choices = Choices::mixed(self.seed, std::mem::take(&mut self.script), self.by_seed);
         if self.is_recorded {
             choices.record();
         }

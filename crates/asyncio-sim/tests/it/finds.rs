@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use asyncio_net::{TcpListener, TcpStream};
-use asyncio_sim::{Failure, FailureKind, Sim};
+use asyncio_sim::{Builder, Explorer, Failure, FailureKind, Sim};
 use asyncio_sync::{Event, Mutex};
 use asyncio_tasks::{spawn_local, yield_now};
-use asyncio_timers::sleep;
+use asyncio_timers::{now, sleep};
 
 fn run<F: Future<Output = ()> + 'static>(main: impl FnMut() -> F + 'static) -> Box<Failure> {
     let sim = Sim::builder().build();
@@ -214,4 +214,24 @@ fn a_failure_is_replayed_from_its_script() {
     let again = sim(Sim::builder().script(script)).run().unwrap_err();
     assert_eq!((found.hash, found.events), (again.hash, again.events));
     assert!(found.is_like(&again));
+}
+
+#[test]
+fn a_failing_run_is_made_smaller_by_greater_numbers_too() {
+    let scenario = |builder: Builder| {
+        let sim = builder.build();
+        sim.client("patient", "10.0.0.1", || async {
+            let end = now() + Duration::from_secs(60);
+            while now() < end {
+                sleep(Duration::from_millis(100 + asyncio_base::random::below(10_000))).await;
+            }
+            assert!(now() < end, "a minute has passed");
+        });
+        sim
+    };
+    let found = Explorer::new("patience").explore(&scenario).unwrap_err();
+    // The plain number is the shortest pause, of which there would be 600: six are enough.
+    let drawn = found.shrunk.script.to_string();
+    assert!(found.shrunk.script.len() <= 6, "{} events: {drawn}", found.shrunk.failure.events);
+    assert!(found.shrunk.failure.events < found.failure.events);
 }
