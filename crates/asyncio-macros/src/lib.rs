@@ -151,6 +151,10 @@ impl Arguments {
     fn read(arguments: Tokens, is_of_a_test: bool) -> Result<Self, Error> {
         let mut read = Self::default();
         let arguments = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(arguments)?;
+        let is_sim = |argument: &Meta| matches!(argument, Meta::Path(path) if path.is_ident("sim"));
+        if is_of_a_test && arguments.iter().any(is_sim) {
+            read.sim = Some(Simulated { seeds: 1, with: None });
+        }
         for argument in arguments {
             let path = argument.path().clone();
             let is = |name| path.is_ident(name);
@@ -158,18 +162,18 @@ impl Arguments {
                 (Meta::NameValue(argument), _) if is("workers") => {
                     read.workers = Some(count(&argument.value, "how many workers", "workers = 4")?);
                 }
-                (Meta::Path(_), sim) if is("sim") && is_of_a_test => {
-                    *sim = Some(Simulated { seeds: 1, with: None });
-                }
+                (Meta::Path(_), Some(_)) if is("sim") => {}
                 (Meta::NameValue(argument), Some(sim)) if is("seeds") => {
                     sim.seeds = count(&argument.value, "how many seeds", "seeds = 100")?;
                 }
                 (Meta::NameValue(argument), Some(sim)) if is("with") => sim.with = Some(argument.value),
                 _ => {
-                    let message = if is_of_a_test {
-                        "unknown argument; there are `workers = 4`, and `sim, seeds = 100, with = …`"
-                    } else {
-                        "unknown argument; there is `workers = 4`"
+                    let message = match is_of_a_test {
+                        true if is("seeds") || is("with") => {
+                            "this is said of a simulation: `sim, seeds = 100, with = …`"
+                        }
+                        true => "unknown argument; there are `workers = 4`, and `sim, seeds = 100, with = …`",
+                        false => "unknown argument; there is `workers = 4`",
                     };
                     return Err(Error::new(path.span(), message));
                 }

@@ -134,10 +134,19 @@ pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
 }
 
 fn failure(error: &io::Error) -> Failure {
+    use io::ErrorKind::{
+        ConnectionAborted, HostUnreachable, NetworkDown, NetworkUnreachable, OutOfMemory, QuotaExceeded,
+    };
     match error.raw_os_error() {
         Some(code) if codes::PASSING.contains(&code) => Failure::Passing,
         Some(code) if codes::EXHAUSTED.contains(&code) => Failure::Exhausted,
-        _ => Failure::Fatal,
+        Some(_) => Failure::Fatal,
+        // Of a reactor that is not the system's.
+        None => match error.kind() {
+            ConnectionAborted | HostUnreachable | NetworkDown | NetworkUnreachable => Failure::Passing,
+            OutOfMemory | QuotaExceeded => Failure::Exhausted,
+            _ => Failure::Fatal,
+        },
     }
 }
 
@@ -164,4 +173,18 @@ mod codes {
     pub(super) const PASSING: &[i32] = &[10053, 10054];
     /// `WSAEMFILE`, `WSAENOBUFS`, `WSA_NOT_ENOUGH_MEMORY`.
     pub(super) const EXHAUSTED: &[i32] = &[10024, 10055, 8];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_without_a_number_is_known_by_its_kind() {
+        let of = |kind: io::ErrorKind| failure(&kind.into());
+        assert_eq!(of(io::ErrorKind::ConnectionAborted), Failure::Passing);
+        assert_eq!(of(io::ErrorKind::HostUnreachable), Failure::Passing);
+        assert_eq!(of(io::ErrorKind::OutOfMemory), Failure::Exhausted);
+        assert_eq!(of(io::ErrorKind::InvalidInput), Failure::Fatal);
+    }
 }

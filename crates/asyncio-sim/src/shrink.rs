@@ -259,6 +259,7 @@ fn make_plain(answers: &mut Vec<u64>, start: usize, end: usize) -> bool {
 }
 
 /// As great as what is asked for may be: whoever sleeps longer between two looks has fewer of them.
+#[expect(clippy::ptr_arg, reason = "all changes have one shape")]
 fn make_great(answers: &mut Vec<u64>, start: usize, end: usize) -> bool {
     let end = end.min(answers.len());
     answers[start..end].fill(u64::MAX);

@@ -51,6 +51,11 @@ fn faulty(builder: Builder) -> Builder {
     builder.faults(Faults::all()).swarm(true).calm_after(Duration::from_secs(30))
 }
 
+#[asyncio::test(with = faulty, seeds = 2, sim)]
+async fn what_is_said_of_a_simulation_may_stand_before_it() {
+    asyncio::sleep(Duration::from_secs(60)).await;
+}
+
 #[asyncio::test(sim)]
 #[should_panic(
     expected = "ASYNCIO_SIM_SCRIPT=plain cargo test one_that_fails_says_how_to_replay_it -- --exact"

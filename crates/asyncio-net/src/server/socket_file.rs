@@ -40,18 +40,21 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 impl ServerOptions {
-    /// Listens at a path.
-    pub(super) async fn listen_unix(&self, path: &Path) -> io::Result<(Arc<dyn Socket>, SocketFile)> {
+    /// Listens at a path. In another world than the system's, that of a simulation, its name is no file.
+    pub(super) async fn listen_unix(&self, path: &Path) -> io::Result<(Arc<dyn Socket>, Option<SocketFile>)> {
         let addr = path_address(path)?;
         let about = |error| at(path, "listening at", error);
-        remove_if_dead(path, &addr).await.map_err(about)?;
         let socket = socket(Domain::UNIX, Type::STREAM, None)?;
+        let has_file = socket.descriptor().is_some();
+        if has_file {
+            remove_if_dead(path, &addr).await.map_err(about)?;
+        }
         match self.mode {
-            Some(mode) => bind_with_mode(&*socket, &addr, path, mode),
-            None => socket.bind(&addr),
+            Some(mode) if has_file => bind_with_mode(&*socket, &addr, path, mode),
+            _ => socket.bind(&addr),
         }
         .map_err(about)?;
-        let file = SocketFile::of(path).map_err(about)?;
+        let file = has_file.then(|| SocketFile::of(path)).transpose().map_err(about)?;
         socket.listen(self.backlog).map_err(about)?;
         Ok((socket, file))
     }

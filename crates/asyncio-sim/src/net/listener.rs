@@ -20,6 +20,8 @@ pub(super) struct Listener {
     pub(super) queue: VecDeque<Slot>,
     /// Those whose handshake is under way.
     pub(super) half: usize,
+    /// It was shut down: whoever accepts is told, until it listens again.
+    pub(super) is_shut: bool,
 }
 
 impl World {
@@ -30,8 +32,9 @@ impl World {
         match &mut sock.body {
             Body::Local(_) => return self.listen_local(key, backlog),
             Body::Listener(listener) => {
-                listener.backlog = backlog;
-                return Ok(());
+                (listener.backlog, listener.is_shut) = (backlog, false);
+                let local = listener.local;
+                return self.hosts[key.host].tcp.listens(local.port(), key.slot);
             }
             Body::Datagram(_) => return Err(io::ErrorKind::Unsupported.into()),
             Body::Stream(stream) if stream.has_started && !stream.tcp.is_fresh() => {
@@ -47,13 +50,15 @@ impl World {
         let stream = self.sock(key)?.stream()?;
         let local = stream.local.ok_or(io::ErrorKind::InvalidInput)?;
         self.hosts[key.host].tcp.listens(local.port(), key.slot)?;
-        self.sock(key)?.body = Body::Listener(Listener { local, backlog, queue: VecDeque::new(), half: 0 });
+        self.sock(key)?.body =
+            Body::Listener(Listener { local, backlog, queue: VecDeque::new(), half: 0, is_shut: false });
         self.event(key.host, Kind::Listen, [key.slot as u64, backlog as u64]);
         Ok(())
     }
 
     pub(crate) fn accept(&mut self, key: Key) -> io::Result<(Key, SockAddr)> {
         let (slot, from) = match &mut self.sock(key)?.body {
+            Body::Listener(listener) if listener.is_shut => return Err(io::ErrorKind::InvalidInput.into()),
             Body::Listener(listener) => {
                 let slot = listener.queue.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
                 let Some(Body::Stream(stream)) = self.body(key.host, slot) else {
@@ -84,9 +89,20 @@ impl World {
             self.close_stream(Key { host: key.host, slot, life }, true);
         }
         if let Some(Body::Listener(listener)) = self.body(key.host, key.slot) {
-            (listener.half, listener.backlog) = (0, 0);
+            listener.half = 0;
             listener.queue.clear();
         }
+    }
+
+    /// It does not listen any more, and whoever accepts is told, as on Linux.
+    pub(super) fn shut_down_listener(&mut self, key: Key) {
+        self.close_queue(key);
+        if let Some(Body::Listener(listener)) = self.body(key.host, key.slot) {
+            listener.is_shut = true;
+            let local = listener.local;
+            self.hosts[key.host].tcp.listens_no_more(local.port(), key.slot);
+        }
+        self.ready(key.host, key.slot, Ready::ERROR);
     }
 
     pub(super) fn close_listener(&mut self, key: Key) {

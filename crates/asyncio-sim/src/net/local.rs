@@ -238,7 +238,7 @@ impl World {
         }
         let n = there.bytes.len() - before;
         self.counts.partial_writes += u64::from(n == limit);
-        self.event(key.host, Kind::Send, [key.slot as u64, n as u64]);
+        self.sent(key, bufs, n);
         self.ready(key.host, peer, Ready::READABLE);
         Ok(n)
     }
@@ -307,8 +307,9 @@ impl World {
             return Err(error.into());
         }
         let n = bytes.len();
-        there.messages.push_back((own, bytes));
-        self.event(key.host, Kind::Send, [key.slot as u64, n as u64]);
+        there.messages.push_back((own, bytes.clone()));
+        let (now, args) = (self.now, [key.slot as u64, n as u64]);
+        self.trace.event_with(now, key.host, Kind::Send, args, &bytes);
         self.ready(key.host, target, Ready::READABLE);
         Ok(n)
     }

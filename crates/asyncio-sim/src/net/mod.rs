@@ -18,7 +18,7 @@ use std::cmp::Ordering as Order;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Condvar, PoisonError};
 use std::time::Duration;
@@ -316,6 +316,19 @@ impl fmt::Debug for Net {
 impl World {
     pub(crate) fn event(&mut self, host: HostId, kind: Kind, args: [u64; 2]) {
         self.trace.event(self.now, host, kind, args);
+    }
+
+    /// So many bytes of these were sent, which belong to the trace.
+    fn sent(&mut self, key: Key, bufs: &[IoSlice<'_>], n: usize) {
+        let (args, mut left) = ([key.slot as u64, n as u64], n);
+        for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
+            let part = &buf[..buf.len().min(left)];
+            left -= part.len();
+            self.trace.event_with(self.now, key.host, Kind::Send, args, part);
+            if left == 0 {
+                return;
+            }
+        }
     }
 
     /// Returns a number that is greater than all before.

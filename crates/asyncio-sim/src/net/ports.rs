@@ -2,7 +2,8 @@
 //!
 //! - R1: two sockets may have one port if their addresses do not overlap; if both said `SO_REUSEPORT`; or if both said `SO_REUSEADDR` and neither listens (of
 //!   UDP, in any case).
-//! - R2: a connection is known by both of its addresses. One that was closed from this side first is remembered for a minute (RFC 9293, TIME-WAIT).
+//! - R2: a connection is known by both of its addresses. One that was closed from this side first is remembered for a minute, and an end that comes again is acknowledged
+//!   again (RFC 9293, TIME-WAIT).
 //! - R3: ports that nobody asked for come from a range, in turn. When all are taken towards a peer, there is none.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,6 +11,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use super::tcp::Segment;
 use super::{Nanos, Slot};
 
 /// As on Linux.
@@ -59,12 +61,22 @@ impl Bound {
     }
 }
 
+/// A connection of R2 that is over.
+#[derive(Debug)]
+struct Waiting {
+    until: Nanos,
+    own: SocketAddr,
+    peer: SocketAddr,
+    /// What is answered if the peer says its end again, since it has not heard that it was heard.
+    answer: Segment,
+}
+
 #[derive(Debug)]
 pub(super) struct Ports {
     bound: BTreeMap<u16, Vec<Bound>>,
     /// R2: own port first, so that those of a port stand together.
     connections: BTreeSet<(u16, SocketAddr, SocketAddr)>,
-    waiting: VecDeque<(Nanos, SocketAddr, SocketAddr)>,
+    waiting: VecDeque<Waiting>,
     range: RangeInclusive<u16>,
     next: u16,
 }
@@ -149,25 +161,37 @@ impl Ports {
         }
     }
 
-    pub(super) fn disconnected(&mut self, own: SocketAddr, peer: SocketAddr, waits: bool, now: Nanos) {
-        if waits {
-            self.waiting.push_back((now + TIME_WAIT, own, peer));
-        } else {
-            self.connections.remove(&(own.port(), own, peer));
+    /// A connection is over; it waits if it has an answer to an end that comes again.
+    pub(super) fn disconnected(
+        &mut self,
+        own: SocketAddr,
+        peer: SocketAddr,
+        answer: Option<Segment>,
+        now: Nanos,
+    ) {
+        match answer {
+            Some(answer) => self.waiting.push_back(Waiting { until: now + TIME_WAIT, own, peer, answer }),
+            None => _ = self.connections.remove(&(own.port(), own, peer)),
         }
     }
 
+    /// What is answered to the end of a connection that waits (R2).
+    pub(super) fn answer_of_waiting(&self, conn: u64, now: Nanos) -> Option<Segment> {
+        let mut waiting = self.waiting.iter();
+        let found = waiting.find(|waiting| waiting.answer.conn == conn && waiting.until > now)?;
+        Some(found.answer.clone())
+    }
+
     fn forget_old(&mut self, now: Nanos) {
-        while let Some(&(until, own, peer)) = self.waiting.front().filter(|(until, ..)| *until <= now) {
-            debug_assert!(until <= now);
-            self.waiting.pop_front();
+        while self.waiting.front().is_some_and(|waiting| waiting.until <= now) {
+            let Some(Waiting { own, peer, .. }) = self.waiting.pop_front() else { return };
             self.connections.remove(&(own.port(), own, peer));
         }
     }
 
     /// Has a connection that waits make room for a new one, which has a number of its own (RFC 6191).
     pub(super) fn reuse_waiting(&mut self, own: SocketAddr, peer: SocketAddr) {
-        let place = self.waiting.iter().position(|(_, old, other)| (*old, *other) == (own, peer));
+        let place = self.waiting.iter().position(|waiting| (waiting.own, waiting.peer) == (own, peer));
         if let Some(place) = place {
             self.waiting.remove(place);
             self.connections.remove(&(own.port(), own, peer));
@@ -184,6 +208,12 @@ impl Ports {
         }
         bound[place] = listening;
         Ok(())
+    }
+
+    /// It keeps its port, and nobody is let in.
+    pub(super) fn listens_no_more(&mut self, port: u16, slot: Slot) {
+        let bound = self.bound.get_mut(&port).into_iter().flatten();
+        bound.filter(|bound| bound.slot == slot).for_each(|bound| bound.is_listening = false);
     }
 
     pub(super) fn unbind(&mut self, port: u16, slot: Slot) {

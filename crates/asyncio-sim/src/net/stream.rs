@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 
-use asyncio_reactor::{Ready, SockAddr};
+use asyncio_reactor::SockAddr;
 
 use super::options::Options;
 use super::ports::Bound;
@@ -177,7 +177,7 @@ impl World {
         let Body::Stream(stream) = sock.body else { return };
         host.by_conn.remove(&stream.tcp.conn());
         if let (Some(own), Some(peer), true) = (stream.local, stream.peer, stream.is_listed) {
-            host.tcp.disconnected(own, peer, stream.tcp.leaves_trace(), now);
+            host.tcp.disconnected(own, peer, stream.tcp.last_answer(), now);
         }
         if let (Some(own), true) = (stream.local, stream.is_bound) {
             host.tcp.unbind(own.port(), slot);
@@ -321,7 +321,7 @@ impl World {
         let host = &mut self.hosts[key.host];
         host.by_conn.remove(&conn);
         if let (Some(own), Some(peer)) = (own, peer) {
-            host.tcp.disconnected(own, peer, false, now);
+            host.tcp.disconnected(own, peer, None, now);
         }
     }
 
@@ -330,13 +330,7 @@ impl World {
         self.sock(key)?.stream()?;
         let n = self.step(key.host, key.slot, |tcp, now, out| tcp.send(now, bufs, limit, out))??;
         self.counts.partial_writes += u64::from(n == limit);
-        let (now, args) = (self.now, [key.slot as u64, n as u64]);
-        let mut left = n;
-        for buf in bufs.iter().take_while(|buf| !buf.is_empty()) {
-            let part = &buf[..buf.len().min(left)];
-            left -= part.len();
-            self.trace.event_with(now, key.host, Kind::Send, args, part);
-        }
+        self.sent(key, bufs, n);
         Ok(n)
     }
 
@@ -363,9 +357,7 @@ impl World {
             Body::Datagram(datagram) if datagram.peer.is_some() => Ok(()),
             Body::Datagram(_) => Err(io::ErrorKind::NotConnected.into()),
             Body::Listener(_) if read => {
-                // As on Linux: it does not listen any more, and whoever accepts is told.
-                self.close_queue(key);
-                self.ready(key.host, key.slot, Ready::ERROR);
+                self.shut_down_listener(key);
                 Ok(())
             }
             Body::Listener(_) => Err(io::ErrorKind::NotConnected.into()),
@@ -409,7 +401,19 @@ impl World {
         if is_first {
             return self.syn_arrives(&segment, host, from, (src, dst), from_slot);
         }
-        if !segment.is_rst {
+        let waiting = segment.is_fin.then(|| self.hosts[host].tcp.answer_of_waiting(segment.conn, self.now));
+        if let Some(answer) = waiting.flatten() {
+            let load = Load::Tcp(answer);
+            self.transmit(Packet {
+                from: host,
+                to: from,
+                src: dst,
+                dst: src,
+                from_slot: NOWHERE,
+                to_slot: from_slot,
+                load,
+            });
+        } else if !segment.is_rst {
             self.answer_with_reset(host, from, (src, dst), from_slot, segment.conn);
         }
     }

@@ -136,7 +136,8 @@ impl Builder {
         self
     }
 
-    /// Has each event told, as a line with its number. It changes nothing.
+    /// Has each event told, as a line with its number. It changes nothing. The listener is called in the middle of what happens: it may write the line down, and must not ask the
+    /// simulation for anything.
     pub fn on_event(mut self, listener: impl FnMut(u64, fmt::Arguments<'_>) + Send + 'static) -> Self {
         self.listener = Some(Box::new(listener));
         self

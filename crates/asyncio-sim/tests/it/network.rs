@@ -163,3 +163,57 @@ fn what_was_sent_before_a_crash_does_not_reach_the_next_life() {
     });
     sim.run().unwrap();
 }
+
+#[test]
+fn an_end_that_comes_again_is_acknowledged_again() {
+    let link = Link::new().latency(Latency::fixed(Duration::from_millis(5)));
+    let sim = Sim::builder().link(link).build();
+    sim.client("server", "10.0.0.1", || async {
+        let sim = asyncio_sim::current();
+        let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        drop(stream);
+        // Its own end is with the client by then, and the last acknowledgement on its way.
+        sleep(Duration::from_millis(7)).await;
+        sim.partition_one_way("client", "server");
+        sleep(Duration::from_millis(50)).await;
+        sim.heal("client", "server");
+        sleep(Duration::from_secs(10)).await;
+    });
+    sim.client("client", "10.0.0.2", || async {
+        sleep(Duration::from_millis(1)).await;
+        drop(TcpStream::connect("server:7").await.unwrap());
+    });
+    let counts = sim.run().unwrap().counts;
+    assert!(counts.cut_off > 0, "the acknowledgement was lost");
+    assert_eq!((counts.refused, counts.resets), (0, 0));
+}
+
+#[test]
+fn a_listener_that_is_shut_down_tells_who_accepts_and_refuses_who_comes_until_it_listens_again() {
+    let sim = Sim::builder().build();
+    sim.client("server", "10.0.0.1", || async {
+        let socket =
+            asyncio_reactor::socket(asyncio_reactor::Domain::IPV4, asyncio_reactor::Type::STREAM, None)
+                .unwrap();
+        socket.bind(&std::net::SocketAddr::from(([0, 0, 0, 0], 7)).into()).unwrap();
+        socket.listen(1).unwrap();
+        let accepting = socket.clone();
+        let accepting = spawn_local(async move { accepting.accept().await.map(drop) });
+        sleep(Duration::from_secs(1)).await;
+        socket.shutdown(std::net::Shutdown::Read).unwrap();
+        assert_eq!(accepting.await.unwrap().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        sleep(Duration::from_secs(2)).await;
+        socket.listen(1).unwrap();
+        socket.accept().await.unwrap();
+    });
+    sim.client("client", "10.0.0.2", || async {
+        sleep(Duration::from_secs(2)).await;
+        let error = TcpStream::connect("server:7").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        sleep(Duration::from_secs(2)).await;
+        TcpStream::connect("server:7").await.unwrap();
+    });
+    sim.run().unwrap();
+}

@@ -288,3 +288,33 @@ fn a_bulk_over_a_bad_and_narrow_line_arrives_whole() {
     let Summary { elapsed, .. } = sim.run().unwrap();
     assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
 }
+
+#[test]
+fn what_is_sent_is_part_of_the_trace() {
+    let hash = |parts: [&'static [u8]; 2], is_local: bool| {
+        let sim = Sim::builder().build();
+        sim.client("host", "10.0.0.1", move || async move {
+            let parts = parts.map(io::IoSlice::new);
+            let sent = if is_local {
+                let (mut one, _other) = asyncio_net::UnixStream::pair().unwrap();
+                one.write_vectored(&parts).await.unwrap()
+            } else {
+                let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
+                TcpStream::connect(listener.local_addr().unwrap())
+                    .await
+                    .unwrap()
+                    .write_vectored(&parts)
+                    .await
+                    .unwrap()
+            };
+            assert_eq!(sent, 3);
+        });
+        sim.run().unwrap().hash
+    };
+    for is_local in [true, false] {
+        let hash = |parts| hash(parts, is_local);
+        assert_eq!(hash([b"ab", b"c"]), hash([b"ab", b"c"]));
+        assert_ne!(hash([b"ab", b"c"]), hash([b"ab", b"d"]));
+        assert_ne!(hash([b"", b"abc"]), hash([b"", b"abd"]));
+    }
+}

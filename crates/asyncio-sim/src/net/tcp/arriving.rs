@@ -33,8 +33,9 @@ impl Tcp {
             if self.dup_acks == 3 {
                 self.send_first_again(out);
             }
-        } else if segment.ack == self.una {
-            // An answer to a probe (T2): the peer lives.
+        }
+        if segment.ack == self.una {
+            // An answer to a probe (T2), or to what its buffer has no room for: the peer lives.
             self.retries = 0;
         }
         self.edge = self.edge.max(segment.edge);

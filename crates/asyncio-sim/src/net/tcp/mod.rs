@@ -225,9 +225,17 @@ impl Tcp {
         self.is_orphan && (self.state != State::Open || self.fin_acked && self.has_ended)
     }
 
-    /// It has to be remembered for a while, since it closed first.
-    pub(crate) fn leaves_trace(&self) -> bool {
-        self.state == State::Open && self.closed_first
+    /// What it answers if the peer says its end again, where it has to be remembered for a while, since it closed first.
+    pub(crate) fn last_answer(&self) -> Option<Segment> {
+        let must_wait = self.state == State::Open && self.closed_first;
+        must_wait.then(|| Segment {
+            conn: self.conn,
+            seq: self.next,
+            ack: self.rcv_next,
+            edge: self.told_edge,
+            is_ack: true,
+            ..Segment::default()
+        })
     }
 
     pub(crate) fn deadline(&self) -> Option<Nanos> {
