@@ -17,6 +17,7 @@ use asyncio_runtime::{Runner, Unhandled};
 
 use super::failure::FailureKind;
 use super::panics;
+use super::stall::{self, Stall};
 use crate::clock::SimClock;
 use crate::names::SimResolver;
 use crate::net::{HostId, Nanos, Net, nanos};
@@ -77,6 +78,7 @@ struct Life {
 struct MainState {
     ended: RefCell<Option<Ended>>,
     polled_at: Cell<Nanos>,
+    polls: Cell<u64>,
     task: Cell<Option<TaskId>>,
 }
 
@@ -269,8 +271,15 @@ impl Process {
         life.main.ended.borrow().is_none().then(|| life.main.polled_at.get())
     }
 
-    pub(crate) fn runner(&mut self) -> Option<(&mut Runner, Option<TaskId>)> {
-        self.life.as_mut().map(|life| (&mut life.runner, life.main.task.get()))
+    pub(crate) fn runner(&mut self) -> Option<&mut Runner> {
+        self.life.as_mut().map(|life| &mut life.runner)
+    }
+
+    /// Looks whether its main, which has waited for long, will ever go on by itself.
+    pub(crate) fn stall(&mut self) -> Option<Stall> {
+        let life = self.life.as_mut()?;
+        let (task, main) = (life.main.task.get()?, life.main.clone());
+        stall::find(&mut life.runner, task, || main.ended.borrow().is_none().then(|| main.polls.get()))
     }
 }
 
@@ -278,6 +287,7 @@ impl Process {
 async fn watched(mut main: Main, state: Rc<MainState>, net: Arc<Net>) {
     let ended = std::future::poll_fn(|cx: &mut Context<'_>| {
         state.polled_at.set(net.now());
+        state.polls.set(state.polls.get() + 1);
         let mut panic = None;
         match catch_and_store(&mut panic, || main.as_mut().poll(cx)) {
             Some(Poll::Pending) => Poll::Pending,

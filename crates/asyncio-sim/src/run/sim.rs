@@ -22,8 +22,9 @@ use super::failure::{Failure, FailureKind};
 use super::faults::{Faults, Strike, Struck};
 use super::handle::{Command, Handle};
 use super::locks::Locks;
+use super::panics;
 use super::process::{Process, Settings, State};
-use super::{panics, stall};
+use super::stall::Stall;
 use crate::choice::{Script, Stream};
 use crate::net::{Counts, HostId, Nanos, Net, nanos};
 use crate::trace::{Kind, TraceHash};
@@ -206,8 +207,7 @@ impl Sim {
         for process in &mut self.processes {
             let name = &process.name;
             text.push_str(&format!("host {name:?} ({:?}):\n", process.state));
-            if let Some((runner, _)) = process.runner().filter(|(runner, _)| !runner.event_loop().is_closed())
-            {
+            if let Some(runner) = process.runner().filter(|runner| !runner.event_loop().is_closed()) {
                 let dump = runner.run(asyncio_tasks::debug::dump());
                 text.push_str(&format!("{dump}\n"));
             }
@@ -389,16 +389,17 @@ impl Sim {
             };
             let host = process.host;
             self.handle.net.with(|world| world.running = host);
-            let Some((runner, Some(main))) = process.runner() else { continue };
-            let is_stuck = stall::is_stuck(runner, main);
+            let stall = process.stall();
             // What was woken for nothing may have set a timer, or sent something.
             process.look_again(now);
             self.handle.net.wake();
-            if is_stuck {
+            if let Some(stall) = stall {
                 let waited = Duration::from_nanos(now - since);
-                let message = format!(
-                    "its main has waited for {waited:?} for something that no deadline ends, while other things went on"
-                );
+                let what = match stall {
+                    Stall::NoDeadline => "for something that no deadline ends, while other things went on",
+                    Stall::LostWake => "and went on when its tasks were woken for nothing: a wake was lost",
+                };
+                let message = format!("its main has waited for {waited:?} {what}");
                 return Err((FailureKind::Stall, Some(process.name.clone()), message));
             }
         }

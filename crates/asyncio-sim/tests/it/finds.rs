@@ -1,8 +1,9 @@
 //! What a simulation finds: each fault of a program by its kind, with the place where it is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_net::{TcpListener, TcpStream};
@@ -234,4 +235,32 @@ fn a_failing_run_is_made_smaller_by_greater_numbers_too() {
     let drawn = found.shrunk.script.to_string();
     assert!(found.shrunk.script.len() <= 6, "{} events: {drawn}", found.shrunk.failure.events);
     assert!(found.shrunk.failure.events < found.failure.events);
+}
+
+/// Waits for a flag, and has nobody wake it.
+async fn flagged(flag: Rc<Cell<bool>>) {
+    std::future::poll_fn(|_| if flag.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+#[test]
+fn a_wake_that_was_lost_is_found_where_any_wake_mends_it() {
+    for is_of_a_task in [true, false] {
+        let failure = run(move || async move {
+            let (_heart, flag) = (heart(), Rc::new(Cell::new(false)));
+            let seen = flag.clone();
+            spawn_local(async move {
+                sleep(Duration::from_secs(1)).await;
+                flag.set(true);
+            })
+            .detach();
+            if is_of_a_task {
+                spawn_local(flagged(seen)).await.unwrap();
+                sleep(Duration::from_secs(1)).await;
+            } else {
+                flagged(seen).await;
+            }
+        });
+        assert_eq!(failure.kind, FailureKind::Stall);
+        assert!(failure.message.contains("a wake was lost"), "{failure}");
+    }
 }
