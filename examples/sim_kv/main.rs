@@ -18,7 +18,7 @@ struct Arguments {
     /// Runs the mended protocol alone.
     #[arg(long)]
     mended: bool,
-    /// Replays this run, as in s3=1,n0=7.
+    /// Replays this run, as in s1.3=1,n0.0=7.
     #[arg(long)]
     script: Option<Script>,
 }

@@ -15,6 +15,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use asyncio_base::closed_world;
 use asyncio_base::report;
 use asyncio_base::shim::thread::JoinHandle;
 use asyncio_base::shim::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
@@ -88,6 +89,7 @@ impl Crew {
                 let _ = made.send(Err(error));
             }
         };
+        closed_world::check("another worker")?;
         let thread = std::thread::Builder::new().name(name).spawn(body)?;
         let error = match was_made.recv() {
             Ok(Ok(event_loop)) => {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::sync::mpsc::channel;
 
+use asyncio_base::closed_world;
 use asyncio_base::shim::thread::JoinHandle;
 use asyncio_base::shim::{Arc, Mutex};
 use asyncio_executor::Spawner;
@@ -63,6 +64,7 @@ impl Portal {
                 let _ = sender.send(Err(error));
             }
         };
+        closed_world::check("a thread with a loop")?;
         let thread = std::thread::Builder::new().name(String::from("asyncio-portal")).spawn(body)?;
         let event_loop = receiver
             .recv()

@@ -1,7 +1,8 @@
 //! [`SimClock`]: the clock of a simulated host.
 //!
 //! - C1: it shows the network's time, by a line: at `since` it showed `shown`, and from then on it runs by so many parts in a million too fast or too slow.
-//! - C2: it never goes back: a new line begins where the old one is.
+//! - C2: those of one network begin together, so that who sees several hosts may compare what they show.
+//! - C3: it never goes back: a new line begins where the old one is.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,6 @@ pub struct SimClock {
 #[derive(Debug)]
 struct Shared {
     net: Arc<Net>,
-    /// What the first moment is called: `Instant` cannot be made of a number.
-    epoch: Instant,
     line: Mutex<Line>,
 }
 
@@ -60,10 +59,10 @@ impl Line {
 impl SimClock {
     pub(crate) fn new(net: Arc<Net>) -> Self {
         let line = Line { since: 0, shown: 0, per_million: 0 };
-        Self { shared: Arc::new(Shared { net, epoch: Instant::now(), line: Mutex::new(line) }) }
+        Self { shared: Arc::new(Shared { net, line: Mutex::new(line) }) }
     }
 
-    /// Has it run too fast or too slow from now on (C2).
+    /// Has it run too fast or too slow from now on (C3).
     pub(crate) fn drift(&self, per_million: i32) {
         let now = self.shared.net.now();
         let mut line = self.shared.line.lock();
@@ -72,13 +71,13 @@ impl SimClock {
 
     /// Returns when, by the network's time, this one shows that.
     pub(crate) fn when(&self, shown: Instant) -> Nanos {
-        self.shared.line.lock().when(nanos(shown.saturating_duration_since(self.shared.epoch)))
+        self.shared.line.lock().when(nanos(shown.saturating_duration_since(self.shared.net.epoch)))
     }
 }
 
 impl Clock for SimClock {
     fn now(&self) -> Instant {
-        self.shared.epoch + Duration::from_nanos(self.shared.line.lock().at(self.shared.net.now()))
+        self.shared.net.epoch + Duration::from_nanos(self.shared.line.lock().at(self.shared.net.now()))
     }
 
     fn idle(&self, deadline: Option<Instant>) -> Idle {

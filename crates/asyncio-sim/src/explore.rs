@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::choice::Script;
-use crate::run::{Builder, Failure, Outcome, Sim, Summary, panics};
+use crate::run::{Builder, Failure, FailureKind, Outcome, Sim, Summary, panics};
 use crate::shrink::{self, Shrunk};
 use crate::trace::TraceHash;
 
@@ -16,7 +16,7 @@ use crate::trace::TraceHash;
 ///
 /// Variables of the environment have their say, since a test has no arguments:
 /// - `ASYNCIO_SIM_SEED=7` runs that seed alone, `ASYNCIO_SIM_SEED=7..100` those;
-/// - `ASYNCIO_SIM_SCRIPT=s3=1,n0=7` replays that run;
+/// - `ASYNCIO_SIM_SCRIPT=s1.3=1,n0.0=7` replays that run;
 /// - `ASYNCIO_SIM_SEEDS=10000` sets how many seeds there are;
 /// - `ASYNCIO_SIM_TRACE=1` tells each event on stderr, and `ASYNCIO_SIM_EVENTS=file` writes them to a file;
 /// - `ASYNCIO_SIM_HASHES=file` appends each seed with its hash to a file, to be compared with those of another process.
@@ -144,6 +144,10 @@ impl Explorer {
     fn report(&self, scenario: &dyn Fn(Builder) -> Sim, found: &Found, place: &Location<'_>) -> String {
         let Found { seed, failure, shrunk } = found;
         let mut text = format!("{place}: the simulation {:?} found {failure}\n", self.name);
+        if shrunk.failure.kind == FailureKind::Nondeterminism {
+            let _ = write!(text, "{}", shrunk.failure.message);
+            return text;
+        }
         let (first, last) = (failure.events, shrunk.failure.events);
         if shrunk.runs > 0 {
             let weight = shrunk.script.weight();
@@ -203,8 +207,10 @@ const TEST_ADDRS: &str = "192.0.2.1, 2001:db8::1";
 
 /// Runs a scenario once. Its panics are reported, and not printed.
 pub(crate) fn run(scenario: &dyn Fn(Builder) -> Sim, builder: Builder) -> Result<Summary, Box<Failure>> {
+    // What it says while it is made is its own fault, and told of.
+    let sim = scenario(builder);
     let _quiet = panics::quiet(true);
-    scenario(builder).run()
+    sim.run()
 }
 
 /// Has events told, if the environment asks for it.

@@ -4,8 +4,8 @@
 //! is smaller: fewer events, or as many with fewer choices. Pieces are halved until they are single choices (Zeller and Hildebrandt: "Simplifying and Isolating
 //! Failure-Inducing Input", 2002).
 //!
-//! A long run has often many reasons to be as it is, and loses its failure with each. So where it has come to rest other seeds are tried, in which the program's own random numbers,
-//! or the order of tasks, stay or are plain: one of them may fail in the same way, and is smaller by far.
+//! A long run has often many reasons to be as it is, and loses its failure with each. So where it has come to rest other seeds are tried, for all of it or for some kinds of choices, while the
+//! others stay or are plain (`MIXTURES`): one of them may fail in the same way, and is smaller by far.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ pub(crate) fn shrink(
     let mut search = Search {
         scenario,
         best: Shrunk { script, failure: failure.clone(), runs: 0 },
-        until: Instant::now() + patience.unwrap_or_default(),
+        until: Instant::now().checked_add(patience.unwrap_or_default()),
     };
     search.best.script.trim();
     if patience.is_some() {
@@ -94,12 +94,13 @@ pub(crate) fn shrink(
 struct Search<'a> {
     scenario: &'a dyn Fn(Builder) -> Sim,
     best: Shrunk,
-    until: Instant,
+    /// Never, if that is further away than a clock can say.
+    until: Option<Instant>,
 }
 
 impl Search<'_> {
     fn is_over(&self) -> bool {
-        Instant::now() >= self.until
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// Makes it smaller, change by change, until none helps.
@@ -123,7 +124,7 @@ impl Search<'_> {
         self.best.script.lanes().into_iter().rev()
     }
 
-    /// Looks for a run that fails so, and is smaller from the beginning: one to which other things happen, while the program draws the same numbers, or plain ones.
+    /// Looks for a run that fails so, and is smaller from the beginning.
     fn try_other_seeds(&mut self, seeds: std::ops::Range<u64>) {
         /// What the seed chooses of order, network, faults and random numbers; and what stays as it is. The rest is plain.
         const MIXTURES: [([bool; 4], [bool; 4]); 4] = [
@@ -173,7 +174,7 @@ impl Search<'_> {
     fn round(&mut self) -> bool {
         let mut has_changed = false;
         for lane in self.lanes() {
-            has_changed |= self.clear(lane);
+            has_changed |= !self.is_over() && self.clear(lane);
         }
         for lane in self.lanes() {
             let mut piece = self.best.script.lane(lane).len().div_ceil(2);

@@ -1,7 +1,7 @@
 //! Examples as programs: built by the cargo that runs the test.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Cargo, as if somebody had called it who is no test.
 ///
@@ -21,20 +21,20 @@ pub fn cargo() -> Command {
 
 /// Builds an example with this profile, and says where it lies.
 pub fn example(name: &str, profile: &str) -> PathBuf {
-    let is_dev = profile == "dev";
     // Unoptimised, the README's test command has built it already, with the features of the whole workspace.
-    let of: &[&str] = if is_dev { &["--workspace", "--all-features"] } else { &["--package", "examples"] };
+    let of: &[&str] =
+        if profile == "dev" { &["--workspace", "--all-features"] } else { &["--package", "examples"] };
     let built = cargo()
         .args(["build", "--quiet", "--profile", profile, "--example", name])
+        .args(["--message-format", "json-render-diagnostics"])
         .args(of)
-        .status()
+        .stderr(Stdio::inherit())
+        .output()
         .expect("cargo runs");
-    assert!(built.success());
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        |target| std::path::absolute(target).expect("there is a folder"),
-    );
-    // The one profile that is not called as its folder.
-    let folder = if is_dev { "debug" } else { profile };
-    target.join(folder).join("examples").join(name)
+    assert!(built.status.success());
+    // Cargo alone knows where its target folder is.
+    let said = String::from_utf8(built.stdout).expect("JSON is UTF-8");
+    let messages = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut executables = messages.filter_map(|message| Some(message["executable"].as_str()?.to_owned()));
+    executables.next().expect("cargo says where it has put the example").into()
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use asyncio_base::closed_world;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, SockAddr, Socket, Type, socket};
 
@@ -40,18 +41,18 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 impl ServerOptions {
-    /// Listens at a path. In another world than the system's, that of a simulation, its name is no file.
+    /// Listens at a path. In a simulation its name is no file.
     pub(super) async fn listen_unix(&self, path: &Path) -> io::Result<(Arc<dyn Socket>, Option<SocketFile>)> {
         let addr = path_address(path)?;
         let about = |error| at(path, "listening at", error);
         let socket = socket(Domain::UNIX, Type::STREAM, None)?;
-        let has_file = socket.descriptor().is_some();
+        let has_file = !closed_world::is_entered();
         if has_file {
             remove_if_dead(path, &addr).await.map_err(about)?;
         }
         match self.mode {
-            Some(mode) if has_file => bind_with_mode(&*socket, &addr, path, mode),
-            _ => socket.bind(&addr),
+            Some(mode) => bind_with_mode(&*socket, &addr, path, mode),
+            None => socket.bind(&addr),
         }
         .map_err(about)?;
         let file = has_file.then(|| SocketFile::of(path)).transpose().map_err(about)?;

@@ -30,17 +30,25 @@ pub use stream::UnixStream;
 
 pub use crate::halves::{ReadHalf, WriteHalf};
 
-pub(crate) use mode::bind as bind_with_mode;
-
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use asyncio_reactor::SockAddr;
+use asyncio_base::closed_world;
+use asyncio_reactor::{SockAddr, Socket};
 
 use crate::about::about;
 use crate::halves;
+
+/// Binds a socket to a path whose file has this mode from its birth. In a simulation its name is no file, and the mode is looked at alone.
+pub(crate) fn bind_with_mode(socket: &dyn Socket, addr: &SockAddr, path: &Path, mode: u32) -> io::Result<()> {
+    if mode & !0o777 != 0 {
+        let error = format!("{mode:o} is no mode of a socket's file: it has nine bits");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
+    if closed_world::is_entered() { socket.bind(addr) } else { mode::bind(socket, addr, path, mode) }
+}
 
 /// The reading direction of a [`UnixStream`], owned.
 pub type OwnedReadHalf = halves::OwnedReadHalf<UnixStream>;

@@ -80,7 +80,7 @@ impl World {
                 format!("adding host {name:?}: {taken} is the address of {other:?}"),
             ));
         }
-        if self.hosts.iter().any(|host| host.name == name) {
+        if self.find(&name).is_some() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 format!("there is a host {name:?} already"),
@@ -128,9 +128,9 @@ impl World {
         self.default_link = Link { latency: self.default_link.latency, ..good };
         for (from, ways) in self.ways.iter_mut().enumerate() {
             for (to, way) in ways.iter_mut().enumerate() {
-                way.cuts = 0;
+                way.heal();
                 if from != to {
-                    way.link = Link { latency: way.link.latency, ..good };
+                    way.set(Link { latency: way.link.latency, ..good });
                 }
             }
         }

@@ -155,13 +155,26 @@ pub(crate) struct Way {
     pub(crate) stream: Stream,
     /// So many say that nothing passes.
     pub(crate) cuts: u32,
+    /// How often it was healed of all of them.
+    pub(crate) healed: u32,
     free_at: Nanos,
     last_arrival: Nanos,
 }
 
 impl Way {
     pub(crate) fn new(link: Link, number: u32) -> Self {
-        Self { link, stream: Stream::Network(number), cuts: 0, free_at: 0, last_arrival: 0 }
+        Self { link, stream: Stream::Network(number), cuts: 0, healed: 0, free_at: 0, last_arrival: 0 }
+    }
+
+    /// It behaves otherwise from now on: what is sent now does not wait behind what was sent before.
+    pub(crate) fn set(&mut self, link: Link) {
+        (self.link, self.free_at, self.last_arrival) = (link, 0, 0);
+    }
+
+    /// It lets everything pass again.
+    pub(crate) fn heal(&mut self) {
+        self.cuts = 0;
+        self.healed += 1;
     }
 
     /// Says when a packet of so many bytes arrives that is sent now, and whether those behind it may overtake it.

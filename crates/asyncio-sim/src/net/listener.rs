@@ -29,12 +29,15 @@ impl World {
         let backlog = backlog as usize;
         let sock = self.sock(key)?;
         let options = sock.options;
-        match &mut sock.body {
+        match &sock.body {
             Body::Local(_) => return self.listen_local(key, backlog),
             Body::Listener(listener) => {
-                (listener.backlog, listener.is_shut) = (backlog, false);
                 let local = listener.local;
-                return self.hosts[key.host].tcp.listens(local.port(), key.slot);
+                self.hosts[key.host].tcp.listens(local.port(), key.slot)?;
+                if let Some(Body::Listener(listener)) = self.body(key.host, key.slot) {
+                    (listener.backlog, listener.is_shut) = (backlog, false);
+                }
+                return Ok(());
             }
             Body::Datagram(_) => return Err(io::ErrorKind::Unsupported.into()),
             Body::Stream(stream) if stream.has_started && !stream.tcp.is_fresh() => {

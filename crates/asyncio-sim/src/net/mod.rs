@@ -21,7 +21,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Condvar, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asyncio_base::WakeList;
 use asyncio_base::shim::{Arc, AtomicU64, Mutex, Ordering};
@@ -190,6 +190,8 @@ pub(crate) struct World {
 /// The simulated network; what its hosts share.
 pub(crate) struct Net {
     world: Mutex<World>,
+    /// What the first moment is called by all clocks: `Instant` cannot be made of a number.
+    pub(crate) epoch: Instant,
     /// A copy of `World::now`, for clocks.
     now: AtomicU64,
     /// For a turn that waits, of a reactor that stands alone: std's, since a condition variable needs it.
@@ -219,7 +221,8 @@ impl Net {
             has_waiting_turn: false,
         };
         let (waits, poked) = (std::sync::Mutex::new(()), Condvar::new());
-        Arc::new(Self { world: Mutex::new(world), now: AtomicU64::new(0), waits, poked })
+        let epoch = Instant::now();
+        Arc::new(Self { world: Mutex::new(world), epoch, now: AtomicU64::new(0), waits, poked })
     }
 
     #[inline]
@@ -441,7 +444,8 @@ impl World {
     fn sock(&mut self, key: Key) -> io::Result<&mut Sock> {
         let sock = self.hosts.get_mut(key.host).and_then(|host| host.socks.get_mut(key.slot));
         sock.filter(|sock| sock.life == key.life).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::ConnectionAborted, "the host of this socket has crashed")
+            // Not of a kind that a listener takes for a passing one.
+            io::Error::new(io::ErrorKind::NotConnected, "the host of this socket has crashed")
         })
     }
 

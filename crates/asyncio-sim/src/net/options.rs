@@ -63,8 +63,8 @@ impl World {
             SocketOption::ReusePort(is_on) => options.reuse_port = is_on,
             SocketOption::OnlyV6(is_on) => options.only_v6 = is_on,
             // Linux doubles what is asked for, and has a least.
-            SocketOption::RecvBufferSize(size) => options.recv = (2 * size).clamp(2304, 1 << 26),
-            SocketOption::SendBufferSize(size) => options.send = (2 * size).clamp(4608, 1 << 26),
+            SocketOption::RecvBufferSize(size) => options.recv = size.saturating_mul(2).clamp(2304, 1 << 26),
+            SocketOption::SendBufferSize(size) => options.send = size.saturating_mul(2).clamp(4608, 1 << 26),
             SocketOption::Linger(linger) => options.linger = linger,
             SocketOption::Ttl(ttl) => options.ttl = ttl,
             SocketOption::Broadcast(is_on) => options.broadcast = is_on,

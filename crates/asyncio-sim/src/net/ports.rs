@@ -2,8 +2,8 @@
 //!
 //! - R1: two sockets may have one port if their addresses do not overlap; if both said `SO_REUSEPORT`; or if both said `SO_REUSEADDR` and neither listens (of
 //!   UDP, in any case).
-//! - R2: a connection is known by both of its addresses. One that was closed from this side first is remembered for a minute, and an end that comes again is acknowledged
-//!   again (RFC 9293, TIME-WAIT).
+//! - R2: a connection is known by both of its addresses. One that was closed from this side first is remembered for a minute, and what comes again, the end or
+//!   what was before it, is acknowledged again (RFC 9293, TIME-WAIT).
 //! - R3: ports that nobody asked for come from a range, in turn. When all are taken towards a peer, there is none.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -67,7 +67,7 @@ struct Waiting {
     until: Nanos,
     own: SocketAddr,
     peer: SocketAddr,
-    /// What is answered if the peer says its end again, since it has not heard that it was heard.
+    /// What is answered if the peer says its last words again, since it has not heard that they were heard.
     answer: Segment,
 }
 
@@ -175,7 +175,7 @@ impl Ports {
         }
     }
 
-    /// What is answered to the end of a connection that waits (R2).
+    /// What is answered to the last words of a connection that waits (R2).
     pub(super) fn answer_of_waiting(&self, conn: u64, now: Nanos) -> Option<Segment> {
         let mut waiting = self.waiting.iter();
         let found = waiting.find(|waiting| waiting.answer.conn == conn && waiting.until > now)?;

@@ -401,8 +401,14 @@ impl World {
         if is_first {
             return self.syn_arrives(&segment, host, from, (src, dst), from_slot);
         }
-        let waiting = segment.is_fin.then(|| self.hosts[host].tcp.answer_of_waiting(segment.conn, self.now));
-        if let Some(answer) = waiting.flatten() {
+        if segment.is_rst {
+            return;
+        }
+        if let Some(answer) = self.hosts[host].tcp.answer_of_waiting(segment.conn, self.now) {
+            if segment.data.is_empty() && !segment.is_fin {
+                // A late acknowledgement.
+                return;
+            }
             let load = Load::Tcp(answer);
             self.transmit(Packet {
                 from: host,
@@ -413,7 +419,7 @@ impl World {
                 to_slot: from_slot,
                 load,
             });
-        } else if !segment.is_rst {
+        } else {
             self.answer_with_reset(host, from, (src, dst), from_slot, segment.conn);
         }
     }

@@ -18,7 +18,7 @@ pub enum FailureKind {
     Deadlock,
     /// Tasks wait for each other's locks, in a circle.
     LockCycle,
-    /// A client waits for something that no deadline ends, while the rest of the world goes on.
+    /// A client waits for something that no deadline ends, or has missed a wake, while the rest of the world goes on.
     Stall,
     /// Tasks are polled again and again, and time stands still.
     Livelock,

@@ -45,7 +45,7 @@ pub struct Faults {
     pub pauses: bool,
     /// A clock runs too fast, or too slow.
     pub drifts: bool,
-    /// How much time is between two faults of the last four kinds, on average.
+    /// How much time is between two chances for a fault of the last four kinds, on average; at least a millisecond.
     pub interval: Duration,
 }
 
@@ -144,10 +144,15 @@ impl Faults {
         .filter_map(|(is_on, strike)| is_on.then_some(strike))
     }
 
+    /// At least a millisecond, or nothing else would come to pass.
+    fn interval(&self) -> Nanos {
+        nanos(self.interval).clamp(1_000_000, u64::MAX / 16)
+    }
+
     /// Says when the next one may strike; never, if none may. The plain answer is the longest time.
     pub(crate) fn next(&self, world: &mut World) -> Option<Nanos> {
         self.strikes().next()?;
-        let most = 2 * nanos(self.interval).max(1);
+        let most = 2 * self.interval();
         Some(world.now + most - world.choices.choose(Stream::Fault, most - most / 10))
     }
 
@@ -160,20 +165,20 @@ impl Faults {
         let struck = match strike {
             Strike::Crash => {
                 let host = *may_crash.get(among(may_crash.len()))?;
-                Struck { strike, host, other: host, lasts: 0, per_million: 0 }
+                Struck { strike, host, other: host, lasts: 0, per_million: 0, healed: [0; 2] }
             }
             Strike::Drift => {
                 let host = among(hosts);
                 let per_million = [200, -200, 20_000, -20_000][among(4)];
-                Struck { strike, host, other: host, lasts: 0, per_million }
+                Struck { strike, host, other: host, lasts: 0, per_million, healed: [0; 2] }
             }
             Strike::Partition | Strike::OneWay | Strike::Pause => {
                 let host = among(hosts);
                 let other = (host + 1 + among(hosts.saturating_sub(1))) % hosts.max(1);
-                Struck { strike, host, other, lasts: 0, per_million: 0 }
+                Struck { strike, host, other, lasts: 0, per_million: 0, healed: [0; 2] }
             }
         };
-        let most = 4 * nanos(self.interval).max(1);
+        let most = 4 * self.interval();
         let lasts = 1 + world.choices.choose(Stream::Fault, most);
         world.event(struck.host, Kind::Fault, [2 + strike as u64, lasts]);
         Some(Struck { lasts, ..struck })
@@ -204,4 +209,14 @@ pub(crate) struct Struck {
     pub(crate) other: HostId,
     pub(crate) lasts: Nanos,
     pub(crate) per_million: i32,
+    /// How often the ways had been healed when they were cut.
+    pub(crate) healed: [u32; 2],
+}
+
+impl Struck {
+    /// The ways that it cuts.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = (HostId, HostId)> + use<> {
+        let ways = [(self.host, self.other), (self.other, self.host)];
+        ways.into_iter().take(if self.strike == Strike::OneWay { 1 } else { 2 })
+    }
 }

@@ -74,7 +74,7 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// Panics if the name or the address is taken, or is no address.
+    /// Panics if the name or the address is taken, or is no address that one host alone may have.
     #[track_caller]
     pub fn host<F>(&self, name: &str, addr: &str, main: impl FnMut() -> F + 'static)
     where
@@ -106,6 +106,9 @@ impl Handle {
     {
         let ips: Result<Vec<IpAddr>, _> = addr.split(',').map(|addr| addr.trim().parse()).collect();
         let ips = ips.unwrap_or_else(|error| panic!("{addr:?} is no address of a host: {error}"));
+        assert!(!name.eq_ignore_ascii_case("localhost"), "{name:?} is each host's name for itself");
+        let is_own = |addr: &IpAddr| !(addr.is_loopback() || addr.is_unspecified() || addr.is_multicast());
+        assert!(ips.iter().all(is_own), "{addr:?} is no address that only host {name:?} has");
         let added = self.net.with(|world| world.add_host(name.to_owned(), ips));
         let host = added.unwrap_or_else(|error| panic!("{error}"));
         let make: MakeMain = Box::new(move || {
@@ -125,7 +128,7 @@ impl Handle {
         self.command(Command::Crash(self.id(name)));
     }
 
-    /// Switches a host on that has crashed, or has ended: its main runs anew.
+    /// Switches a host on that has crashed, or has ended: its main runs anew. It has no effect on one that runs or is paused.
     ///
     /// # Panics
     ///
@@ -155,7 +158,7 @@ impl Handle {
         self.command(Command::Resume(self.id(name)));
     }
 
-    /// Has the clock of a host run so many parts in a million too fast from now on, or too slow.
+    /// Has the clock of a host run so many parts in a million too fast from now on, or too slow: at most 900,000.
     ///
     /// # Panics
     ///
@@ -165,7 +168,7 @@ impl Handle {
         self.command(Command::Drift(self.id(name), per_million));
     }
 
-    /// Cuts two hosts off from each other. What is on its way between them is lost.
+    /// Cuts two hosts off from each other. What would arrive while they are is lost.
     ///
     /// # Panics
     ///
@@ -201,8 +204,8 @@ impl Handle {
         let (one, other) = (self.id(one), self.id(other));
         self.net.with(|world| {
             world.event(one, Kind::Fault, [1, other as u64]);
-            world.ways[one][other].cuts = 0;
-            world.ways[other][one].cuts = 0;
+            world.ways[one][other].heal();
+            world.ways[other][one].heal();
         });
     }
 
@@ -226,7 +229,7 @@ impl Handle {
     pub fn set_link_one_way(&self, from: &str, to: &str, link: Link) {
         let (from, to) = (self.id(from), self.id(to));
         self.net.with(|world| {
-            world.ways[from][to].link = link;
+            world.ways[from][to].set(link);
         });
     }
 

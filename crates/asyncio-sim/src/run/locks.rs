@@ -1,17 +1,15 @@
 //! [`Locks`]: who holds which lock on a simulated host, and who waits for it.
 //!
-//! - W1: a circle of tasks that wait for each other's locks is found when it closes, whatever else goes on.
+//! - W1: a circle of tasks that wait for each other's locks is noted when it closes, whatever else goes on. It is one if it still stands when time moves, and each of them waits for
+//!   nothing else: a branch, or a timeout, could open it.
 //! - W2: a wait is starved if others have taken the lock [`OVERTAKEN_MAX`] times since it began.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::panic::Location;
 
 use asyncio_base::lock_watch::{LockId, LockWatch, WaitId};
 use asyncio_base::shim::Mutex;
 use asyncio_executor::TaskId;
-
-use super::failure::FailureKind;
 
 /// A queue of any sensible length comes to its end before that.
 const OVERTAKEN_MAX: u32 = 100_000;
@@ -45,7 +43,15 @@ struct State {
     /// In order of their coming, as addresses have none that means something.
     holders: Vec<(LockId, Party, Place)>,
     waits: Vec<(WaitId, Wait)>,
-    found: Option<(FailureKind, String)>,
+    circles: Vec<Circle>,
+    starved: Option<String>,
+}
+
+/// Tasks that seem to wait for each other: one of them, and the lock that it waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circle {
+    party: Party,
+    lock: LockId,
 }
 
 /// The locks of a simulation.
@@ -55,9 +61,22 @@ pub(crate) struct Locks {
 }
 
 impl Locks {
-    /// Takes what was found.
-    pub(crate) fn take_found(&self) -> Option<(FailureKind, String)> {
-        self.state.lock().found.take()
+    /// Takes the circles that have closed (W1).
+    pub(crate) fn take_circles(&self) -> Vec<Circle> {
+        std::mem::take(&mut self.state.lock().circles)
+    }
+
+    /// Gives the tasks of a circle that still stands, and who waits for whom.
+    pub(crate) fn stands(&self, circle: &Circle) -> Option<(Vec<TaskId>, String)> {
+        let state = self.state.lock();
+        let mut waits = state.waits.iter();
+        waits.find(|(_, wait)| wait.party == circle.party && wait.lock == circle.lock)?;
+        state.circle(circle.party, circle.lock)
+    }
+
+    /// Takes who was found to be starved (W2).
+    pub(crate) fn take_starved(&self) -> Option<String> {
+        self.state.lock().starved.take()
     }
 
     /// Says who waits for whom.
@@ -77,20 +96,23 @@ impl Locks {
 
 impl State {
     /// W1: from the holders of a lock to what they wait for, and on.
-    fn circle(&self, start: Party, lock: LockId) -> Option<String> {
+    fn circle(&self, start: Party, lock: LockId) -> Option<(Vec<TaskId>, String)> {
         let mut text = format!("{} waits for a lock", start.describe());
-        let (mut lock, mut seen) = (lock, BTreeSet::new());
+        let (mut lock, mut seen) = (lock, Vec::from_iter(start.0.map(|(id, _)| id)));
         loop {
             let (_, holder, taken) = self.holders.iter().find(|(held, ..)| *held == lock)?;
             let _ = write!(text, " that {} took at {taken}", holder.describe());
             if *holder == start {
                 // A task that waits for itself may have two branches, of which one goes on.
-                return (!seen.is_empty()).then_some(text);
+                return (seen.len() > 1).then_some((seen, text));
             }
-            if !seen.insert(holder.0.map(|(id, _)| id)) {
+            // Nobody's code may hold it for others.
+            let (id, _) = holder.0?;
+            if seen.contains(&id) {
                 // A circle that this one only leads to was told when it closed.
                 return None;
             }
+            seen.push(id);
             let (_, wait) = self.waits.iter().find(|(_, wait)| wait.party == *holder)?;
             let _ = write!(text, ", which waits at {} for a lock", wait.place);
             lock = wait.lock;
@@ -106,8 +128,8 @@ impl LockWatch for Locks {
             state.waits.push((wait, Wait { lock, party, place, overtaken: 0 }));
         }
         // One without a task may hold several for others.
-        if party.0.is_some() && state.found.is_none() {
-            state.found = state.circle(party, lock).map(|circle| (FailureKind::LockCycle, circle));
+        if party.0.is_some() && state.circle(party, lock).is_some() {
+            state.circles.push(Circle { party, lock });
         }
     }
 
@@ -119,14 +141,14 @@ impl LockWatch for Locks {
         let party = Party::current();
         let mut state = self.state.lock();
         state.holders.push((lock, party, place));
-        let State { waits, found, .. } = &mut *state;
+        let State { waits, starved, .. } = &mut *state;
         for (_, wait) in waits.iter_mut().filter(|(_, wait)| wait.lock == lock && wait.party != party) {
             wait.overtaken += 1;
-            if wait.overtaken == OVERTAKEN_MAX && found.is_none() {
+            if wait.overtaken == OVERTAKEN_MAX && starved.is_none() {
                 let (who, place) = (wait.party.describe(), wait.place);
                 let text =
                     format!("{who} waits at {place}, and others have taken the lock {OVERTAKEN_MAX} times");
-                *found = Some((FailureKind::Starvation, text));
+                *starved = Some(text);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A simulation: what it consists of, how it runs, and what it finds.
 
 mod builder;
+mod commands;
 mod failure;
 mod faults;
 mod handle;

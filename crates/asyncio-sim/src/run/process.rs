@@ -17,7 +17,7 @@ use asyncio_runtime::{Runner, Unhandled};
 
 use super::failure::FailureKind;
 use super::panics;
-use super::stall::{self, Stall};
+use super::stall::{Look, Polls, Stall};
 use crate::clock::SimClock;
 use crate::names::SimResolver;
 use crate::net::{HostId, Nanos, Net, nanos};
@@ -72,12 +72,16 @@ struct Life {
     /// When its tasks are asked to end once more: those that have come since, as in production.
     ask_again: Option<Nanos>,
     reports: Arc<Mutex<Vec<Unhandled>>>,
+    /// What was seen when it was looked at for stalls.
+    polls: Polls,
 }
 
 #[derive(Default)]
 struct MainState {
     ended: RefCell<Option<Ended>>,
     polled_at: Cell<Nanos>,
+    /// It was asked to end before it had: what it says to that is nobody's concern.
+    was_cut_short: Cell<bool>,
     polls: Cell<u64>,
     task: Cell<Option<TaskId>>,
 }
@@ -127,10 +131,13 @@ impl Process {
         runner.event_loop().set_debug(true);
         let pool = SimPool::new(net.clone(), host);
         let main = Rc::new(MainState::default());
-        let body = watched((self.make)(), main.clone(), net.clone());
         let (names, calls, state) = (SimResolver::new(net.clone(), host), pool.clone(), main.clone());
+        let make = &mut self.make;
+        let watching = net.clone();
         runner.run(async move {
             asyncio_blocking::set_pool(calls);
+            // In the loop, so that whoever looks at the clock sees this host's.
+            let body = watched(make(), state.clone(), watching);
             let task = asyncio_tasks::Builder::new().name("main").spawn_local(with_resolver(names, body));
             state.task.set(Some(task.id()));
             task.detach();
@@ -143,6 +150,7 @@ impl Process {
             next: Some(net.now()),
             ask_again: None,
             reports,
+            polls: Polls::new(),
         });
         self.state = State::Running;
         Ok(())
@@ -173,7 +181,8 @@ impl Process {
     pub(crate) fn turn(&mut self, now: Nanos) -> io::Result<()> {
         let Some(life) = &mut self.life else { return Ok(()) };
         while let Some(job) = life.pool.take_due(now) {
-            job.run();
+            // In the loop, for its clock.
+            life.runner.run(async { job.run() });
         }
         if life.ask_again.is_some_and(|at| at <= now) {
             life.ask_again = None;
@@ -185,7 +194,8 @@ impl Process {
             self.begin_end(now);
         }
         if let (State::Ending(until), Some(life)) = (self.state, &self.life) {
-            if life.runner.is_drained() || until <= now {
+            let has_more = life.next.is_some_and(|next| next <= now);
+            if life.runner.is_drained() || until <= now && !has_more {
                 self.exit();
             }
         }
@@ -197,6 +207,7 @@ impl Process {
         let may_end = self.state == State::Paused || self.takes_turns();
         let Some(life) = &mut self.life else { return };
         if may_end {
+            life.main.was_cut_short.set(life.main.ended.borrow().is_none());
             life.runner.begin_close();
             life.next = Some(now);
             life.ask_again = Some(now + nanos(self.grace) / 2);
@@ -223,6 +234,8 @@ impl Process {
 
     /// The machine is off: everything is dropped where it stands, and nothing is cleaned up.
     pub(crate) fn crash(&mut self) {
+        // One whose main has ended has ended, though it was about to clean up.
+        self.has_ended_once |= matches!(self.state, State::Ending(_));
         self.state = State::Crashed;
         let Some(life) = self.life.take() else { return };
         life.pool.clear();
@@ -242,11 +255,6 @@ impl Process {
         }
     }
 
-    /// It may have something to do that nobody has told of.
-    pub(crate) fn look_again(&mut self, now: Nanos) {
-        self.life.iter_mut().for_each(|life| life.next = Some(now));
-    }
-
     pub(crate) fn drift(&mut self, per_million: i32, now: Nanos) {
         self.clock.drift(per_million);
         // Deadlines come at other times now.
@@ -254,7 +262,8 @@ impl Process {
     }
 
     pub(crate) fn take_ended(&mut self) -> Option<Ended> {
-        self.life.as_ref()?.main.ended.borrow_mut().take()
+        let main = &self.life.as_ref()?.main;
+        main.ended.borrow_mut().take().filter(|_| !main.was_cut_short.get())
     }
 
     pub(crate) fn take_reports(&mut self) -> Vec<Unhandled> {
@@ -265,21 +274,46 @@ impl Process {
         self.left.take()
     }
 
-    /// Says when its main was polled last, if it waits.
-    pub(crate) fn waits_since(&self) -> Option<Nanos> {
-        let life = self.life.as_ref().filter(|_| self.state == State::Running)?;
-        life.main.ended.borrow().is_none().then(|| life.main.polled_at.get())
+    /// Says whether these tasks wait for locks alone.
+    pub(crate) fn wait_for_locks_alone(&mut self, net: &Net, tasks: &[TaskId]) -> bool {
+        let Some(life) = self.life.as_mut().filter(|_| self.state == State::Running) else { return false };
+        life.next = Some(net.now());
+        Look { runner: &mut life.runner, net }.wait_for_locks_alone(tasks)
+    }
+
+    pub(crate) fn has_waiting_main(&self) -> bool {
+        self.state == State::Running
+            && self.life.as_ref().is_some_and(|life| life.main.ended.borrow().is_none())
     }
 
     pub(crate) fn runner(&mut self) -> Option<&mut Runner> {
         self.life.as_mut().map(|life| &mut life.runner)
     }
 
-    /// Looks whether its main, which has waited for long, will ever go on by itself.
-    pub(crate) fn stall(&mut self) -> Option<Stall> {
+    /// Looks whether its main will ever go on by itself, if it waits since `long_ago` or longer. Says since when, and why not.
+    pub(crate) fn look_for_stall(&mut self, net: &Net, long_ago: Option<Nanos>) -> Option<(Nanos, Stall)> {
+        if !self.has_waiting_main() {
+            return None;
+        }
         let life = self.life.as_mut()?;
-        let (task, main) = (life.main.task.get()?, life.main.clone());
-        stall::find(&mut life.runner, task, || main.ended.borrow().is_none().then(|| main.polls.get()))
+        let main = life.main.clone();
+        let ended = || main.ended.borrow().as_ref().map(Result::is_ok);
+        let progress = || (main.polls.get(), ended());
+        let (since, task) = (main.polled_at.get(), main.task.get()?);
+        let mut look = Look { runner: &mut life.runner, net };
+        if long_ago.is_none_or(|long_ago| since > long_ago) {
+            life.polls = look.polls();
+            return None;
+        }
+        let polls = main.polls.get();
+        let stall = look.find_stall(task, &progress, &mut life.polls);
+        if main.polls.get() <= polls + 1 {
+            // Which was for nothing, and no end of its waiting.
+            main.polled_at.set(since);
+        }
+        // What was woken may have set a timer, or sent something.
+        life.next = Some(net.now());
+        Some((since, stall?))
     }
 }
 

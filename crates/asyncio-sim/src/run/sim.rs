@@ -19,14 +19,14 @@ use asyncio_base::{closed_world, lock_watch, random};
 
 use super::builder::Builder;
 use super::failure::{Failure, FailureKind};
-use super::faults::{Faults, Strike, Struck};
-use super::handle::{Command, Handle};
-use super::locks::Locks;
+use super::faults::{Faults, Struck};
+use super::handle::Handle;
+use super::locks::{Circle, Locks};
 use super::panics;
 use super::process::{Process, Settings, State};
 use super::stall::Stall;
 use crate::choice::{Script, Stream};
-use crate::net::{Counts, HostId, Nanos, Net, nanos};
+use crate::net::{Counts, Nanos, Net, nanos};
 use crate::trace::{Kind, TraceHash};
 
 /// A simulation: hosts that run programs of `asyncio`, the network between them, and time.
@@ -61,15 +61,17 @@ use crate::trace::{Kind, TraceHash};
 /// assert!(summary.elapsed > Duration::from_secs(60));
 /// ```
 pub struct Sim {
-    handle: Handle,
-    settings: Settings,
+    pub(super) handle: Handle,
+    pub(super) settings: Settings,
     limits: Limits,
-    faults: Faults,
-    processes: Vec<Process>,
-    agenda: BTreeMap<(Nanos, u64), Action>,
+    pub(super) faults: Faults,
+    pub(super) processes: Vec<Process>,
+    pub(super) agenda: BTreeMap<(Nanos, u64), Action>,
     locks: Arc<Locks>,
     /// Mains are looked at then.
     look_at: Nanos,
+    /// Tasks that seem to wait for each other, and on which host.
+    circles: Vec<(usize, Circle)>,
     is_winding_up: bool,
     is_recorded: bool,
     is_detailed: bool,
@@ -84,7 +86,7 @@ struct Limits {
 }
 
 /// What the simulation itself does at a time.
-enum Action {
+pub(super) enum Action {
     Call(Box<dyn FnOnce(&Handle)>),
     Strike,
     End(Struck),
@@ -109,7 +111,7 @@ pub struct Summary {
     pub script: Option<Script>,
 }
 
-type Found = (FailureKind, Option<String>, String);
+pub(super) type Found = (FailureKind, Option<String>, String);
 
 impl Sim {
     /// Makes a simulation to measure.
@@ -132,7 +134,8 @@ impl Sim {
             processes: Vec::new(),
             agenda: BTreeMap::new(),
             locks: Arc::default(),
-            look_at: nanos(stall_limit).max(1),
+            look_at: nanos(stall_limit) / 2,
+            circles: Vec::new(),
             is_winding_up: false,
             is_recorded: builder.is_recorded,
             is_detailed: builder.is_detailed,
@@ -215,16 +218,16 @@ impl Sim {
         text
     }
 
-    fn now(&self) -> Nanos {
+    pub(super) fn now(&self) -> Nanos {
         self.handle.net.now()
     }
 
-    fn plan(&mut self, at: Nanos, action: Action) {
+    pub(super) fn plan(&mut self, at: Nanos, action: Action) {
         let order = self.handle.net.with(|world| world.order());
         self.agenda.insert((at, order), action);
     }
 
-    fn plan_strike(&mut self) {
+    pub(super) fn plan_strike(&mut self) {
         let faults = self.faults;
         let next = self.handle.net.with(|world| faults.next(world));
         next.into_iter().for_each(|at| self.plan(at, Action::Strike));
@@ -238,13 +241,12 @@ impl Sim {
                 return Ok(());
             }
             if !self.step()? {
-                let waiting: Vec<&str> = self
-                    .processes
-                    .iter()
-                    .filter(|process| process.waits_since().is_some())
-                    .map(|process| process.name.as_str())
+                let waiting: Vec<String> = self
+                    .waited_for()
+                    .map(|process| format!("{} ({:?})", process.name, process.state))
                     .collect();
-                let message = format!("nothing can happen any more, and these wait: {}", waiting.join(", "));
+                let message =
+                    format!("nothing can happen any more, and these have not ended: {}", waiting.join(", "));
                 return Err((FailureKind::Deadlock, None, message));
             }
         }
@@ -252,8 +254,16 @@ impl Sim {
 
     /// S3.
     fn is_over(&self) -> bool {
-        let counts = |process: &&Process| process.is_client || !self.has_clients();
-        self.processes.iter().filter(counts).all(|process| process.has_ended_once)
+        let is_planned = |action: &Action| matches!(action, Action::Call(_));
+        let may_begin = self.processes.is_empty() && self.agenda.values().any(is_planned);
+        self.waited_for().next().is_none() && !may_begin
+    }
+
+    /// The clients that have not ended; where there are none at all, the hosts.
+    fn waited_for(&self) -> impl Iterator<Item = &Process> {
+        let has_clients = self.has_clients();
+        let counts = move |process: &&Process| process.is_client || !has_clients;
+        self.processes.iter().filter(counts).filter(|process| !process.has_ended_once)
     }
 
     fn has_clients(&self) -> bool {
@@ -281,6 +291,9 @@ impl Sim {
         }
         let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
         let event = self.handle.net.next_event();
+        if self.look_for_circles()? {
+            return Ok(true);
+        }
         let Some(at) = next.into_iter().chain(agenda).chain(event).min() else { return Ok(false) };
         self.move_time(at.max(now))?;
         Ok(true)
@@ -325,8 +338,9 @@ impl Sim {
         if process.state == State::Exited {
             self.look_for_leaks(nth)?;
         }
-        if let Some((kind, message)) = self.locks.take_found() {
-            return Err((kind, name(&self.processes[nth]), message));
+        self.circles.extend(self.locks.take_circles().into_iter().map(|circle| (nth, circle)));
+        if let Some(message) = self.locks.take_starved() {
+            return Err((FailureKind::Starvation, name(&self.processes[nth]), message));
         }
         let (polls, events) = self.handle.net.with(|world| (world.polls, world.trace.count()));
         if events > self.limits.events {
@@ -341,6 +355,23 @@ impl Sim {
             return Err((FailureKind::Livelock, name(&self.processes[nth]), message));
         }
         Ok(())
+    }
+
+    /// Looks whether tasks wait for each other's locks, and for nothing else. Says whether there were any to look at, which may go on now.
+    fn look_for_circles(&mut self) -> Result<bool, Found> {
+        let mut has_looked = false;
+        for (nth, circle) in std::mem::take(&mut self.circles) {
+            let Some((tasks, message)) = self.locks.stands(&circle) else { continue };
+            has_looked = true;
+            let process = &mut self.processes[nth];
+            let host = process.host;
+            self.handle.net.with(|world| world.running = host);
+            let is_stuck = process.wait_for_locks_alone(&self.handle.net, &tasks);
+            if is_stuck && self.locks.stands(&circle).is_some() {
+                return Err((FailureKind::LockCycle, Some(process.name.clone()), message));
+            }
+        }
+        Ok(has_looked)
     }
 
     fn look_for_leaks(&self, nth: usize) -> Result<(), Found> {
@@ -370,7 +401,7 @@ impl Sim {
                     caught(|| action(&self.handle)).map_err(|panic| (FailureKind::Panic, None, panic))?
                 }
                 Action::Strike => self.strike(),
-                Action::End(struck) => self.end(struck),
+                Action::End(struck) => self.end(struck)?,
                 Action::Calm => self.calm(),
             }
         }
@@ -383,17 +414,13 @@ impl Sim {
     }
 
     fn look_for_stalls(&mut self, now: Nanos) -> Result<(), Found> {
+        let long_ago = now.checked_sub(self.limits.stall);
         for process in self.processes.iter_mut().filter(|process| process.is_client) {
-            let Some(since) = process.waits_since().filter(|since| now - since >= self.limits.stall) else {
-                continue;
-            };
             let host = process.host;
             self.handle.net.with(|world| world.running = host);
-            let stall = process.stall();
-            // What was woken for nothing may have set a timer, or sent something.
-            process.look_again(now);
+            let stall = process.look_for_stall(&self.handle.net, long_ago);
             self.handle.net.wake();
-            if let Some(stall) = stall {
+            if let Some((since, stall)) = stall {
                 let waited = Duration::from_nanos(now - since);
                 let what = match stall {
                     Stall::NoDeadline => "for something that no deadline ends, while other things went on",
@@ -404,136 +431,6 @@ impl Sim {
             }
         }
         Ok(())
-    }
-
-    /// Does what was asked for meanwhile.
-    fn obey(&mut self) -> Result<(), Found> {
-        loop {
-            let command = self.handle.commands.borrow_mut().pop_front();
-            let Some(command) = command else { return Ok(()) };
-            match command {
-                Command::Start { name, host, is_client, make } => {
-                    let process = Process::new(name, host, &self.handle.net, is_client, make);
-                    self.processes.push(process);
-                    self.start(self.processes.len() - 1)?;
-                }
-                Command::Crash(host) => self.crash(host),
-                Command::Restart(host) => self.restart(host)?,
-                Command::Pause(host) => {
-                    self.handle.net.with(|world| world.counts.pauses += 1);
-                    self.with_host(host, |process, _| process.pause());
-                }
-                Command::Resume(host) => self.with_host(host, Process::resume),
-                Command::Drift(host, per_million) => {
-                    self.handle.net.with(|world| world.counts.drifts += 1);
-                    self.with_host(host, |process, now| process.drift(per_million, now));
-                }
-                Command::At(at, action) => self.plan(at, Action::Call(action)),
-            }
-        }
-    }
-
-    fn start(&mut self, nth: usize) -> Result<(), Found> {
-        let process = &mut self.processes[nth];
-        let name = Some(process.name.clone());
-        let started = caught(|| process.start(&self.handle.net, self.settings))
-            .map_err(|panic| (FailureKind::Panic, name.clone(), panic))?;
-        started.map_err(|error| {
-            (FailureKind::Error, Some(process.name.clone()), format!("starting it: {error}"))
-        })
-    }
-
-    fn with_host(&mut self, host: HostId, f: impl FnOnce(&mut Process, Nanos)) {
-        let now = self.now();
-        if let Some(process) = self.processes.iter_mut().find(|process| process.host == host) {
-            f(process, now);
-        }
-    }
-
-    fn crash(&mut self, host: HostId) {
-        if self.processes.iter().any(|process| process.host == host && process.state != State::Crashed) {
-            self.handle.net.with(|world| world.crash(host));
-            self.with_host(host, |process, _| process.crash());
-            self.handle.net.wake();
-        }
-    }
-
-    fn restart(&mut self, host: HostId) -> Result<(), Found> {
-        let nth = self.processes.iter().position(|process| process.host == host);
-        let Some(nth) = nth else { return Ok(()) };
-        if !matches!(self.processes[nth].state, State::Crashed | State::Exited) {
-            return Ok(());
-        }
-        self.handle.net.with(|world| {
-            world.counts.restarts += 1;
-            world.boot(host);
-        });
-        self.start(nth)
-    }
-
-    /// A fault may strike now.
-    fn strike(&mut self) {
-        let (faults, hosts) = (self.faults, self.processes.len());
-        let may_crash: Vec<HostId> = self
-            .processes
-            .iter()
-            .filter(|process| !process.is_client && process.state == State::Running)
-            .map(|process| process.host)
-            .collect();
-        let struck = self.handle.net.with(|world| faults.choose(world, hosts, &may_crash));
-        if let Some(struck) = struck {
-            self.begin(struck);
-            if struck.strike != Strike::Drift {
-                self.plan(self.now() + struck.lasts, Action::End(struck));
-            }
-        }
-        self.plan_strike();
-    }
-
-    fn begin(&mut self, struck: Struck) {
-        let Struck { strike, host, other, per_million, .. } = struck;
-        match strike {
-            Strike::Partition | Strike::OneWay if host != other => self.cut(struck, true),
-            Strike::Partition | Strike::OneWay => {}
-            Strike::Crash => self.handle.command(Command::Crash(host)),
-            Strike::Pause => self.handle.command(Command::Pause(host)),
-            Strike::Drift => self.handle.command(Command::Drift(host, per_million)),
-        }
-    }
-
-    fn end(&mut self, struck: Struck) {
-        match struck.strike {
-            Strike::Partition | Strike::OneWay => self.cut(struck, false),
-            Strike::Crash => self.handle.command(Command::Restart(struck.host)),
-            Strike::Pause => self.handle.command(Command::Resume(struck.host)),
-            Strike::Drift => {}
-        }
-    }
-
-    fn cut(&mut self, struck: Struck, begins: bool) {
-        let Struck { strike, host, other, .. } = struck;
-        self.handle.net.with(|world| {
-            world.counts.partitions += u64::from(begins);
-            let ways = [(host, other), (other, host)];
-            for (from, to) in ways.into_iter().take(if strike == Strike::OneWay { 1 } else { 2 }) {
-                let cuts = &mut world.ways[from][to].cuts;
-                *cuts = if begins { *cuts + 1 } else { cuts.saturating_sub(1) };
-            }
-        });
-    }
-
-    /// Faults end for good: everything is whole again.
-    fn calm(&mut self) {
-        self.faults = Faults::none();
-        self.agenda.retain(|_, action| !matches!(action, Action::Strike | Action::End(_)));
-        self.handle.net.with(|world| world.calm());
-        for process in &self.processes {
-            match process.state {
-                State::Crashed => self.handle.command(Command::Restart(process.host)),
-                State::Paused => self.handle.command(Command::Resume(process.host)),
-                _ => {}
-            }
-        }
     }
 
     /// S3: the end, in an orderly way.
@@ -555,7 +452,7 @@ impl Sim {
 }
 
 /// Runs what is a user's own, and says what it panics with, and where.
-fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
+pub(super) fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
     let mut panic = None;
     let result = catch_and_store(&mut panic, f);
     result.ok_or_else(|| panics::with_place(panic.map_or_else(String::new, into_message)))

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use asyncio_net::{TcpListener, TcpStream};
+use asyncio_net::{TcpListener, TcpStream, UdpSocket};
 use asyncio_sim::{Builder, Explorer, Failure, FailureKind, Sim};
 use asyncio_sync::{Event, Mutex};
-use asyncio_tasks::{spawn_local, yield_now};
+use asyncio_tasks::{spawn_local, timeout, yield_now};
 use asyncio_timers::{now, sleep};
+use futures_lite::AsyncReadExt;
 
 fn run<F: Future<Output = ()> + 'static>(main: impl FnMut() -> F + 'static) -> Box<Failure> {
     let sim = Sim::builder().build();
@@ -263,4 +264,139 @@ fn a_wake_that_was_lost_is_found_where_any_wake_mends_it() {
         assert_eq!(failure.kind, FailureKind::Stall);
         assert!(failure.message.contains("a wake was lost"), "{failure}");
     }
+}
+
+#[test]
+fn who_is_about_to_be_woken_has_missed_nothing() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        let _heart = heart();
+        let (mut one, other) = asyncio_net::UnixStream::pair().unwrap();
+        // Just when one looks for stalls.
+        spawn_local(async move {
+            sleep(Duration::from_secs(600)).await;
+            drop(other);
+        })
+        .detach();
+        assert_eq!(one.read(&mut [0]).await.unwrap(), 0);
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn who_waits_for_one_that_works_does_not_stall() {
+    for is_blocking in [true, false] {
+        let sim = Sim::builder().build();
+        sim.host("server", "10.0.0.1", || async {
+            let socket = UdpSocket::bind("0.0.0.0:7").await?;
+            loop {
+                let (_, from) = socket.recv_from(&mut [0; 8]).await?;
+                socket.send_to(b"answer", from).await?;
+            }
+            #[expect(unreachable_code, reason = "says of which type the error is")]
+            std::io::Result::Ok(())
+        });
+        sim.client("client", "10.0.0.2", move || async move {
+            let worker = spawn_local(async move {
+                let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+                for _ in 0..2000 {
+                    // It has something under way just when one looks for stalls.
+                    sleep(Duration::from_secs(1)).await;
+                    if is_blocking {
+                        asyncio_blocking::to_thread(|| ()).await.unwrap();
+                    } else {
+                        socket.send_to(b"question", "server:7").await.unwrap();
+                        socket.recv_from(&mut [0; 8]).await.unwrap();
+                    }
+                }
+            });
+            worker.await.unwrap();
+        });
+        sim.run().unwrap();
+    }
+}
+
+#[test]
+fn an_error_that_a_look_for_stalls_brings_to_light_is_that_error() {
+    let failure = run(|| async {
+        let (_heart, flag) = (heart(), Rc::new(Cell::new(false)));
+        let seen = flag.clone();
+        spawn_local(async move { flag.set(true) }).detach();
+        flagged(seen).await;
+        panic!("behind the wait");
+    });
+    assert_eq!(failure.kind, FailureKind::Panic, "{failure}");
+}
+
+#[test]
+fn a_circle_that_a_timeout_or_a_branch_opens_is_none() {
+    for is_branch in [true, false] {
+        let sim = Sim::builder().build();
+        sim.client("client", "10.0.0.1", move || async move {
+            let (a, b) = (Rc::new(Mutex::new(())), Rc::new(Mutex::new(())));
+            let (other_a, other_b) = (a.clone(), b.clone());
+            let other = spawn_local(async move {
+                let _b = other_b.lock().await;
+                sleep(Duration::from_secs(1)).await;
+                let _a = other_a.lock().await;
+            });
+            let one = spawn_local(async move {
+                let held = a.lock().await;
+                sleep(Duration::from_secs(1)).await;
+                if is_branch {
+                    let gives_up = async {
+                        sleep(Duration::from_secs(1)).await;
+                        drop(held);
+                    };
+                    let _b = futures_lite::future::zip(b.lock(), gives_up).await;
+                } else {
+                    assert!(timeout(Duration::from_secs(1), b.lock()).await.is_err());
+                }
+            });
+            one.await.unwrap();
+            other.await.unwrap();
+        });
+        sim.run().unwrap();
+    }
+}
+
+#[test]
+fn whom_the_end_surprises_is_not_to_blame() {
+    for seed in 0..20 {
+        let sim = Sim::builder().seed(seed).build();
+        sim.host("server", "10.0.0.1", || async {
+            let task = spawn_local(pending::<()>());
+            task.await.unwrap();
+        });
+        sim.client("client", "10.0.0.2", || sleep(Duration::from_secs(1)));
+        sim.run().unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_crashed_is_waited_for_by_its_name() {
+    let sim = Sim::builder().build();
+    sim.client("gone", "10.0.0.1", || sleep(Duration::from_secs(2)));
+    sim.at(Duration::from_secs(1), |sim| sim.crash("gone"));
+    let failure = sim.run().unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Deadlock);
+    assert!(failure.message.contains("gone (Crashed)"), "{failure}");
+}
+
+#[test]
+fn what_differs_from_run_to_run_is_told_as_that() {
+    let runs = Cell::new(0_u32);
+    let scenario = |builder: Builder| {
+        runs.set(runs.get() + 1);
+        let (sim, run) = (builder.build(), runs.get());
+        sim.client("client", "10.0.0.1", move || async move {
+            sleep(Duration::from_secs(u64::from(run))).await;
+            Err::<(), _>("at another time each time")
+        });
+        sim
+    };
+    let text =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Explorer::new("it").check(&scenario)));
+    let text = *text.unwrap_err().downcast::<String>().unwrap();
+    assert!(text.contains("the same seed gave two runs"), "{text}");
 }

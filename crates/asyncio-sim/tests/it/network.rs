@@ -166,24 +166,36 @@ fn what_was_sent_before_a_crash_does_not_reach_the_next_life() {
 
 #[test]
 fn an_end_that_comes_again_is_acknowledged_again() {
+    ends(b"");
+    // Which comes again before its end does.
+    ends(b"answer");
+}
+
+fn ends(answer: &'static [u8]) {
     let link = Link::new().latency(Latency::fixed(Duration::from_millis(5)));
     let sim = Sim::builder().link(link).build();
-    sim.client("server", "10.0.0.1", || async {
+    sim.client("server", "10.0.0.1", move || async move {
         let sim = asyncio_sim::current();
         let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
-        drop(stream);
-        // Its own end is with the client by then, and the last acknowledgement on its way.
+        stream.write_all(answer).await.unwrap();
+        stream.close().await.unwrap();
+        // All of it is with the client by then, and the last acknowledgement on its way.
         sleep(Duration::from_millis(7)).await;
         sim.partition_one_way("client", "server");
         sleep(Duration::from_millis(50)).await;
         sim.heal("client", "server");
         sleep(Duration::from_secs(10)).await;
+        assert!(stream.take_error().unwrap().is_none(), "all of it was acknowledged");
     });
-    sim.client("client", "10.0.0.2", || async {
+    sim.client("client", "10.0.0.2", move || async move {
         sleep(Duration::from_millis(1)).await;
-        drop(TcpStream::connect("server:7").await.unwrap());
+        let mut stream = TcpStream::connect("server:7").await.unwrap();
+        stream.close().await.unwrap();
+        let mut came = Vec::new();
+        stream.read_to_end(&mut came).await.unwrap();
+        assert_eq!(came, answer);
     });
     let counts = sim.run().unwrap().counts;
     assert!(counts.cut_off > 0, "the acknowledgement was lost");

@@ -318,3 +318,118 @@ fn what_is_sent_is_part_of_the_trace() {
         assert_ne!(hash([b"", b"abc"]), hash([b"", b"abd"]));
     }
 }
+
+#[test]
+fn clocks_of_hosts_may_be_compared() {
+    let (sim, shown) = (Sim::builder().build(), Rc::new(RefCell::new(Vec::new())));
+    for addr in ["10.0.0.1", "10.0.0.2"] {
+        let shown = shown.clone();
+        sim.client(addr, addr, move || {
+            // Where a main is made, too.
+            let (shown, made) = (shown.clone(), asyncio_timers::now());
+            async move {
+                sleep(Duration::from_secs(3600)).await;
+                shown.borrow_mut().push((made, asyncio_timers::now()));
+            }
+        });
+    }
+    sim.run().unwrap();
+    let shown = shown.borrow();
+    assert_eq!(shown[0], shown[1]);
+    assert_eq!(shown[0].1 - shown[0].0, Duration::from_secs(3600));
+}
+
+#[test]
+fn a_blocking_call_sees_the_clock_of_its_host() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        sleep(Duration::from_secs(60)).await;
+        let before = asyncio_timers::now();
+        let seen = asyncio_blocking::to_thread(asyncio_timers::now).await.unwrap();
+        assert!(seen >= before && seen - before <= Duration::from_millis(1), "{:?}", seen - before);
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn a_grace_of_nothing_is_enough_for_who_ends_at_once() {
+    let sim = Sim::builder().cleanup_grace(Duration::ZERO).build();
+    sim.client("client", "10.0.0.1", || async {
+        spawn_local(std::future::pending::<()>()).detach();
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn a_host_may_come_later_and_names_are_names_in_any_case() {
+    let sim = Sim::builder().build();
+    sim.at(Duration::from_secs(1), |sim| {
+        sim.client("late", "10.0.0.1", || async { Err::<(), _>("it ran") });
+    });
+    assert!(sim.run().is_err());
+
+    let sim = Sim::builder().build();
+    sim.host("node", "10.0.0.1", std::future::pending::<()>);
+    for (name, addr) in [("Node", "10.0.0.2"), ("localhost", "10.0.0.2"), ("other", "127.0.0.1")] {
+        let added = std::panic::AssertUnwindSafe(|| sim.host(name, addr, std::future::pending::<()>));
+        assert!(std::panic::catch_unwind(added).is_err(), "{name} {addr}");
+    }
+}
+
+#[test]
+fn what_somebody_has_cut_or_switched_off_chance_does_not_mend() {
+    let faults =
+        Faults { crashes: true, partitions: true, interval: Duration::from_millis(100), ..Faults::none() };
+    for seed in 0..20 {
+        let sim = Sim::builder().seed(seed).faults(faults).build();
+        let lives = Rc::new(RefCell::new(0));
+        let count = lives.clone();
+        sim.host("server", "10.0.0.1", move || {
+            *count.borrow_mut() += 1;
+            std::future::pending::<()>()
+        });
+        let lives_until = lives.clone();
+        sim.client("client", "10.0.0.2", move || {
+            let lives = lives_until.clone();
+            async move {
+                sleep(Duration::from_secs(1)).await;
+                let sim = asyncio_sim::current();
+                sim.heal("client", "server");
+                sim.partition("client", "server");
+                sim.crash("server");
+                sleep(Duration::from_millis(1)).await;
+                let before = *lives.borrow();
+                sleep(Duration::from_secs(10)).await;
+                assert_eq!(*lives.borrow(), before, "it is off until somebody switches it on");
+                sim.restart("server");
+                let waited = timeout(Duration::from_secs(5), TcpStream::connect("server:7")).await;
+                assert!(waited.is_err(), "it is cut off until somebody heals it");
+            }
+        });
+        sim.run().unwrap();
+    }
+}
+
+#[test]
+fn a_link_that_was_made_good_is_good_at_once() {
+    let slow = Link::new().latency(Latency::fixed(Duration::from_secs(30)));
+    let sim = Sim::builder().link(slow).build();
+    sim.host("server", "10.0.0.1", || async {
+        let socket = UdpSocket::bind("0.0.0.0:9").await?;
+        loop {
+            let (_, from) = socket.recv_from(&mut [0; 8]).await?;
+            socket.send_to(b"here", from).await?;
+        }
+        #[expect(unreachable_code, reason = "says of which type the error is")]
+        io::Result::Ok(())
+    });
+    sim.client("client", "10.0.0.2", || async {
+        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        socket.send_to(b"slow", "10.0.0.1:9").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        asyncio_sim::current().set_link("client", "server", Link::new());
+        socket.send_to(b"quick", "10.0.0.1:9").await.unwrap();
+        timeout(Duration::from_secs(1), socket.recv_from(&mut [0; 8])).await.unwrap().unwrap();
+    });
+    sim.run().unwrap();
+}

@@ -25,7 +25,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use asyncio_base::shim::{Arc, Mutex};
-use asyncio_base::wait_point;
+use asyncio_base::{closed_world, wait_point};
 use asyncio_executor::{TaskId, worker_count};
 
 use crate::slot::slot;
@@ -126,7 +126,9 @@ async fn looked_up(parts: Vec<Part>) -> Dump {
             let _ = giver.give(Dump::of(parts));
         }
     };
-    let started = std::thread::Builder::new().name(String::from("asyncio-dump")).spawn(body);
+    // A simulated host has no threads.
+    let started = closed_world::check("a thread")
+        .and_then(|()| std::thread::Builder::new().name(String::from("asyncio-dump")).spawn(body));
     if started.is_ok() {
         let dumped = poll_fn(|cx| {
             let poll = taker.poll_take(cx);

@@ -11,10 +11,6 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 /// Binds the socket to a path whose file has this mode from its birth.
 pub(crate) fn bind(socket: &dyn Socket, addr: &SockAddr, path: &Path, mode: u32) -> io::Result<()> {
-    if mode & !0o777 != 0 {
-        let error = format!("{mode:o} is no mode of a socket's file: it has nine bits");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
-    }
     let descriptor = socket.descriptor().ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::Unsupported,

@@ -34,8 +34,8 @@ impl Tcp {
                 self.send_first_again(out);
             }
         }
-        if segment.ack == self.una {
-            // An answer to a probe (T2), or to what its buffer has no room for: the peer lives.
+        if segment.ack == self.una && !self.is_orphan {
+            // An answer to a probe (T2), or to what its buffer has no room for: the peer lives. Nobody waits for it for ever who is gone himself.
             self.retries = 0;
         }
         self.edge = self.edge.max(segment.edge);

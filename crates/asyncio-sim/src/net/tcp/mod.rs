@@ -225,7 +225,7 @@ impl Tcp {
         self.is_orphan && (self.state != State::Open || self.fin_acked && self.has_ended)
     }
 
-    /// What it answers if the peer says its end again, where it has to be remembered for a while, since it closed first.
+    /// What it answers if the peer says its last words again, where it has to be remembered for a while, since it closed first.
     pub(crate) fn last_answer(&self) -> Option<Segment> {
         let must_wait = self.state == State::Open && self.closed_first;
         must_wait.then(|| Segment {
