@@ -244,7 +244,8 @@ impl Handle {
         self.net.with(|world| world.set_ephemeral_ports(host, &range));
     }
 
-    /// Has something done when that much time has passed since the beginning: a fault that comes at a known time.
+    /// Has something done when that much time has passed since the beginning: a fault that comes at a known time. It is done outside of all hosts, where a loop's clock is the machine's: ask
+    /// [`elapsed`](Self::elapsed).
     pub fn at(&self, time: Duration, action: impl FnOnce(&Self) + 'static) {
         self.command(Command::At(nanos(time), Box::new(action)));
     }
