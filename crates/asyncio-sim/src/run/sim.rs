@@ -212,7 +212,8 @@ impl Sim {
             text.push_str(&format!("host {name:?} ({:?}):\n", process.state));
             if let Some(runner) = process.runner().filter(|runner| !runner.event_loop().is_closed()) {
                 let dump = runner.run(asyncio_tasks::debug::dump());
-                text.push_str(&format!("{dump}\n"));
+                // What main is there is the one that asks.
+                dump.tasks().iter().for_each(|task| text.push_str(&format!("{task}\n")));
             }
         }
         text
