@@ -145,7 +145,8 @@ impl Explorer {
         let Found { seed, failure, shrunk } = found;
         let mut text = format!("{place}: the simulation {:?} found {failure}\n", self.name);
         if shrunk.failure.kind == FailureKind::Nondeterminism {
-            let _ = write!(text, "{}", shrunk.failure.message);
+            let seed = seed.unwrap_or_default();
+            let _ = write!(text, "{}\nwith the seed {seed}", shrunk.failure.message);
             return text;
         }
         let (first, last) = (failure.events, shrunk.failure.events);

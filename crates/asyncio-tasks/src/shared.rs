@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use asyncio_base::shim::Arc;
+use asyncio_base::wait_point;
 use asyncio_executor::TaskId;
 
 use crate::completion::{Completion, completion};
@@ -59,7 +60,10 @@ impl<T: Clone> Future for SharedTask<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Poll::Ready(outcome) = Pin::new(&mut self.completion).poll(cx) else { return Poll::Pending };
+        let Poll::Ready(outcome) = Pin::new(&mut self.completion).poll(cx) else {
+            wait_point::at_end_of(self.id().get());
+            return Poll::Pending;
+        };
         self.task.note_read();
         Poll::Ready(outcome.map_err(|error| match error.error() {
             Some(error) => TaskError::clone(error),

@@ -4,7 +4,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use asyncio_base::closed_world;
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Domain, SockAddr, Socket, Type, socket};
 
@@ -41,12 +40,12 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 impl ServerOptions {
-    /// Listens at a path. In a simulation its name is no file.
+    /// Listens at a path. In another world than the system's, that of a simulation, its name is no file.
     pub(super) async fn listen_unix(&self, path: &Path) -> io::Result<(Arc<dyn Socket>, Option<SocketFile>)> {
         let addr = path_address(path)?;
         let about = |error| at(path, "listening at", error);
         let socket = socket(Domain::UNIX, Type::STREAM, None)?;
-        let has_file = !closed_world::is_entered();
+        let has_file = socket.descriptor().is_some();
         if has_file {
             remove_if_dead(path, &addr).await.map_err(about)?;
         }

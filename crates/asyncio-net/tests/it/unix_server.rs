@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[cfg(target_os = "linux")]
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, sync::atomic::AtomicBool};
 
-use asyncio_net::{ServerOptions, StreamReader, StreamWriter, open_unix_connection, start_unix_server};
 #[cfg(target_os = "linux")]
-use asyncio_net::{UnixDatagram, UnixListener};
+use asyncio_net::{ServerOptions, UnixDatagram, UnixListener};
+use asyncio_net::{StreamReader, StreamWriter, open_unix_connection, start_unix_server};
 use asyncio_tasks::yield_now;
 
 use crate::worlds::{on_a_simulated_host, on_each_real_loop};
@@ -73,7 +73,7 @@ fn on_a_simulated_host_there_is_no_file() {
         let path = directory.socket();
         // The machine's own, which is no concern of a simulated host.
         std::fs::write(&path, "a file of that name").unwrap();
-        let server = ServerOptions::new().mode(0o600).start_unix_server(echo, &path).await.unwrap();
+        let server = start_unix_server(echo, &path).await.unwrap();
         asks(&path).await;
         let error = start_unix_server(echo, &path).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use asyncio_base::panic::{catch_and_store, into_message};
@@ -14,6 +14,7 @@ use asyncio_base::shim::{Arc, Mutex};
 use asyncio_executor::TaskId;
 use asyncio_net::with_resolver;
 use asyncio_runtime::{Runner, Unhandled};
+use asyncio_timers::Timers;
 
 use super::failure::FailureKind;
 use super::panics;
@@ -66,6 +67,8 @@ struct Life {
     runner: Runner,
     reactor: Arc<reactor::Shared>,
     pool: SimPool,
+    /// What is asked for the time outside of the loop: by blocking calls.
+    clock: Timers,
     main: Rc<MainState>,
     /// When it has something to do by itself.
     next: Option<Nanos>,
@@ -131,13 +134,14 @@ impl Process {
         runner.event_loop().set_debug(true);
         let pool = SimPool::new(net.clone(), host);
         let main = Rc::new(MainState::default());
+        let clock = Timers::new(self.clock.clone(), Waker::noop().clone());
+        let body = {
+            let _clock = clock.enter();
+            watched((self.make)(), main.clone(), net.clone())
+        };
         let (names, calls, state) = (SimResolver::new(net.clone(), host), pool.clone(), main.clone());
-        let make = &mut self.make;
-        let watching = net.clone();
         runner.run(async move {
             asyncio_blocking::set_pool(calls);
-            // In the loop, so that whoever looks at the clock sees this host's.
-            let body = watched(make(), state.clone(), watching);
             let task = asyncio_tasks::Builder::new().name("main").spawn_local(with_resolver(names, body));
             state.task.set(Some(task.id()));
             task.detach();
@@ -146,6 +150,7 @@ impl Process {
             runner,
             reactor: shared,
             pool,
+            clock,
             main,
             next: Some(net.now()),
             ask_again: None,
@@ -181,8 +186,9 @@ impl Process {
     pub(crate) fn turn(&mut self, now: Nanos) -> io::Result<()> {
         let Some(life) = &mut self.life else { return Ok(()) };
         while let Some(job) = life.pool.take_due(now) {
-            // In the loop, for its clock.
-            life.runner.run(async { job.run() });
+            // By its host's clock, and without a loop, as on a thread.
+            let _clock = life.clock.enter();
+            job.run();
         }
         if life.ask_again.is_some_and(|at| at <= now) {
             life.ask_again = None;
@@ -272,6 +278,10 @@ impl Process {
 
     pub(crate) fn take_left(&mut self) -> Option<String> {
         self.left.take()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state == State::Paused
     }
 
     /// Says whether these tasks wait for locks alone.

@@ -238,7 +238,8 @@ impl Sim {
     fn go_on(&mut self) -> Result<(), Found> {
         loop {
             self.obey()?;
-            if self.is_over() {
+            // What is to come at this very moment comes before the end.
+            if self.is_over() && !self.has_ready() && !self.look_for_circles()? {
                 return Ok(());
             }
             if !self.step()? {
@@ -251,6 +252,11 @@ impl Sim {
                 return Err((FailureKind::Deadlock, None, message));
             }
         }
+    }
+
+    fn has_ready(&mut self) -> bool {
+        let now = self.now();
+        self.processes.iter_mut().any(|process| process.next(now).is_some_and(|at| at <= now))
     }
 
     /// S3.
@@ -339,7 +345,7 @@ impl Sim {
         if process.state == State::Exited {
             self.look_for_leaks(nth)?;
         }
-        self.circles.extend(self.locks.take_circles().into_iter().map(|circle| (nth, circle)));
+        self.take_circles(nth);
         if let Some(message) = self.locks.take_starved() {
             return Err((FailureKind::Starvation, name(&self.processes[nth]), message));
         }
@@ -358,19 +364,29 @@ impl Sim {
         Ok(())
     }
 
+    /// What has closed meanwhile is of the host that had its turn.
+    fn take_circles(&mut self, nth: usize) {
+        self.circles.extend(self.locks.take_circles().into_iter().map(|circle| (nth, circle)));
+    }
+
     /// Looks whether tasks wait for each other's locks, and for nothing else. Says whether there were any to look at, which may go on now.
     fn look_for_circles(&mut self) -> Result<bool, Found> {
         let mut has_looked = false;
         for (nth, circle) in std::mem::take(&mut self.circles) {
             let Some((tasks, message)) = self.locks.stands(&circle) else { continue };
-            has_looked = true;
             let process = &mut self.processes[nth];
+            if process.is_paused() {
+                self.circles.push((nth, circle));
+                continue;
+            }
+            has_looked = true;
             let host = process.host;
             self.handle.net.with(|world| world.running = host);
             let is_stuck = process.wait_for_locks_alone(&self.handle.net, &tasks);
             if is_stuck && self.locks.stands(&circle).is_some() {
                 return Err((FailureKind::LockCycle, Some(process.name.clone()), message));
             }
+            self.take_circles(nth);
         }
         Ok(has_looked)
     }
@@ -416,11 +432,16 @@ impl Sim {
 
     fn look_for_stalls(&mut self, now: Nanos) -> Result<(), Found> {
         let long_ago = now.checked_sub(self.limits.stall);
-        for process in self.processes.iter_mut().filter(|process| process.is_client) {
-            let host = process.host;
+        for nth in 0..self.processes.len() {
+            let process = &mut self.processes[nth];
+            if !process.is_client {
+                continue;
+            }
+            let (host, name) = (process.host, process.name.clone());
             self.handle.net.with(|world| world.running = host);
             let stall = process.look_for_stall(&self.handle.net, long_ago);
             self.handle.net.wake();
+            self.take_circles(nth);
             if let Some((since, stall)) = stall {
                 let waited = Duration::from_nanos(now - since);
                 let what = match stall {
@@ -428,7 +449,7 @@ impl Sim {
                     Stall::LostWake => "and went on when its tasks were woken for nothing: a wake was lost",
                 };
                 let message = format!("its main has waited for {waited:?} {what}");
-                return Err((FailureKind::Stall, Some(process.name.clone()), message));
+                return Err((FailureKind::Stall, Some(name), message));
             }
         }
         Ok(())

@@ -11,8 +11,8 @@ use asyncio_runtime::Runner;
 
 use crate::net::Net;
 
-/// So many turns are enough for every task that was woken: one of them polls a stretch.
-const TURNS: usize = 16;
+/// So many turns are enough for every task that was woken, of some ten thousand: one of them polls a stretch.
+const TURNS: usize = 64;
 
 /// Why a main does not go on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Look<'_> {
         }
     }
 
-    /// Says whether each of these tasks waits for locks, and for nothing else that could end its waiting: none of its branches, and no timeout.
+    /// Says whether each of these tasks waits for one lock, and for nothing else that could end its waiting: no other branch, and no timeout.
     pub(crate) fn wait_for_locks_alone(mut self, tasks: &[TaskId]) -> bool {
         let (points, was_heard) = self.wake(&|task| tasks.contains(&task));
         let is_lock = |operation: &str| {
@@ -76,8 +76,8 @@ impl Look<'_> {
         };
         was_heard
             && tasks.iter().all(|task| {
-                let mut own = points.iter().filter(|(of, _)| *of == task.get()).peekable();
-                own.peek().is_some() && own.all(|(_, point)| is_lock(point.operation))
+                let mut own = points.iter().filter(|(of, _)| *of == task.get());
+                own.next().is_some_and(|(_, point)| is_lock(point.operation)) && own.next().is_none()
             })
     }
 
@@ -134,7 +134,7 @@ fn waits_without_deadline(
             match point.operation {
                 "sleep" | "blocking call" => return false,
                 // Of whom is not said: it may be anybody.
-                "task group" => to_see.extend(points.iter().map(|(of, _)| *of)),
+                "task group" | "turn in a task group" => to_see.extend(points.iter().map(|(of, _)| *of)),
                 _ => to_see.extend(point.task),
             }
         }

@@ -400,3 +400,81 @@ fn what_differs_from_run_to_run_is_told_as_that() {
     let text = *text.unwrap_err().downcast::<String>().unwrap();
     assert!(text.contains("the same seed gave two runs"), "{text}");
 }
+
+#[test]
+fn who_waits_for_one_of_two_locks_is_in_no_circle() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        let locks: [Rc<Mutex<()>>; 3] = Default::default();
+        let [a, b, c] = locks.clone();
+        let one = spawn_local(async move {
+            let _a = a.lock().await;
+            sleep(Duration::from_secs(1)).await;
+            let (b, c) = (async { drop(b.lock().await) }, async { drop(c.lock().await) });
+            futures_lite::future::or(b, c).await;
+        });
+        let [a, b, c] = locks;
+        let other = spawn_local(async move {
+            let _b = b.lock().await;
+            sleep(Duration::from_secs(1)).await;
+            drop(a.lock().await);
+        });
+        let third = spawn_local(async move {
+            let _c = c.lock().await;
+            sleep(Duration::from_secs(2)).await;
+        });
+        for task in [one, other, third] {
+            task.await.unwrap();
+        }
+    });
+    sim.run().unwrap();
+}
+
+/// Two tasks that take two locks in two orders, after so long.
+async fn circle(after: Duration) {
+    let (a, b) = (Rc::new(Mutex::new(())), Rc::new(Mutex::new(())));
+    for [first, second] in [[a.clone(), b.clone()], [b, a]] {
+        spawn_local(async move {
+            let _first = first.lock().await;
+            sleep(after).await;
+            let _second = second.lock().await;
+        })
+        .detach();
+    }
+    heart().await.unwrap();
+}
+
+#[test]
+fn a_circle_is_found_whenever_it_closes() {
+    for seed in 0..10 {
+        // Just when one looks for stalls, with another host to be looked at; and while its host is paused.
+        for after in [600, 20] {
+            let sim = Sim::builder().seed(seed).build();
+            sim.client("one", "10.0.0.1", move || circle(Duration::from_secs(after)));
+            sim.client("two", "10.0.0.2", || async { heart().await.unwrap() });
+            sim.at(Duration::from_secs(20), |sim| sim.pause("one"));
+            sim.at(Duration::from_secs(30), |sim| sim.resume("one"));
+            let failure = sim.run().unwrap_err();
+            assert_eq!((failure.kind, failure.host.as_deref()), (FailureKind::LockCycle, Some("one")));
+        }
+        // In the very last moment.
+        let sim = Sim::builder().seed(seed).build();
+        sim.host("one", "10.0.0.1", || circle(Duration::from_secs(20)));
+        sim.client("two", "10.0.0.2", || sleep(Duration::from_secs(20)));
+        assert_eq!(sim.run().unwrap_err().kind, FailureKind::LockCycle);
+    }
+}
+
+#[test]
+fn what_comes_at_the_last_moment_comes() {
+    for seed in 0..10 {
+        let sim = Sim::builder().seed(seed).build();
+        sim.host("server", "10.0.0.1", || async {
+            sleep(Duration::from_secs(1)).await;
+            Err::<(), _>("at the last moment")
+        });
+        sim.client("client", "10.0.0.2", || sleep(Duration::from_secs(1)));
+        let failure = sim.run().unwrap_err();
+        assert!(failure.message.contains("at the last moment"), "{failure}");
+    }
+}

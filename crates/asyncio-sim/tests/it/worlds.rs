@@ -433,3 +433,31 @@ fn a_link_that_was_made_good_is_good_at_once() {
     });
     sim.run().unwrap();
 }
+
+#[test]
+fn a_blocking_call_has_no_loop() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        // What it drops is cleaned up by nobody who would have to wait.
+        let guard = asyncio_tasks::guard((), |()| sleep(Duration::from_secs(1)));
+        asyncio_blocking::to_thread(move || drop(guard)).await.unwrap();
+        let spawned = asyncio_blocking::to_thread(|| {
+            std::panic::catch_unwind(|| asyncio_tasks::spawn(async {}).detach())
+        });
+        assert!(spawned.await.unwrap().is_err());
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn a_mode_is_looked_at_and_has_no_effect() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        let error = asyncio_net::UnixListener::bind_with_mode("/run/it.sock", 0o4755).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let listener = asyncio_net::UnixListener::bind_with_mode("/run/it.sock", 0o600).unwrap();
+        asyncio_net::UnixStream::connect("/run/it.sock").await.unwrap();
+        listener.accept().await.unwrap();
+    });
+    sim.run().unwrap();
+}
