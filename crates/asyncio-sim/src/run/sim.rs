@@ -3,8 +3,8 @@
 //! - S1: as long as a host has something to do at this moment, one of those is chosen, and has a turn of its loop. Then time jumps to what is next: a packet, a
 //!   deadline of a host, a fault.
 //! - S2: after each turn whom its packets concern is woken, and what it asked of the simulation is done.
-//! - S3: it ends when all clients have ended; without clients, when all hosts have. Then all that is left is asked to end, and has its time for clean-up; what is
-//!   held after that is a leak.
+//! - S3: it ends when all clients have ended, without clients when all hosts have, and nobody has anything more to do at that moment. Then all that is left is asked to end, and has
+//!   its time for clean-up; what is held after that is a leak.
 //! - S4: everything that a host can see is the simulation's: time, names, sockets, blocking calls, random numbers. What it may not have is refused.
 
 use std::collections::BTreeMap;
