@@ -319,6 +319,34 @@ impl Runner {
         Ok(polled || happened || polled_again)
     }
 
+    /// Calls `f` on this thread between two turns, with the loop entered: its clock, its reactor, its tasks. `f` is no task: it has no scope, and no budget. For hosts that run other
+    /// things on the loop's thread, as a simulation does its blocking calls.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the loop is closed, and as `f` does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use asyncio_runtime::Runner;
+    /// use asyncio_timers::ManualClock;
+    ///
+    /// let clock = ManualClock::new();
+    /// let mut runner = Runner::builder().clock(clock.clone()).build().unwrap();
+    /// clock.advance(Duration::from_secs(3600));
+    /// assert!(runner.enter(asyncio_timers::now) > Instant::now() + Duration::from_secs(3000));
+    /// ```
+    #[track_caller]
+    pub fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        assert!(!self.core.event_loop.is_closed(), "the loop is closed");
+        let _entered = self.core.enter();
+        let _away = StepAway(&self.core);
+        f()
+    }
+
     /// Returns when the next [`turn`](Self::turn) must come at the latest, for hosts: now, if something is ready; `None`, if only events
     /// can make something happen.
     pub fn next_deadline(&self) -> Option<Instant> {

@@ -60,7 +60,7 @@ impl<T: Clone> Future for SharedTask<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Poll::Ready(outcome) = Pin::new(&mut self.completion).poll(cx) else {
+        let Poll::Ready(outcome) = self.completion.poll_silently(cx) else {
             wait_point::at_end_of(self.id().get());
             return Poll::Pending;
         };

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asyncio_base::panic::{catch_and_store, into_message};
@@ -14,7 +14,6 @@ use asyncio_base::shim::{Arc, Mutex};
 use asyncio_executor::TaskId;
 use asyncio_net::with_resolver;
 use asyncio_runtime::{Runner, Unhandled};
-use asyncio_timers::Timers;
 
 use super::failure::FailureKind;
 use super::panics;
@@ -67,8 +66,6 @@ struct Life {
     runner: Runner,
     reactor: Arc<reactor::Shared>,
     pool: SimPool,
-    /// What is asked for the time outside of the loop: by blocking calls.
-    clock: Timers,
     main: Rc<MainState>,
     /// When it has something to do by itself.
     next: Option<Nanos>,
@@ -134,11 +131,7 @@ impl Process {
         runner.event_loop().set_debug(true);
         let pool = SimPool::new(net.clone(), host);
         let main = Rc::new(MainState::default());
-        let clock = Timers::new(self.clock.clone(), Waker::noop().clone());
-        let body = {
-            let _clock = clock.enter();
-            watched((self.make)(), main.clone(), net.clone())
-        };
+        let body = watched(runner.enter(|| (self.make)()), main.clone(), net.clone());
         let (names, calls, state) = (SimResolver::new(net.clone(), host), pool.clone(), main.clone());
         runner.run(async move {
             asyncio_blocking::set_pool(calls);
@@ -150,7 +143,6 @@ impl Process {
             runner,
             reactor: shared,
             pool,
-            clock,
             main,
             next: Some(net.now()),
             ask_again: None,
@@ -186,9 +178,8 @@ impl Process {
     pub(crate) fn turn(&mut self, now: Nanos) -> io::Result<()> {
         let Some(life) = &mut self.life else { return Ok(()) };
         while let Some(job) = life.pool.take_due(now) {
-            // By its host's clock, and without a loop, as on a thread.
-            let _clock = life.clock.enter();
-            job.run();
+            // With the loop, for its clock and its clean-up, and so that what it asks for is the simulation's.
+            life.runner.enter(|| job.run());
         }
         if life.ask_again.is_some_and(|at| at <= now) {
             life.ask_again = None;
@@ -244,8 +235,10 @@ impl Process {
         self.has_ended_once |= matches!(self.state, State::Ending(_));
         self.state = State::Crashed;
         let Some(life) = self.life.take() else { return };
-        life.pool.clear();
+        let pool = life.pool.clone();
         life.runner.abandon();
+        // What its calls have would be cleaned up otherwise.
+        pool.clear();
     }
 
     pub(crate) fn pause(&mut self) {
@@ -278,10 +271,6 @@ impl Process {
 
     pub(crate) fn take_left(&mut self) -> Option<String> {
         self.left.take()
-    }
-
-    pub(crate) fn is_paused(&self) -> bool {
-        self.state == State::Paused
     }
 
     /// Says whether these tasks wait for locks alone.

@@ -375,11 +375,15 @@ impl Sim {
         for (nth, circle) in std::mem::take(&mut self.circles) {
             let Some((tasks, message)) = self.locks.stands(&circle) else { continue };
             let process = &mut self.processes[nth];
-            if process.is_paused() {
-                self.circles.push((nth, circle));
-                continue;
+            match process.state {
+                State::Running => has_looked = true,
+                State::Paused => {
+                    self.circles.push((nth, circle));
+                    continue;
+                }
+                // It ends by itself, or is gone.
+                _ => continue,
             }
-            has_looked = true;
             let host = process.host;
             self.handle.net.with(|world| world.running = host);
             let is_stuck = process.wait_for_locks_alone(&self.handle.net, &tasks);

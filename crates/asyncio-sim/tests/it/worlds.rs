@@ -435,18 +435,33 @@ fn a_link_that_was_made_good_is_good_at_once() {
 }
 
 #[test]
-fn a_blocking_call_has_no_loop() {
+fn what_a_blocking_call_drops_is_cleaned_up_on_its_host() {
     let sim = Sim::builder().build();
     sim.client("client", "10.0.0.1", || async {
-        // What it drops is cleaned up by nobody who would have to wait.
-        let guard = asyncio_tasks::guard((), |()| sleep(Duration::from_secs(1)));
-        asyncio_blocking::to_thread(move || drop(guard)).await.unwrap();
-        let spawned = asyncio_blocking::to_thread(|| {
-            std::panic::catch_unwind(|| asyncio_tasks::spawn(async {}).detach())
+        let (sender, receiver) = asyncio_sync::oneshot();
+        let guard = asyncio_tasks::guard(sender, |sender| async {
+            sleep(Duration::from_secs(5)).await;
+            let _ = sender.send(asyncio_timers::now());
         });
-        assert!(spawned.await.unwrap().is_err());
+        let before = asyncio_timers::now();
+        asyncio_blocking::to_thread(move || drop(guard)).await.unwrap();
+        let took = receiver.await.unwrap() - before;
+        assert!((5000..5002).contains(&took.as_millis()), "{took:?}");
     });
     sim.run().unwrap();
+}
+
+#[test]
+fn the_panic_of_a_task_that_a_blocking_call_drops_is_told() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        let task = asyncio_tasks::spawn(async { assert!(random::below(2) > 2, "nobody reads it") });
+        sleep(Duration::from_secs(1)).await;
+        asyncio_blocking::to_thread(move || drop(task)).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+    });
+    let failure = sim.run().unwrap_err();
+    assert!(failure.message.contains("nobody reads it"), "{failure}");
 }
 
 #[test]
