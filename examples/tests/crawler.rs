@@ -240,7 +240,7 @@ fn it_crawls_a_site_with_tls() {
     std::thread::spawn(move || said.for_each(drop));
     let start = format!("https://localhost:{port}/index.html");
     let json = folder.join("report.json");
-    let program = built::example("crawler", "release");
+    let program = built::example("crawler");
     let run = |more: &[&std::ffi::OsStr]| {
         // It serves one after the other.
         let output = Command::new(&program)

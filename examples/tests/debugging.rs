@@ -15,7 +15,7 @@ const PAGE: &str = include_str!("../../docs/guide/15-debugging.md");
 /// What it prints, built as tests are: with symbols, and nothing inlined.
 static PRINTED: LazyLock<String> = LazyLock::new(|| {
     // Where the source is found by its path as the compiler has it.
-    let output = Command::new(built::example("debugging", "dev"))
+    let output = Command::new(built::example("debugging"))
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."))
         .output()
         .expect("it was built");

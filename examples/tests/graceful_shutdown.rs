@@ -22,7 +22,7 @@ const CONNECTIONS: usize = 1000;
 const TAIL: usize = 1002;
 
 fn server() -> Child {
-    Command::new(built::example("graceful_shutdown", "release"))
+    Command::new(built::example("graceful_shutdown"))
         .stdout(Stdio::piped())
         .spawn()
         .expect("the server was built")

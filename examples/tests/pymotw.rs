@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 const COUNT: usize = 39;
 
 /// The program, built once.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| built::example("pymotw", "release"));
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| built::example("pymotw"));
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(&*PROGRAM).args(arguments).output().expect("it was built")

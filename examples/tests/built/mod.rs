@@ -19,15 +19,11 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// Builds an example with this profile, and says where it lies.
-pub fn example(name: &str, profile: &str) -> PathBuf {
-    // Unoptimised, the README's test command has built it already, with the features of the whole workspace.
-    let of: &[&str] =
-        if profile == "dev" { &["--workspace", "--all-features"] } else { &["--package", "examples"] };
+/// Says where an example lies. The README's test command has built it already, unoptimised and with the features of the whole workspace; whoever tests this package alone waits for that now.
+pub fn example(name: &str) -> PathBuf {
     let built = cargo()
-        .args(["build", "--quiet", "--profile", profile, "--example", name])
+        .args(["build", "--quiet", "--workspace", "--all-features", "--example", name])
         .args(["--message-format", "json-render-diagnostics"])
-        .args(of)
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");

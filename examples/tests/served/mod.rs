@@ -21,7 +21,7 @@ impl Server {
 
     /// The same, with more arguments behind the port.
     pub fn start_with(example: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(built::example(example, "release"))
+        let mut child = Command::new(built::example(example))
             .arg("0")
             .args(arguments)
             .stdout(Stdio::piped())
