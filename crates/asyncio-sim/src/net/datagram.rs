@@ -205,16 +205,7 @@ impl World {
             Some(slot) => self.put(host, slot, src, &bytes, None),
             None => {
                 self.counts.refused += 1;
-                let load = Load::Unreachable;
-                self.transmit(Packet {
-                    from: host,
-                    to: from,
-                    src: dst,
-                    dst: src,
-                    from_slot: NOWHERE,
-                    to_slot: from_slot,
-                    load,
-                });
+                self.reply(host, from, (src, dst), from_slot, Load::Unreachable);
             }
         }
     }

@@ -321,6 +321,18 @@ impl World {
         self.trace.event(self.now, host, kind, args);
     }
 
+    /// Answers a packet from `src` to `dst` that no socket of the host has taken.
+    fn reply(
+        &mut self,
+        host: HostId,
+        to: HostId,
+        (src, dst): (SocketAddr, SocketAddr),
+        to_slot: Slot,
+        load: Load,
+    ) {
+        self.transmit(Packet { from: host, to, src: dst, dst: src, from_slot: NOWHERE, to_slot, load });
+    }
+
     /// So many bytes of these were sent, which belong to the trace.
     fn sent(&mut self, key: Key, bufs: &[IoSlice<'_>], n: usize) {
         let (args, mut left) = ([key.slot as u64, n as u64], n);

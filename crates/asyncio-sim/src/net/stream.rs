@@ -409,16 +409,7 @@ impl World {
                 // A late acknowledgement.
                 return;
             }
-            let load = Load::Tcp(answer);
-            self.transmit(Packet {
-                from: host,
-                to: from,
-                src: dst,
-                dst: src,
-                from_slot: NOWHERE,
-                to_slot: from_slot,
-                load,
-            });
+            self.reply(host, from, (src, dst), from_slot, Load::Tcp(answer));
         } else {
             self.answer_with_reset(host, from, (src, dst), from_slot, segment.conn);
         }
@@ -443,8 +434,7 @@ impl World {
         conn: u64,
     ) {
         self.counts.refused += 1;
-        let load = Load::Tcp(Segment::reset(conn));
-        self.transmit(Packet { from: host, to, src: dst, dst: src, from_slot: NOWHERE, to_slot, load });
+        self.reply(host, to, (src, dst), to_slot, Load::Tcp(Segment::reset(conn)));
     }
 
     pub(crate) fn local_addr(&mut self, key: Key) -> io::Result<SockAddr> {

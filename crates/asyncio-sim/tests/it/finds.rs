@@ -287,15 +287,7 @@ fn who_is_about_to_be_woken_has_missed_nothing() {
 fn who_waits_for_one_that_works_does_not_stall() {
     for is_blocking in [true, false] {
         let sim = Sim::builder().build();
-        sim.host("server", "10.0.0.1", || async {
-            let socket = UdpSocket::bind("0.0.0.0:7").await?;
-            loop {
-                let (_, from) = socket.recv_from(&mut [0; 8]).await?;
-                socket.send_to(b"answer", from).await?;
-            }
-            #[expect(unreachable_code, reason = "says of which type the error is")]
-            std::io::Result::Ok(())
-        });
+        sim.host("server", "10.0.0.1", crate::worlds::answer_datagrams);
         sim.client("client", "10.0.0.2", move || async move {
             let worker = spawn_local(async move {
                 let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();

@@ -410,25 +410,26 @@ fn what_somebody_has_cut_or_switched_off_chance_does_not_mend() {
     }
 }
 
+/// Answers each datagram, for ever.
+pub(crate) async fn answer_datagrams() -> io::Result<()> {
+    let socket = UdpSocket::bind("0.0.0.0:7").await?;
+    loop {
+        let (_, from) = socket.recv_from(&mut [0; 8]).await?;
+        socket.send_to(b"here", from).await?;
+    }
+}
+
 #[test]
 fn a_link_that_was_made_good_is_good_at_once() {
     let slow = Link::new().latency(Latency::fixed(Duration::from_secs(30)));
     let sim = Sim::builder().link(slow).build();
-    sim.host("server", "10.0.0.1", || async {
-        let socket = UdpSocket::bind("0.0.0.0:9").await?;
-        loop {
-            let (_, from) = socket.recv_from(&mut [0; 8]).await?;
-            socket.send_to(b"here", from).await?;
-        }
-        #[expect(unreachable_code, reason = "says of which type the error is")]
-        io::Result::Ok(())
-    });
+    sim.host("server", "10.0.0.1", answer_datagrams);
     sim.client("client", "10.0.0.2", || async {
         let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
-        socket.send_to(b"slow", "10.0.0.1:9").await.unwrap();
+        socket.send_to(b"slow", "10.0.0.1:7").await.unwrap();
         sleep(Duration::from_secs(1)).await;
         asyncio_sim::current().set_link("client", "server", Link::new());
-        socket.send_to(b"quick", "10.0.0.1:9").await.unwrap();
+        socket.send_to(b"quick", "10.0.0.1:7").await.unwrap();
         timeout(Duration::from_secs(1), socket.recv_from(&mut [0; 8])).await.unwrap().unwrap();
     });
     sim.run().unwrap();
