@@ -132,7 +132,7 @@ fn waits_without_deadline(
         }
         for (_, point) in points.iter().filter(|(of, _)| *of == task) {
             match point.operation {
-                "sleep" | "blocking call" => return false,
+                "sleep" => return false,
                 // Of whom is not said: it may be anybody.
                 "task group" | "turn in a task group" => to_see.extend(points.iter().map(|(of, _)| *of)),
                 _ => to_see.extend(point.task),

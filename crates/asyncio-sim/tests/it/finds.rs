@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_net::{TcpListener, TcpStream, UdpSocket};
-use asyncio_sim::{Builder, Explorer, Failure, FailureKind, Sim};
+use asyncio_sim::{Builder, Explorer, Failure, FailureKind, Latency, Link, Sim};
 use asyncio_sync::{Event, Mutex};
 use asyncio_tasks::{spawn_local, timeout, yield_now};
 use asyncio_timers::{now, sleep};
@@ -285,27 +285,31 @@ fn who_is_about_to_be_woken_has_missed_nothing() {
 
 #[test]
 fn who_waits_for_one_that_works_does_not_stall() {
-    for is_blocking in [true, false] {
-        let sim = Sim::builder().build();
-        sim.host("server", "10.0.0.1", crate::worlds::answer_datagrams);
-        sim.client("client", "10.0.0.2", move || async move {
-            let worker = spawn_local(async move {
-                let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
-                for _ in 0..2000 {
-                    // It has something under way just when one looks for stalls.
-                    sleep(Duration::from_secs(1)).await;
-                    if is_blocking {
-                        asyncio_blocking::to_thread(|| ()).await.unwrap();
-                    } else {
-                        socket.send_to(b"question", "server:7").await.unwrap();
-                        socket.recv_from(&mut [0; 8]).await.unwrap();
-                    }
-                }
-            });
-            worker.await.unwrap();
+    // Whenever one looks, the worker waits for an answer, and never for a deadline.
+    let link = Link::new().latency(Latency::fixed(Duration::from_millis(500)));
+    let sim = Sim::builder().link(link).build();
+    sim.host("server", "10.0.0.1", crate::worlds::answer_datagrams);
+    sim.client("client", "10.0.0.2", || async {
+        let worker = spawn_local(async {
+            let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+            for _ in 0..2000 {
+                socket.send_to(b"question", "server:7").await.unwrap();
+                socket.recv_from(&mut [0; 8]).await.unwrap();
+            }
         });
-        sim.run().unwrap();
-    }
+        worker.await.unwrap();
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn a_client_that_crashes_while_it_cleans_up_has_ended() {
+    let sim = Sim::builder().build();
+    sim.client("client", "10.0.0.1", || async {
+        drop(asyncio_tasks::guard_local((), |()| sleep(Duration::from_secs(5))));
+    });
+    sim.at(Duration::from_secs(1), |sim| sim.crash("client"));
+    sim.run().unwrap();
 }
 
 #[test]
