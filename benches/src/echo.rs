@@ -5,16 +5,14 @@ use std::net::{TcpListener, UdpSocket};
 
 use anyhow::Result;
 
-use crate::process;
 use crate::subject::Subject;
-use crate::subjects::{
-    self, Visit, asyncio_net, bulk, hyper, lines, raw_epoll, raw_futures, redis, tls, udp,
-};
+use crate::subjects::{self, Visit, asyncio_net, bulk, raw_epoll, raw_futures, udp};
+use crate::{peers, process};
 
 /// Serves until it is killed; prints its port first. The buffers are `size` bytes, on processor `cpu`.
 pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
     process::pin_to(cpu)?;
-    if subjects::UDP.contains(&subject) {
+    if udp::NAMES.contains(&subject) {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         println!("{}", socket.local_addr()?.port());
         return Ok(udp::serve(subject, socket)?);
@@ -32,15 +30,14 @@ pub fn serve(subject: &str, size: usize, cpu: usize) -> Result<()> {
     match subject {
         raw_epoll::NAME => raw_epoll::serve(&listener, size)?,
         asyncio_net::PROTOCOL | asyncio_net::STREAMS => asyncio_net::serve(subject, listener)?,
-        hyper::ASYNCIO | hyper::TOKIO => hyper::serve(subject, listener)?,
-        tls::ASYNCIO | tls::TOKIO => tls::serve(subject, listener)?,
-        lines::ASYNCIO | lines::TOKIO => lines::serve(subject, listener)?,
         bulk::SEND_FILE | bulk::READ_WRITE | bulk::SPLICE | bulk::COPY | bulk::TOKIO_COPY => {
             bulk::serve(subject, listener)?
         }
-        redis::LIKE => redis::serve(listener)?,
         raw_futures::NAME => raw_futures::serve(&listener, size)?,
-        _ => subjects::with(subject, Serve(listener, size))??,
+        _ => match peers::server(subject) {
+            Some(serve) => serve(subject, listener)?,
+            None => subjects::with(subject, Serve(listener, size))??,
+        },
     }
     Ok(())
 }

@@ -1,26 +1,33 @@
 //! Measures asyncio beside raw epoll and its peers. `cargo xtask bench` builds and runs it.
 //!
 //! `run` is the whole measurement: it starts this program again, one process a measurement, with the other commands. One source
-//! stands for each workload (`micro.rs`, `timers.rs`, `memory.rs`, `echo.rs`), over all subjects (`subjects/`).
+//! stands for each workload (`micro.rs`, `timers.rs`, `memory.rs`, `echo.rs`), over all subjects (`subjects/`, `peers/subjects/`).
+//!
+//! What needs the peers is in `peers/`, `run` among it; `cargo xtask floor` builds without them, and `no_peers.rs` takes its place.
+
+#![cfg_attr(
+    not(feature = "peers"),
+    expect(dead_code, reason = "the peers use it; what nobody uses shows in the build that has them")
+)]
 
 mod subject;
 mod subjects;
 
 mod echo;
 mod generator;
-mod load;
 mod memory;
 mod micro;
-mod outside;
 mod scale;
 mod structure;
-mod sync;
 mod timers;
 
-mod cases;
-mod orchestrate;
+#[cfg(feature = "peers")]
+mod peers;
+#[cfg(not(feature = "peers"))]
+#[path = "no_peers.rs"]
+mod peers;
+
 mod process;
-mod report;
 
 use anyhow::{Context, Result, bail};
 use subject::Subject;
@@ -28,12 +35,12 @@ use subjects::Visit;
 use subjects::asyncio::AsyncioLocal;
 
 fn main() -> Result<()> {
-    // A worker of the pool of processes goes no further.
-    drop(outside::functions());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if peers::command(&arguments)? {
+        return Ok(());
+    }
     match arguments[..] {
-        ["run", ref options @ ..] => orchestrate::run(options),
         // Prints one number: the value of a case for a subject, in the case's unit.
         ["measure", case, subject] => {
             println!("{}", measure(case, subject)?);
@@ -66,29 +73,14 @@ fn main() -> Result<()> {
             micro::wake_busy::<AsyncioLocal>();
             Ok(())
         }
-        ["pong"] => outside::pong(),
         // Says by its exit whether the subject runs here.
         ["probe", subject] => probe(subject),
-        ["connect-and-close", port, count] => load::connect_and_close(port.parse()?, count.parse()?),
-        // Prints how many requests were answered.
-        ["client", kind, port, milliseconds] => {
-            load::clients::main(kind, port.parse()?, milliseconds.parse()?)
-        }
         ["park", port, connections] => generator::park(port.parse()?, connections.parse()?),
-        _ => bail!("usage: see `cargo xtask bench --help`"),
+        _ => bail!(peers::USAGE),
     }
 }
 
 fn measure(case: &str, subject: &str) -> Result<f64> {
-    if case.starts_with("out_") {
-        return outside::measure(case, subject);
-    }
-    if case.starts_with("sync_") {
-        if !case.ends_with("_workers2") {
-            process::pin_to(0)?;
-        }
-        return sync::measure(case, subject);
-    }
     struct Measure<'a>(&'a str);
     impl Visit for Measure<'_> {
         type Output = Result<f64>;
@@ -132,9 +124,6 @@ fn measure_on<S: Subject>(case: &str) -> Result<f64> {
 }
 
 fn repeat(case: &str, subject: &str, count: usize) -> Result<()> {
-    if case.starts_with("sync_") {
-        return sync::run(case, subject, count).map(|_| ());
-    }
     struct Repeat<'a>(&'a str, usize);
     impl Visit for Repeat<'_> {
         type Output = Result<()>;

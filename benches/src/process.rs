@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::subjects::{python, redis};
+use crate::peers;
 
 /// Stays on one processor.
 pub fn pin_to(cpu: usize) -> Result<()> {
@@ -103,14 +103,13 @@ pub struct Server {
 
 impl Server {
     pub fn start(subject: &str, buffer: usize, cpu: usize, sharing: Sharing) -> Result<Self> {
-        let mut program = if python::NAMES.contains(&subject) {
-            python::server(subject, cpu)
-        } else if subject == redis::REAL {
-            redis::program(cpu)?
-        } else {
-            let serve = ["serve", subject, &buffer.to_string(), &cpu.to_string()].map(str::to_owned);
-            let me = std::env::current_exe()?.to_string_lossy().into_owned();
-            std::iter::once(me).chain(serve).collect()
+        let mut program = match peers::program(subject, cpu)? {
+            Some(program) => program,
+            None => {
+                let serve = ["serve", subject, &buffer.to_string(), &cpu.to_string()].map(str::to_owned);
+                let me = std::env::current_exe()?.to_string_lossy().into_owned();
+                std::iter::once(me).chain(serve).collect()
+            }
         };
         if sharing == Sharing::InTurn && may_run_in_turn() {
             program.splice(0..0, ["chrt", "--fifo", "1"].map(str::to_owned));

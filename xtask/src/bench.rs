@@ -5,18 +5,42 @@ use anyhow::Result;
 use crate::shell::{self, cargo_program, command, root};
 
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
-    build()?;
-    let mut bench = command(&program("bench"), &["run"]);
+    Programs::WithPeers.build()?;
+    let mut bench = command(&Programs::WithPeers.path("bench"), &["run"]);
     shell::run(bench.args(arguments).current_dir(root().join("benches")))
 }
 
-/// Builds the measuring programs.
-pub(crate) fn build() -> Result<()> {
-    let arguments = ["build", "--release", "--locked", "--manifest-path", "benches/Cargo.toml"];
-    shell::run(&mut command(&cargo_program(), &arguments))
+/// The measuring programs.
+///
+/// Each build has a folder of its own: `bench run` starts its own program anew for every measurement, for an hour, and a `floor` meanwhile
+/// would put the other one in its place.
+#[derive(Clone, Copy)]
+pub(crate) enum Programs {
+    WithPeers,
+    /// Ours and tokio's alone, built in a fraction of the time.
+    WithoutPeers,
 }
 
-/// The path of one of them.
-pub(crate) fn program(name: &str) -> String {
-    root().join("benches/target/release").join(name).to_string_lossy().into_owned()
+impl Programs {
+    pub(crate) fn build(self) -> Result<()> {
+        let arguments = ["build", "--release", "--locked", "--manifest-path", "benches/Cargo.toml"];
+        let mut build = command(&cargo_program(), &arguments);
+        build.args(["--target-dir", self.target()]);
+        if let Self::WithoutPeers = self {
+            build.arg("--no-default-features");
+        }
+        shell::run(&mut build)
+    }
+
+    /// The path of one of them.
+    pub(crate) fn path(self, name: &str) -> String {
+        root().join(self.target()).join("release").join(name).to_string_lossy().into_owned()
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Self::WithPeers => "benches/target",
+            Self::WithoutPeers => "benches/target/floor",
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::bench::{build, program};
+use crate::bench::Programs;
 use crate::shell::{command, output, root};
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +29,7 @@ struct Count {
 }
 
 pub(crate) fn run() -> Result<()> {
-    build()?;
+    Programs::WithoutPeers.build()?;
     let text = std::fs::read_to_string(root().join("xtask/floor.toml"))?;
     let bounds: Bounds = toml::from_str(&text).context("xtask/floor.toml")?;
     let mut counts = Vec::new();
@@ -53,6 +53,10 @@ pub(crate) fn run() -> Result<()> {
         counts.push(count("instructions over tokio's, ", key, ratio, &bounds.instructions_over_tokio)?);
     }
     verdict(&counts)
+}
+
+fn program(name: &str) -> String {
+    Programs::WithoutPeers.path(name)
 }
 
 fn count(what: &str, key: &str, value: f64, bounds: &BTreeMap<String, f64>) -> Result<Count> {

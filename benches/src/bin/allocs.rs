@@ -38,9 +38,13 @@ fn main() {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(count(async || tokio::spawn(async {}).await.unwrap()))
         }
+        #[cfg(feature = "peers")]
         "smol-local" => {
             let executor = smol::LocalExecutor::new();
             smol::block_on(executor.run(count(async || executor.spawn(async {}).await)))
+        }
+        _ if cfg!(not(feature = "peers")) => {
+            panic!("this build has no peers: build with the feature `peers`")
         }
         _ => panic!("usage: allocs SUBJECT"),
     };

@@ -11,6 +11,7 @@ use crate::subjects::tokio::TokioCt;
 pub const BATCHES: &str = "asyncio-udp-batches";
 pub const ASYNCIO: &str = "asyncio-udp";
 pub const TOKIO: &str = "tokio-udp";
+pub const NAMES: [&str; 3] = [BATCHES, ASYNCIO, TOKIO];
 
 /// Serves for ever.
 pub fn serve(subject: &str, socket: UdpSocket) -> io::Result<()> {

@@ -35,6 +35,12 @@ pub(crate) fn enter(owner: Owner) -> Entered {
     Entered { id, _not_send: std::marker::PhantomData }
 }
 
+/// Says whether this is the task that is polled, or whose future is dropped, on this thread.
+#[inline]
+pub(crate) fn is_polled(header: &Header) -> bool {
+    POLLED.try_with(|polled| ptr::eq(polled.get(), header)).unwrap_or(false)
+}
+
 /// Says whether a task is polled, or its future dropped, on this thread.
 #[inline]
 pub(crate) fn is_in_task() -> bool {

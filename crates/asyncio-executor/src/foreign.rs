@@ -4,8 +4,8 @@ use std::future::Future;
 
 use asyncio_base::shim::Arc;
 
-use crate::runnable::{self, Home, Runnable};
 use crate::spawn::{Handle, TaskOptions, fresh_id};
+use crate::task::{Home, Runnable};
 
 /// Where the [`Runnable`] of a task goes: the seam to executors of others.
 ///
@@ -40,7 +40,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (runnable, handle) = runnable::new(fresh_id(), options, Home::Foreign(home), future);
-    runnable::schedule(runnable);
-    handle
+    let (runnable, handle) = Runnable::create(fresh_id(), options, Home::Foreign(home), future);
+    runnable.schedule();
+    Handle::movable(handle)
 }

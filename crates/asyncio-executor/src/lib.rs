@@ -35,7 +35,8 @@
 //! which it is; besides, 16 bytes in the list of live tasks, and 8 in the queue while it is ready. A wake on its own thread, a clone of a
 //! waker and its drop take no atomic.
 //!
-//! Tasks that several workers may poll, and those that [`spawn_on`] makes for executors of others, stand on the crate `async-task`.
+//! Tasks that several workers may poll, and those that [`spawn_on`] makes for executors of others, are as large or a little larger, and count
+//! their references by atomics.
 
 #![deny(unsafe_code)]
 
@@ -53,7 +54,6 @@ mod ready;
 mod watch;
 
 mod foreign;
-mod runnable;
 mod workers;
 
 mod block_on;
@@ -67,8 +67,8 @@ pub use header::{Header, TaskId, TaskState};
 pub use live::{LiveTask, live_local_tasks, live_tasks, main_turns, stack_base, wake_main, worker_count};
 pub use local::{EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
 pub use queue::{Ran, Stopped};
-pub use runnable::Runnable;
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};
 pub use spawn::{Handle, SpawnLocalError, Spawner, TaskOptions};
+pub use task::Runnable;
 pub use watch::{MainPoll, PresentPoll, Watch};
 pub use workers::{Executor, SpawnPinnedError, WorkerTaken, spawn, spawn_pinned};

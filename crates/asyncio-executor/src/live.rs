@@ -5,8 +5,7 @@ use std::marker::PhantomData;
 
 use crate::header::{Header, TaskState};
 use crate::queue::Owner;
-use crate::runnable::Listed;
-use crate::task::LocalTask;
+use crate::task::{LocalTask, MovableTask, Reference};
 
 /// A task that had not ended when it was listed. Made by [`live_tasks`]; keeping it keeps the task's memory, but not its future.
 pub struct LiveTask {
@@ -17,7 +16,7 @@ pub struct LiveTask {
 
 enum Kind {
     Local(LocalTask),
-    Shared(Listed),
+    Movable(MovableTask),
 }
 
 impl LiveTask {
@@ -29,7 +28,7 @@ impl LiveTask {
     pub fn header(&self) -> &Header {
         match &self.kind {
             Kind::Local(task) => task.header(),
-            Kind::Shared(task) => task.header(),
+            Kind::Movable(task) => task.header(),
         }
     }
 
@@ -37,7 +36,7 @@ impl LiveTask {
     pub fn state(&self) -> TaskState {
         match &self.kind {
             Kind::Local(task) => task.state(),
-            Kind::Shared(task) => task.header().state(),
+            Kind::Movable(task) => task.header().state(),
         }
     }
 
@@ -45,7 +44,7 @@ impl LiveTask {
     pub fn wake(&self) {
         match &self.kind {
             Kind::Local(task) => task.wake_by_ref(),
-            Kind::Shared(task) => task.wake_by_ref(),
+            Kind::Movable(task) => task.wake_by_ref(),
         }
     }
 }
@@ -80,7 +79,7 @@ pub fn live_tasks() -> Vec<LiveTask> {
     let mut tasks = live_local_tasks();
     let shared = Owner::current().and_then(|owner| owner.seat()).and_then(|seat| seat.shared().upgrade());
     let shared = shared.map(|shared| shared.listed()).unwrap_or_default();
-    tasks.extend(shared.into_iter().map(|task| LiveTask::of(Kind::Shared(task))));
+    tasks.extend(shared.into_iter().map(|task| LiveTask::of(Kind::Movable(task))));
     tasks
 }
 

@@ -11,7 +11,7 @@ use crate::header::{Header, TaskState};
 use crate::queue::{MainWaker, Owner, Queue, Ran, Stopped};
 use crate::schedule::Schedule;
 use crate::spawn::{self, Handle, Spawner, TaskOptions};
-use crate::task::LocalTask;
+use crate::task::{LocalTask, Reference};
 use crate::watch::Watch;
 
 /// Runs tasks on the thread that made it, strictly first in, first out (or as its [`Schedule`] says).

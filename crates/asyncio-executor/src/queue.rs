@@ -30,9 +30,8 @@ use slab::Slab;
 use crate::current::{self, Entered};
 use crate::header::TaskId;
 use crate::ready::{Because, Entry, Next, Ready};
-use crate::runnable::Runnable;
 use crate::schedule::Schedule;
-use crate::task::LocalTask;
+use crate::task::{LocalTask, Reference, Runnable};
 use crate::watch::Watch;
 use crate::workers::{Found, Member, Seat, Shared};
 
@@ -335,10 +334,10 @@ impl Owner {
                     });
                 }
                 Some(Next::Shared(runnable)) => {
-                    let task = runnable.listed();
+                    let task = runnable.task();
                     watching.poll(task.header(), || {
                         grant.during(|| runnable.run());
-                        task.has_output()
+                        task.has_ended()
                     });
                 }
                 Some(Next::Dropped(runnable)) => drop(runnable),

@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 use asyncio_base::shim::Arc;
 
 use crate::current;
-use crate::runnable::Runnable;
 use crate::schedule::{ReadyTasks, Schedule};
-use crate::task::LocalTask;
+use crate::task::{LocalTask, Runnable};
 use crate::workers::{Attention, Found, FromHot, Member, Shared};
 
 /// What waits in the queue.
@@ -62,13 +61,16 @@ struct Entries {
     /// `None` stands for the next of `others`, so that a task takes 8 bytes here and not 16.
     places: VecDeque<Option<LocalTask>>,
     others: VecDeque<Other>,
+    /// How many tokens there are, besides the first of each row: those have no place.
+    tokens_in_rows: usize,
 }
 
 /// What is ready and no task of this thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Other {
     Main,
-    Shared,
+    /// So many tokens in a row.
+    Shared(usize),
 }
 
 const _: () =
@@ -80,7 +82,7 @@ impl Entries {
         match entry {
             Entry::Task(task) => self.places.push_back(Some(task)),
             Entry::Main => self.push_other(Other::Main),
-            Entry::Shared => self.push_other(Other::Shared),
+            Entry::Shared => self.push_token(),
         }
     }
 
@@ -89,8 +91,29 @@ impl Entries {
         self.others.push_back(other);
     }
 
+    /// Behind other tokens it only counts.
+    #[inline]
+    fn push_token(&mut self) {
+        match (self.places.back(), self.others.back_mut()) {
+            (Some(None), Some(Other::Shared(row))) => {
+                *row += 1;
+                self.tokens_in_rows += 1;
+            }
+            _ => self.push_other(Other::Shared(1)),
+        }
+    }
+
     #[inline(always)]
     fn pop(&mut self) -> Option<Entry> {
+        if self.tokens_in_rows > 0 {
+            if let (Some(None), Some(Other::Shared(row @ 2..))) =
+                (self.places.front(), self.others.front_mut())
+            {
+                *row -= 1;
+                self.tokens_in_rows -= 1;
+                return Some(Entry::Shared);
+            }
+        }
         let place = self.places.pop_front()?;
         self.known(place)
     }
@@ -108,17 +131,18 @@ impl Entries {
         }
         Some(match self.others.pop_front()? {
             Other::Main => Entry::Main,
-            Other::Shared => Entry::Shared,
+            Other::Shared(_) => Entry::Shared,
         })
     }
 
     fn is_token_first(&self) -> bool {
-        self.places.front().is_some_and(Option::is_none) && self.others.front() == Some(&Other::Shared)
+        self.places.front().is_some_and(Option::is_none)
+            && matches!(self.others.front(), Some(Other::Shared(_)))
     }
 
     #[inline]
     fn len(&self) -> usize {
-        self.places.len()
+        self.places.len() + self.tokens_in_rows
     }
 
     #[inline]
@@ -193,7 +217,7 @@ impl Ready {
         match member.take_hot(!self.entries.is_empty()) {
             FromHot::Run(runnable) => return Some(checked(runnable)),
             FromHot::Queued => {
-                self.entries.push_other(Other::Shared);
+                self.entries.push_token();
                 return Some(Next::Announce(Helper::of(member)));
             }
             FromHot::Nothing => {}
@@ -262,7 +286,7 @@ impl Ready {
 
     fn queue_tokens(&mut self, count: usize) {
         for _ in 0..count {
-            self.entries.push_other(Other::Shared);
+            self.entries.push_token();
         }
     }
 
@@ -289,14 +313,47 @@ impl Ready {
             let is_next = member.is_attentive && !is_in_task && self.entries.is_empty() && !member.is_hot();
             member.push(runnable);
             if is_next && !member.shared().is_closed() {
-                self.entries.push_other(Other::Shared);
+                self.entries.push_token();
                 return Ok(None);
             }
         }
-        self.entries.push_other(Other::Shared);
+        self.entries.push_token();
         Ok(match member.shared().attention() {
             Attention::Given => None,
             Attention::Wanted | Attention::Closed => Some(Helper::of(member)),
         })
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Rows of tokens against a queue in which each has its place.
+    #[test]
+    fn tokens_in_rows_come_in_the_order_in_which_they_were_queued() {
+        let mut random = 1_u64;
+        let (mut entries, mut model) = (Entries::default(), VecDeque::new());
+        for step in 0..100_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Phases in which it fills, and phases in which it empties.
+            let fills = (step / 50) % 2 == 0;
+            let is_push = (random >> 60) < if fills { 12 } else { 4 };
+            let is_main = (random >> 40) % 8 == 0;
+            match (is_push, is_main) {
+                (true, true) => entries.push(Entry::Main),
+                (true, false) => entries.push_token(),
+                (false, _) => {
+                    let expected: Option<bool> = model.pop_front();
+                    assert_eq!(entries.is_token_first(), expected == Some(false), "step {step}");
+                    let popped = entries.pop().map(|entry| matches!(entry, Entry::Main));
+                    assert_eq!(popped, expected, "step {step}");
+                }
+            }
+            if is_push {
+                model.push_back(is_main);
+            }
+            assert_eq!((entries.len(), entries.is_empty()), (model.len(), model.is_empty()), "step {step}");
+        }
     }
 }

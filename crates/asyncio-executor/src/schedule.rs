@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::{self, Debug};
 
 use crate::header::TaskId;
-use crate::task::LocalTask;
+use crate::task::{LocalTask, Reference};
 
 /// Which ready task is next: the seam for tests that look for an order in which a program fails.
 ///

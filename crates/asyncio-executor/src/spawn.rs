@@ -21,8 +21,7 @@ use crate::current::with_polled;
 use crate::header::{Header, Rare, TaskId, TaskState};
 use crate::once_box::OnceBox;
 use crate::queue::{Owner, Queue};
-use crate::runnable::SharedHandle;
-use crate::task::{self, LocalHandle};
+use crate::task::{LocalTask, MovableTask, TaskHandle};
 
 /// The handle to a task: a future of its output, or of `None` if the task was ended before it had one.
 ///
@@ -37,8 +36,8 @@ pub struct Handle<T> {
 }
 
 enum Inner<T> {
-    Local(LocalHandle<T>),
-    Shared(SharedHandle<T>),
+    Local(TaskHandle<LocalTask, T>),
+    Movable(TaskHandle<MovableTask, T>),
     /// Of a task that never was.
     Ended(Box<Header>),
 }
@@ -48,8 +47,8 @@ impl<T> UnwindSafe for Handle<T> {}
 impl<T> RefUnwindSafe for Handle<T> {}
 
 impl<T> Handle<T> {
-    pub(crate) fn shared(handle: SharedHandle<T>) -> Self {
-        Self { inner: Inner::Shared(handle) }
+    pub(crate) fn movable(handle: TaskHandle<MovableTask, T>) -> Self {
+        Self { inner: Inner::Movable(handle) }
     }
 
     /// Makes the handle of a task that ended before it began: it has an id and a header, and no output.
@@ -66,7 +65,7 @@ impl<T> Handle<T> {
     pub fn header(&self) -> &Header {
         match &self.inner {
             Inner::Local(handle) => handle.header(),
-            Inner::Shared(handle) => handle.header(),
+            Inner::Movable(handle) => handle.header(),
             Inner::Ended(header) => header,
         }
     }
@@ -75,7 +74,7 @@ impl<T> Handle<T> {
     pub fn is_finished(&self) -> bool {
         match &self.inner {
             Inner::Local(handle) => handle.is_finished(),
-            Inner::Shared(handle) => handle.is_finished(),
+            Inner::Movable(handle) => handle.is_finished(),
             Inner::Ended(_) => true,
         }
     }
@@ -84,7 +83,7 @@ impl<T> Handle<T> {
     pub fn try_take(&self) -> Option<Option<std::thread::Result<T>>> {
         match &self.inner {
             Inner::Local(handle) => handle.try_take(),
-            Inner::Shared(handle) => handle.try_take(),
+            Inner::Movable(handle) => handle.try_take(),
             Inner::Ended(_) => Some(None),
         }
     }
@@ -97,7 +96,7 @@ impl<T> Handle<T> {
         }
         match &self.inner {
             Inner::Local(handle) => handle.wake_task(),
-            Inner::Shared(handle) => handle.wake_task(),
+            Inner::Movable(handle) => handle.wake_task(),
             Inner::Ended(_) => {}
         }
         true
@@ -114,7 +113,7 @@ impl<T> Future for Handle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         match &mut self.inner {
             Inner::Local(handle) => Pin::new(handle).poll(cx),
-            Inner::Shared(handle) => Pin::new(handle).poll(cx),
+            Inner::Movable(handle) => Pin::new(handle).poll(cx),
             Inner::Ended(_) => Poll::Ready(None),
         }
     }
@@ -191,7 +190,7 @@ where
     F::Output: 'static,
 {
     let is_eager = options.is_eager();
-    let (task, handle) = task::new(owner.queue().clone(), options.header(owner.fresh_id()), future);
+    let (task, handle) = LocalTask::create(owner.queue().clone(), options.header(owner.fresh_id()), future);
     if is_eager {
         owner.take_in_and_run(task);
     } else {
@@ -292,7 +291,7 @@ impl Spawner {
                 Ok(spawn_local(&owner, options, future))
             };
         }
-        let (task, handle) = task::new(self.queue.clone(), options.header(fresh_id()), future);
+        let (task, handle) = LocalTask::create(self.queue.clone(), options.header(fresh_id()), future);
         if let Err(task) = Queue::push_new(&self.queue, task) {
             task.cancel_unlisted();
             return Err(LoopClosed::new());

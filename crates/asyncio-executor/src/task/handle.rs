@@ -1,4 +1,4 @@
-//! [`LocalHandle`]: the one who awaits a task.
+//! [`TaskHandle`]: the one who awaits a task.
 
 #![expect(unsafe_code, reason = "the output, by a pointer to its type")]
 
@@ -11,30 +11,30 @@ use std::task::{Context, Poll};
 use asyncio_base::shim::{AtomicBool, Ordering};
 
 use super::stage::Outcome;
-use super::{LocalTask, drop_unread};
+use super::{Reference, drop_unread};
 use crate::header::Header;
 
 /// The handle to a task with output `T`. It may be on another thread than the task, if `T` may.
-pub(crate) struct LocalHandle<T> {
-    task: LocalTask,
+pub(crate) struct TaskHandle<R: Reference, T> {
+    task: R,
     /// Whoever sets it may take the output.
     is_taken: AtomicBool,
     output: PhantomData<T>,
 }
 
 // Nothing in it is pinned.
-impl<T> Unpin for LocalHandle<T> {}
+impl<R: Reference, T> Unpin for TaskHandle<R, T> {}
 
 // SAFETY: by `&` one learns the id and whether the task has ended, and may take the output, once, which is `Send`. The waker is out of reach.
-unsafe impl<T: Send> Sync for LocalHandle<T> {}
+unsafe impl<R: Reference + Sync, T: Send> Sync for TaskHandle<R, T> {}
 
 // The output comes out by value, once; what a panic interrupted is not seen.
-impl<T> UnwindSafe for LocalHandle<T> {}
-impl<T> RefUnwindSafe for LocalHandle<T> {}
+impl<R: Reference, T> UnwindSafe for TaskHandle<R, T> {}
+impl<R: Reference, T> RefUnwindSafe for TaskHandle<R, T> {}
 
-impl<T> LocalHandle<T> {
+impl<R: Reference, T> TaskHandle<R, T> {
     /// For the one handle of a task.
-    pub(super) fn new(task: LocalTask) -> Self {
+    pub(super) fn new(task: R) -> Self {
         Self { task, is_taken: AtomicBool::new(false), output: PhantomData }
     }
 
@@ -63,7 +63,7 @@ impl<T> LocalHandle<T> {
         }
         let mut output: Outcome<T> = None;
         // SAFETY: the task has ended, and the output is the handle's (J2), which is of the type that the task was made with, and which is here once.
-        unsafe { (self.task.core().methods.take_output)(self.task.0, (&raw mut output).cast()) };
+        unsafe { (self.task.core().methods.take_output)(self.task.pointer(), (&raw mut output).cast()) };
         Some(output)
     }
 
@@ -72,7 +72,7 @@ impl<T> LocalHandle<T> {
     }
 }
 
-impl<T> Future for LocalHandle<T> {
+impl<R: Reference, T> Future for TaskHandle<R, T> {
     type Output = Option<T>;
 
     #[inline]
@@ -92,7 +92,7 @@ impl<T> Future for LocalHandle<T> {
     }
 }
 
-impl<T> Drop for LocalHandle<T> {
+impl<R: Reference, T> Drop for TaskHandle<R, T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: this is the handle, of which there is one, and it is dropped once.

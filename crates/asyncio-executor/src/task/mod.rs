@@ -1,79 +1,55 @@
-//! [`LocalTask`]: a counted reference to a task of a [`Queue`].
+//! Tasks: one allocation each, of what all have ([`Core`]), of what their kind has, and of their future, or its output in the same place.
 //!
-//! One allocation holds a task: what all have ([`Core`]), then its future, and in the same place its output (`stage.rs`). Its waker is a
-//! pointer to that. Wakes and references of the owner's thread take no atomic, which is what a wake costs elsewhere.
+//! There are two kinds. A [`LocalTask`] stays on the thread of its queue, where neither its wakes nor its references take an atomic. A
+//! [`MovableTask`] is polled by any thread, one after another; a [`Runnable`] is the right to do so.
 //!
-//! - K1: flags and stage belong to the owner: the thread on which the queue was made. A reference knows that it is on it where the queue is
-//!   entered ([`Queue::is_entered`]) or where an `Owner` is at hand. Everywhere else it goes the remote way, which is always right.
-//!   A task that is `UNLISTED` has no owner yet: whoever made it has it to himself, with its handle, until he hands it over.
-//! - K2: a task is in the ready queue at most once: `QUEUED` says so. A wake while it is being polled only sets the flag; the end of the poll
-//!   puts it into the queue. So no poll nests in another one of the same task.
-//! - K3: a remote wake sets `is_woken_remotely` and, if it was clear, pushes a reference to the remote side. The owner clears it when it
-//!   takes the reference over, before the poll. Both are swaps, so the poll sees what came before a wake that found it set.
-//! - K4: the future is polled and dropped by the owner alone, and gone when the task has ended. The output is stored before
-//!   `Join` says so; then it is the handle's (`join.rs`).
-//! - K5: the list of live tasks holds a reference until the task ends; then the counts are settled (`counts.rs`). Whatever is left
-//!   after that, on any thread, holds memory and nothing else.
+//! | module | what is in it |
+//! |---|---|
+//! | [`stage`] | the future, and then the output: what depends on their types |
+//! | [`join`], [`handle`] | whoever awaits the end |
+//! | [`local`], [`counts`] | tasks that stay, and their counts |
+//! | [`movable`], [`word`] | tasks that move, and who has them |
 
-#![expect(
-    unsafe_code,
-    reason = "futures that are not `Send` in tasks whose wakers are; one allocation for both"
-)]
+#![expect(unsafe_code, reason = "references to a task by a pointer to its core")]
 
 mod counts;
 mod handle;
 mod join;
+mod local;
+mod movable;
 mod stage;
+mod word;
 
-use std::cell::Cell;
-use std::mem::{self, ManuallyDrop};
+#[cfg(all(test, loom))]
+mod loom_tests;
+
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use asyncio_base::panic::{Payload, Told, catch_and_store, discard, message};
-use asyncio_base::shim::{Arc, AtomicBool, Ordering};
 use asyncio_base::{debug, report};
 
-use self::counts::Counts;
-use self::join::{AtEnd, Join};
+use self::join::Join;
 use self::stage::Methods;
-use crate::current::Polling;
-use crate::header::{Header, TaskId, TaskState};
-use crate::queue::{Owner, Queue};
-use crate::ready::Entry;
+use crate::header::{Header, TaskId};
 
-pub(crate) use self::handle::LocalHandle;
-pub(crate) use self::stage::new;
+pub(crate) use self::handle::TaskHandle;
+pub(crate) use self::local::LocalTask;
+pub(crate) use self::movable::{Home, MovableTask};
 
-/// It is in the ready queue, or will be put into it after this poll.
-const QUEUED: u8 = 1;
-/// It is being polled, or its future is being dropped.
-const RUNNING: u8 = 1 << 1;
-/// Its future is gone.
-const ENDED: u8 = 1 << 2;
-/// Not in the list of live tasks yet: whoever made it has it to himself, with its handle.
-const UNLISTED: u32 = u32::MAX;
+pub use self::movable::Runnable;
 
-/// What all tasks of a queue have, whatever their future: 96 bytes where a pointer has 8.
+/// What all tasks have, whatever their future: 96 bytes for those that stay, where a pointer has 8.
 ///
 /// | field | bytes | |
 /// |---|---|---|
 /// | methods | 8 | what is done with its future |
-/// | queue | 8 | |
-/// | counts | 8 | the owner's, everybody else's |
-/// | flags, woken remotely, slot | 6, padded to 8 | the slot is its place among the live tasks |
+/// | kind | 24 | of a task that stays: its queue 8, counts 8, flags, woken remotely, place in the list 6, padded to 8 |
 /// | join | 24 | its state, and the waker of whoever awaits |
 /// | header | 40 | id, parent, spawn place, polls, all that is rarer (`header.rs`) |
-pub(crate) struct Core {
-    methods: &'static Methods,
-    queue: Arc<Queue>,
-    counts: Counts,
-    /// The owner's (K1).
-    flags: Cell<u8>,
-    is_woken_remotely: AtomicBool,
-    /// The owner's (K1): its place in the list of live tasks, or `UNLISTED`.
-    slot: Cell<u32>,
+pub(crate) struct Core<K: 'static> {
+    methods: &'static Methods<K>,
+    kind: K,
     join: Join,
     header: Header,
     /// A model fails if it is not freed.
@@ -82,271 +58,41 @@ pub(crate) struct Core {
 }
 
 #[cfg(all(not(any(loom, shuttle)), target_pointer_width = "64"))]
-const _: () = assert!(size_of::<Core>() == 96, "the table above");
+const _: () = assert!(size_of::<Core<local::Local>>() == 96, "the table above");
 
-/// A counted reference to a task.
-pub(crate) struct LocalTask(NonNull<Core>);
+/// A counted reference to a task of one of the two kinds.
+///
+/// # Safety
+///
+/// - While it lives, what it points to is not freed, and nobody has that by `&mut`.
+pub(crate) unsafe trait Reference: Clone {
+    type Kind: 'static;
 
-// SAFETY: what a reference does away from the owner's thread touches atomics only (K1, C1), and in the end frees memory in which neither
-// future nor output is left (K4, K5).
-unsafe impl Send for LocalTask {}
-// SAFETY: as above: every method asks where it is.
-unsafe impl Sync for LocalTask {}
+    fn pointer(&self) -> NonNull<Core<Self::Kind>>;
 
-static WAKER: RawWakerVTable = RawWakerVTable::new(
-    |data| {
-        // SAFETY: `data` is of a waker that lives, and so has a reference.
-        let task = unsafe { LocalTask::borrowed(data) };
-        mem::forget(LocalTask::clone(&task));
-        RawWaker::new(data, &WAKER)
-    },
-    // SAFETY: the waker's reference passes to this one.
-    |data| unsafe { LocalTask::from_data(data) }.wake(),
-    // SAFETY: `data` is of a waker that lives, and so has a reference.
-    |data| unsafe { LocalTask::borrowed(data) }.wake_by_ref(),
-    // SAFETY: the waker's reference passes to this one.
-    |data| drop(unsafe { LocalTask::from_data(data) }),
-);
-
-impl LocalTask {
-    /// # Safety
-    ///
-    /// - `data` comes from [`data`](Self::data), and brings a reference along.
     #[inline]
-    unsafe fn from_data(data: *const ()) -> Self {
-        // SAFETY: it comes from a `NonNull`.
-        Self(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
-    }
-
-    /// # Safety
-    ///
-    /// - `data` comes from [`data`](Self::data), and somebody else's reference outlives what is returned.
-    #[inline]
-    unsafe fn borrowed(data: *const ()) -> ManuallyDrop<Self> {
-        // SAFETY: as the caller says; it is not dropped.
-        ManuallyDrop::new(unsafe { Self::from_data(data) })
+    fn core(&self) -> &Core<Self::Kind> {
+        // SAFETY: as the trait says.
+        unsafe { self.pointer().as_ref() }
     }
 
     #[inline]
-    fn data(&self) -> *const () {
-        self.0.as_ptr().cast_const().cast()
-    }
-
-    #[inline]
-    fn core(&self) -> &Core {
-        // SAFETY: there is a reference, so it is not freed; and nobody has it by `&mut`.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// Says what the task is doing. On the owner's thread.
-    pub(crate) fn state(&self) -> TaskState {
-        match self.core().flags.get() {
-            flags if flags & RUNNING != 0 => TaskState::Running,
-            flags if flags & QUEUED != 0 || self.core().is_woken_remotely.load(Ordering::Relaxed) => {
-                TaskState::Ready
-            }
-            _ => TaskState::Waiting,
-        }
-    }
-
-    /// Says whether its future is gone. On the owner's thread.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.core().flags.get() & ENDED != 0
-    }
-
-    #[inline]
-    pub(crate) fn header(&self) -> &Header {
+    fn header(&self) -> &Header {
         &self.core().header
     }
 
-    /// Asks the task to end.
-    pub(crate) fn request_cancel(&self) {
-        if self.header().request_cancel() {
-            self.wake_by_ref();
-        }
-    }
+    fn wake_by_ref(&self);
+}
 
-    /// Makes the task ready, if it is not yet.
-    #[inline]
-    fn wake(self) {
-        if self.core().queue.is_entered() {
-            if self.must_push() {
-                // SAFETY: where the queue is entered is the owner's thread.
-                unsafe { self.push() };
-            }
-        } else if !self.core().is_woken_remotely.swap(true, Ordering::AcqRel) {
-            self.push_remotely();
-        }
-    }
-
-    #[inline]
-    pub(crate) fn wake_by_ref(&self) {
-        if self.core().queue.is_entered() {
-            if self.must_push() {
-                // SAFETY: where the queue is entered is the owner's thread.
-                unsafe { self.clone().push() };
-            }
-        } else if !self.core().is_woken_remotely.swap(true, Ordering::AcqRel) {
-            self.clone().push_remotely();
-        }
-    }
-
-    /// Marks it as queued, and says whether it is to be pushed for that (K2). On the owner's thread.
-    #[inline]
-    fn must_push(&self) -> bool {
-        let flags = self.core().flags.get();
-        if flags & (QUEUED | ENDED) != 0 {
-            return false;
-        }
-        self.core().flags.set(flags | QUEUED);
-        flags & RUNNING == 0
-    }
-
-    /// Puts it into the ready queue.
-    ///
-    /// # Safety
-    ///
-    /// - The caller is on the owner's thread.
-    #[inline]
-    unsafe fn push(self) {
-        let queue = Arc::as_ptr(&self.core().queue);
-        // SAFETY: it is entered, or reached through an `Owner`: both keep it.
-        let queue = unsafe { &*queue };
-        // SAFETY: the owner's thread.
-        let pushed = unsafe { queue.push_ready(Entry::Task(self)) };
-        if let Err(Entry::Task(this)) = pushed {
-            // E2: a user's schedule wakes it from inside a choice.
-            this.core().flags.set(this.core().flags.get() & !QUEUED);
-            if !this.core().is_woken_remotely.swap(true, Ordering::AcqRel) {
-                this.push_remotely();
-            }
-        }
-    }
-
-    #[cold]
-    fn push_remotely(self) {
-        let queue = self.core().queue.clone();
-        Queue::push_remote(&queue, Entry::Task(self));
-    }
-
-    /// Takes over a remote wake, and says whether it is to be put into the ready queue (K3). On the owner's thread.
-    pub(crate) fn accept_remote(&self) -> bool {
-        if self.core().flags.get() & ENDED != 0 {
-            return false;
-        }
-        self.core().is_woken_remotely.swap(false, Ordering::AcqRel);
-        self.must_push()
-    }
-
-    /// Polls the task once. Inlined where the ready queue is run, which is the hot one of its two callers.
-    #[inline(always)]
-    pub(crate) fn run(self, owner: &Owner) {
-        let core = self.core();
-        core.flags.set((core.flags.get() & !QUEUED) | RUNNING);
-        core.header.count_poll();
-        // SAFETY: of the shape that `WAKER` asks for; the reference is this one's, and the waker is not dropped.
-        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(self.data(), &WAKER)) });
-        let has_ended = {
-            let _polling = Polling::begin(&core.header);
-            // SAFETY: the owner's thread; not ended, for then it is not queued (K2); and not nested in a poll of it (K2).
-            unsafe { (core.methods.poll)(self.0, &mut Context::from_waker(&waker)) }
-        };
-        if has_ended {
-            let listed = owner.unregister(core.slot.get());
-            return self.end(Some(listed));
-        }
-        let flags = core.flags.get() & !RUNNING;
-        core.flags.set(flags);
-        if flags & QUEUED != 0 {
-            // SAFETY: the owner's thread.
-            unsafe { self.push() };
-        } else {
-            // SAFETY: the owner's thread. It is not the last one: the list has another (K5).
-            let is_last = unsafe { core.counts.drop_one(true) };
-            debug_assert!(!is_last, "the list has another one");
-            mem::forget(self);
-        }
-    }
-
-    /// The same where it is not hot: eagerly, or while the clock is read.
-    #[cold]
-    pub(crate) fn run_cold(self, owner: &Owner) {
-        self.run(owner);
-    }
-
-    /// Drops the future in place, and ends the task without an output.
-    pub(crate) fn cancel(self, owner: &Owner) {
-        if self.core().flags.get() & (ENDED | RUNNING) != 0 {
-            return;
-        }
-        self.drop_future();
-        let listed = owner.unregister(self.core().slot.get());
-        self.end(Some(listed));
-    }
-
-    /// The same for a task that is in no list yet, on the thread that made it or that took it over.
-    #[cold]
-    pub(crate) fn cancel_unlisted(self) {
-        self.drop_future();
-        self.end(None);
-    }
-
-    fn drop_future(&self) {
-        let core = self.core();
-        core.flags.set(core.flags.get() | RUNNING);
-        let _polling = Polling::begin(&core.header);
-        // SAFETY: the owner's thread, or that of whoever has it to himself; not ended, and not inside of a poll.
-        unsafe { (core.methods.drop_future)(self.0) };
-    }
-
-    pub(crate) fn is_unlisted(&self) -> bool {
-        self.core().slot.get() == UNLISTED
-    }
-
-    pub(crate) fn set_slot(&self, slot: u32) {
-        self.core().slot.set(slot);
-    }
-
-    /// The future is gone, and the output stored (K4). `listed` is the list's reference, if it was in the list.
-    fn end(self, listed: Option<Self>) {
-        let core = self.core();
-        core.flags.set(ENDED);
-        // From here on a remote wake finds it set, and pushes nothing (Relaxed: there is nothing to see for whoever does).
-        core.is_woken_remotely.store(true, Ordering::Relaxed);
-        // Both references are given up below.
-        let references = 1 + i32::from(listed.is_some());
-        mem::forget(listed);
-        // SAFETY: the owner, once.
-        let waker = match unsafe { core.join.end() } {
-            AtEnd::Waiting(waker) => Some(waker),
-            AtEnd::Handle => None,
-            AtEnd::Nobody => {
-                // SAFETY: the output is stored, and nobody else comes for it (J3).
-                self.guard("dropping the output", || unsafe { (core.methods.drop_output)(self.0) });
-                None
-            }
-        };
-        // Before the last look at the core: the task may be freed by whoever is woken.
-        let place = (core.header.id, core.header.spawned_at);
-        // SAFETY: the owner's thread, once; the references are this one and the list's.
-        if unsafe { core.counts.settle(references) } {
-            // SAFETY: the last reference.
-            unsafe { (core.methods.free)(self.0) };
-        }
-        mem::forget(self);
-        if let Some(waker) = waker {
-            guard(place, "waking whoever awaits", || waker.wake());
-        }
-    }
-
+impl<K: 'static> Core<K> {
     /// Runs user code whose panic is nobody's.
     fn guard(&self, what: &str, step: impl FnOnce()) {
-        guard((self.header().id, self.header().spawned_at), what, step);
+        guard((self.header.id, self.header.spawned_at), what, step);
     }
 }
 
 /// Runs user code whose panic is nobody's: it is reported with the task it belongs to.
-pub(crate) fn guard((id, place): (TaskId, &'static Location<'static>), what: &str, step: impl FnOnce()) {
+fn guard((id, place): (TaskId, &'static Location<'static>), what: &str, step: impl FnOnce()) {
     let mut panic = None;
     catch_and_store(&mut panic, step);
     if let Some(panic) = panic {
@@ -360,7 +106,7 @@ pub(crate) fn guard((id, place): (TaskId, &'static Location<'static>), what: &st
 }
 
 /// Drops the panic of a task that nobody has read, and nobody can read any more. In debug mode it is reported.
-pub(crate) fn drop_unread((id, place): (TaskId, &'static Location<'static>), panic: Payload) {
+fn drop_unread((id, place): (TaskId, &'static Location<'static>), panic: Payload) {
     if debug::is_on() && !panic.is::<Told>() {
         let message = message(&*panic);
         report::Report::new(
@@ -372,26 +118,4 @@ pub(crate) fn drop_unread((id, place): (TaskId, &'static Location<'static>), pan
         .send();
     }
     discard(panic);
-}
-
-impl Clone for LocalTask {
-    #[inline]
-    fn clone(&self) -> Self {
-        let core = self.core();
-        // SAFETY: where the queue is entered is the owner's thread.
-        unsafe { core.counts.take(core.queue.is_entered()) };
-        Self(self.0)
-    }
-}
-
-impl Drop for LocalTask {
-    #[inline]
-    fn drop(&mut self) {
-        let core = self.core();
-        // SAFETY: where the queue is entered is the owner's thread; the reference is this one.
-        if unsafe { core.counts.drop_one(core.queue.is_entered()) } {
-            // SAFETY: the last reference.
-            unsafe { (core.methods.free)(self.0) };
-        }
-    }
 }

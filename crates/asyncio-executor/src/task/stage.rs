@@ -8,32 +8,31 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 use asyncio_base::panic::{Payload, catch_and_store};
-use asyncio_base::shim::{Arc, AtomicBool, UnsafeCell};
+use asyncio_base::shim::UnsafeCell;
 
-use super::{Core, Counts, Join, LocalHandle, LocalTask, QUEUED, UNLISTED, drop_unread, guard};
+use super::{Core, Join, drop_unread, guard};
 use crate::header::Header;
-use crate::queue::Queue;
 
 /// What a task left: its value or its panic, or nothing if its future was dropped.
 pub(super) type Outcome<T> = Option<Result<T, Payload>>;
 
 /// What is done with a task by those who do not know its future.
-pub(super) struct Methods {
+pub(super) struct Methods<K: 'static> {
     /// Polls the future; if that ends it, drops it, stores the output, and says `true`.
-    pub(super) poll: unsafe fn(NonNull<Core>, &mut Context<'_>) -> bool,
+    pub(super) poll: unsafe fn(NonNull<Core<K>>, &mut Context<'_>) -> bool,
     /// Drops the future in place; the output is that there is none.
-    pub(super) drop_future: unsafe fn(NonNull<Core>),
+    pub(super) drop_future: unsafe fn(NonNull<Core<K>>),
     /// Moves the output to where the pointer points: an [`Outcome`] of its type.
-    pub(super) take_output: unsafe fn(NonNull<Core>, *mut ()),
-    pub(super) drop_output: unsafe fn(NonNull<Core>),
+    pub(super) take_output: unsafe fn(NonNull<Core<K>>, *mut ()),
+    pub(super) drop_output: unsafe fn(NonNull<Core<K>>),
     /// Gives the memory back.
-    pub(super) free: unsafe fn(NonNull<Core>),
+    pub(super) free: unsafe fn(NonNull<Core<K>>),
 }
 
 /// A whole task. `repr(C)`, so that a pointer to it is one to its core.
 #[repr(C)]
-struct Whole<F: Future> {
-    core: Core,
+struct Whole<K: 'static, F: Future> {
+    core: Core<K>,
     stage: UnsafeCell<Stage<F>>,
 }
 
@@ -42,27 +41,19 @@ enum Stage<F: Future> {
     Ended(Outcome<F::Output>),
 }
 
-/// Makes a task for `queue` that is in no list yet, with two references. The caller has it to himself until he hands it over.
-pub(crate) fn new<F>(queue: Arc<Queue>, header: Header, future: F) -> (LocalTask, LocalHandle<F::Output>)
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
+/// Makes a task, with whatever number of references its kind says.
+pub(super) fn allocate<K: 'static, F: Future>(kind: K, header: Header, future: F) -> NonNull<Core<K>> {
     let core = Core {
         methods: &const {
             Methods {
-                poll: poll::<F>,
-                drop_future: drop_future::<F>,
-                take_output: take_output::<F>,
-                drop_output: drop_output::<F>,
-                free: free::<F>,
+                poll: poll::<K, F>,
+                drop_future: drop_future::<K, F>,
+                take_output: take_output::<K, F>,
+                drop_output: drop_output::<K, F>,
+                free: free::<K, F>,
             }
         },
-        queue,
-        counts: Counts::new(2),
-        flags: QUEUED.into(),
-        is_woken_remotely: AtomicBool::new(false),
-        slot: UNLISTED.into(),
+        kind,
         join: Join::new(),
         header,
         #[cfg(loom)]
@@ -70,16 +61,15 @@ where
     };
     let whole = Box::new(Whole { core, stage: UnsafeCell::new(Stage::Future(future)) });
     // The pointer may reach the whole, which a `&Core` may not.
-    let pointer = NonNull::from(Box::leak(whole)).cast::<Core>();
-    (LocalTask(pointer), LocalHandle::new(LocalTask(pointer)))
+    NonNull::from(Box::leak(whole)).cast()
 }
 
-impl<F: Future> Whole<F> {
+impl<K: 'static, F: Future> Whole<K, F> {
     /// # Safety
     ///
     /// - `core` points to the core of a task made for `F`, and the caller has a reference to it.
     /// - Nobody else is at its stage (K4): it is the owner until the end, and then whoever the output belongs to.
-    unsafe fn with_stage<R>(core: NonNull<Core>, f: impl FnOnce(&mut Stage<F>) -> R) -> R {
+    unsafe fn with_stage<R>(core: NonNull<Core<K>>, f: impl FnOnce(&mut Stage<F>) -> R) -> R {
         // SAFETY: as the caller says.
         let whole = unsafe { core.cast::<Self>().as_ref() };
         // SAFETY: as the caller says.
@@ -89,8 +79,8 @@ impl<F: Future> Whole<F> {
 
 /// # Safety
 ///
-/// - As [`Whole::with_stage`]; the caller is the owner, and the task has not ended.
-unsafe fn poll<F: Future>(core: NonNull<Core>, cx: &mut Context<'_>) -> bool {
+/// - As [`Whole::with_stage`]; the caller is the owner, or has the task (W1), and the task has not ended.
+unsafe fn poll<K: 'static, F: Future>(core: NonNull<Core<K>>, cx: &mut Context<'_>) -> bool {
     let mut panic = None;
     let step = |stage: &mut Stage<F>| match stage {
         Stage::Future(future) => {
@@ -101,31 +91,31 @@ unsafe fn poll<F: Future>(core: NonNull<Core>, cx: &mut Context<'_>) -> bool {
         Stage::Ended(_) => unreachable!("a task that has ended is not polled"),
     };
     // SAFETY: as the caller says.
-    let poll = unsafe { Whole::<F>::with_stage(core, step) };
+    let poll = unsafe { Whole::<K, F>::with_stage(core, step) };
     let output = match (poll, panic) {
         (Some(Poll::Pending), _) => return false,
         (Some(Poll::Ready(value)), _) => Some(Ok(value)),
         (None, panic) => panic.map(Err),
     };
     // SAFETY: as the caller says.
-    unsafe { store_output::<F>(core, output) };
+    unsafe { store_output::<K, F>(core, output) };
     true
 }
 
 /// # Safety
 ///
-/// - As [`Whole::with_stage`]; the caller is the owner, and the task has not ended.
-unsafe fn drop_future<F: Future>(core: NonNull<Core>) {
+/// - As [`Whole::with_stage`]; the caller is the owner, or has the task (W1), and the task has not ended.
+unsafe fn drop_future<K: 'static, F: Future>(core: NonNull<Core<K>>) {
     // SAFETY: as the caller says.
-    unsafe { store_output::<F>(core, None) };
+    unsafe { store_output::<K, F>(core, None) };
 }
 
 /// Drops the future in place, and puts the output there.
 ///
 /// # Safety
 ///
-/// - As [`Whole::with_stage`]; the caller is the owner, and the task has not ended.
-unsafe fn store_output<F: Future>(core: NonNull<Core>, output: Outcome<F::Output>) {
+/// - As [`Whole::with_stage`]; the caller is the owner, or has the task (W1), and the task has not ended.
+unsafe fn store_output<K: 'static, F: Future>(core: NonNull<Core<K>>, output: Outcome<F::Output>) {
     // SAFETY: a reference is there.
     let header = unsafe { &core.as_ref().header };
     let step = |stage: &mut Stage<F>| {
@@ -138,13 +128,13 @@ unsafe fn store_output<F: Future>(core: NonNull<Core>, output: Outcome<F::Output
         unsafe { ptr::write(stage, Stage::Ended(output)) };
     };
     // SAFETY: as the caller says.
-    unsafe { Whole::<F>::with_stage(core, step) };
+    unsafe { Whole::<K, F>::with_stage(core, step) };
 }
 
 /// # Safety
 ///
 /// - As [`Whole::with_stage`]; the task has ended, and the output is the caller's. `to` points to an [`Outcome`] of its type.
-unsafe fn take_output<F: Future>(core: NonNull<Core>, to: *mut ()) {
+unsafe fn take_output<K: 'static, F: Future>(core: NonNull<Core<K>>, to: *mut ()) {
     // SAFETY: as the caller says.
     let to = unsafe { &mut *to.cast::<Outcome<F::Output>>() };
     let step = |stage: &mut Stage<F>| {
@@ -153,16 +143,16 @@ unsafe fn take_output<F: Future>(core: NonNull<Core>, to: *mut ()) {
         }
     };
     // SAFETY: as the caller says.
-    unsafe { Whole::<F>::with_stage(core, step) };
+    unsafe { Whole::<K, F>::with_stage(core, step) };
 }
 
 /// # Safety
 ///
 /// - As [`take_output`].
-unsafe fn drop_output<F: Future>(core: NonNull<Core>) {
+unsafe fn drop_output<K: 'static, F: Future>(core: NonNull<Core<K>>) {
     let mut output: Outcome<F::Output> = None;
     // SAFETY: as the caller says.
-    unsafe { take_output::<F>(core, (&raw mut output).cast()) };
+    unsafe { take_output::<K, F>(core, (&raw mut output).cast()) };
     if let Some(Err(panic)) = output {
         // SAFETY: a reference is there.
         let header = unsafe { &core.as_ref().header };
@@ -173,14 +163,14 @@ unsafe fn drop_output<F: Future>(core: NonNull<Core>) {
 /// # Safety
 ///
 /// - `core` points to the core of a task made for `F`, and the caller has given up the last reference to it.
-unsafe fn free<F: Future>(core: NonNull<Core>) {
+unsafe fn free<K: 'static, F: Future>(core: NonNull<Core<K>>) {
     // SAFETY: as the caller says. It does nothing; a model sees by it whether somebody may still be at the stage.
-    unsafe { Whole::<F>::with_stage(core, |_| ()) };
+    unsafe { Whole::<K, F>::with_stage(core, |_| ()) };
     // SAFETY: it is there until the next line.
     let header = unsafe { &core.as_ref().header };
     let task = (header.id, header.spawned_at);
     // SAFETY: it comes from a `Box` of this type, and nobody has it any more.
-    let whole = unsafe { Box::from_raw(core.cast::<Whole<F>>().as_ptr()) };
+    let whole = unsafe { Box::from_raw(core.cast::<Whole<K, F>>().as_ptr()) };
     // What upper layers attach may be a user's. Whoever gave up the last reference still has it in hand, and must not be unwound.
     guard(task, "dropping what belongs to the task", || drop(whole));
 }

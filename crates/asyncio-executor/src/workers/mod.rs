@@ -26,8 +26,8 @@ use asyncio_base::{LoopClosed, budget};
 use crate::local::{LocalExecutor, NoExecutor};
 use crate::queue::{Owner, Queue, push_here};
 use crate::ready::Because;
-use crate::runnable::{self, Home, Listed, Runnable};
 use crate::spawn::{self, Handle, Spawner, TaskOptions, fresh_id};
+use crate::task::{Home, MovableTask, Runnable};
 
 pub(crate) use self::idle::Attention;
 pub(crate) use self::member::{Found, FromHot, Member};
@@ -156,12 +156,12 @@ impl Executor {
         let here = Owner::current().filter(|owner| owner.is_member_of(self.shared()));
         let seat = here.as_ref().and_then(Owner::seat).unwrap_or_else(|| self.shared().seats()[0].clone());
         let id = here.map_or_else(fresh_id, |owner| owner.fresh_id());
-        let (runnable, handle) = runnable::new(id, options, Home::Seat(seat), future);
+        let (runnable, handle) = Runnable::create(id, options, Home::Seat(seat), future);
         if self.is_closed() {
             return Err(LoopClosed::new());
         }
         make_ready(runnable, Because::Spawned);
-        Ok(handle)
+        Ok(Handle::movable(handle))
     }
 
     /// Makes a future on the worker with this number, and runs it there: it need not be `Send`.
@@ -236,14 +236,14 @@ where
     match owner.seat() {
         Some(seat) => {
             let is_eager = options.is_eager();
-            let (runnable, handle) = runnable::new(owner.fresh_id(), options, Home::Seat(seat), future);
+            let (runnable, handle) = Runnable::create(owner.fresh_id(), options, Home::Seat(seat), future);
             if is_eager {
                 budget::with_budget(owner.budget(), || runnable.run());
-                return Ok(handle);
+                return Ok(Handle::movable(handle));
             }
             // On a closed executor that drops it, and its handle says that it was ended, as that of a local task does.
             make_ready(runnable, Because::Spawned);
-            Ok(handle)
+            Ok(Handle::movable(handle))
         }
         None => Ok(spawn::spawn_local(&owner, options, future)),
     }
@@ -302,16 +302,11 @@ pub(crate) struct Registration {
 impl Registration {
     /// Of a task that has just been polled and waits: at the seat of the worker that polled it, or at its `home` if that is of another
     /// executor. `None` if the executor is closed.
-    pub(crate) fn of(home: &Arc<Seat<Runnable>>, listed: Listed) -> Option<Self> {
+    pub(crate) fn of(home: &Arc<Seat<Runnable>>, task: MovableTask) -> Option<Self> {
         let here = Owner::current().and_then(|owner| owner.seat());
         let seat = here.filter(|here| here.shared().ptr_eq(home.shared())).unwrap_or_else(|| home.clone());
-        let key = seat.register(listed)?;
+        let key = seat.register(task)?;
         Some(Self { seat, key })
-    }
-
-    /// Wakes the task; somebody else's in its place, if it has ended: that does no harm.
-    pub(crate) fn wake(&self) {
-        self.seat.wake(self.key);
     }
 
     /// Gives the place up. Once.

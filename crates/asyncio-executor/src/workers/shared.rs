@@ -24,8 +24,8 @@ use slab::Slab;
 use super::hot::Hot;
 use super::idle::{Attention, Idle, NOBODY};
 use super::ring::{self, OwnEnd, Raw, STOLEN_MAX, Stealer};
-use crate::runnable::Listed;
 use crate::spawn::Spawner;
+use crate::task::MovableTask;
 
 pub(crate) struct Shared<T: Raw> {
     injected: ConcurrentQueue<T>,
@@ -54,7 +54,7 @@ pub(crate) struct Seat<T: Raw> {
 /// Tasks that wait are in no queue; by this, closing gets hold of them. A task that is ready at its first poll never comes here.
 #[derive(Default)]
 struct Waiting {
-    tasks: Slab<Listed>,
+    tasks: Slab<MovableTask>,
     is_closed: bool,
 }
 
@@ -157,12 +157,12 @@ impl<T: Raw> Shared<T> {
             seat.generation.fetch_add(1, Ordering::SeqCst);
         }
         for seat in &self.seats {
-            seat.listed().into_iter().for_each(Listed::wake);
+            seat.listed().into_iter().for_each(MovableTask::wake);
         }
     }
 
     /// Returns the tasks that have waited and have not ended.
-    pub(crate) fn listed(&self) -> Vec<Listed> {
+    pub(crate) fn listed(&self) -> Vec<MovableTask> {
         self.seats.iter().flat_map(|seat| seat.listed()).collect()
     }
 
@@ -184,7 +184,7 @@ impl<T: Raw> Shared<T> {
             seat.is_closed.store(true, Ordering::Release);
         }
         for seat in &self.seats {
-            seat.close_registry().into_iter().for_each(|(_, listed)| listed.wake());
+            seat.close_registry().into_iter().for_each(|(_, task)| task.wake());
         }
         self.drop_queued();
         self.idle.set_emptied();
@@ -265,34 +265,27 @@ impl<T: Raw> Seat<T> {
     }
 
     /// Takes a task in that waits, and returns its key; `None` if the executor is closed.
-    pub(super) fn register(&self, listed: Listed) -> Option<usize> {
+    pub(super) fn register(&self, task: MovableTask) -> Option<usize> {
         let mut waiting = self.waiting.lock();
         if waiting.is_closed {
             drop(waiting);
-            drop(listed);
+            drop(task);
             return None;
         }
-        Some(waiting.tasks.insert(listed))
+        Some(waiting.tasks.insert(task))
     }
 
-    fn listed(&self) -> Vec<Listed> {
-        self.waiting.lock().tasks.iter().map(|(_, listed)| listed.clone()).collect()
+    fn listed(&self) -> Vec<MovableTask> {
+        self.waiting.lock().tasks.iter().map(|(_, task)| task.clone()).collect()
     }
 
     pub(super) fn unregister(&self, key: usize) {
         // Not there if the executor was closed meanwhile.
-        let listed = self.waiting.lock().tasks.try_remove(key);
-        drop(listed);
+        let task = self.waiting.lock().tasks.try_remove(key);
+        drop(task);
     }
 
-    pub(super) fn wake(&self, key: usize) {
-        let listed = self.waiting.lock().tasks.get(key).cloned();
-        if let Some(listed) = listed {
-            listed.wake();
-        }
-    }
-
-    fn close_registry(&self) -> Slab<Listed> {
+    fn close_registry(&self) -> Slab<MovableTask> {
         let mut waiting = self.waiting.lock();
         waiting.is_closed = true;
         std::mem::take(&mut waiting.tasks)

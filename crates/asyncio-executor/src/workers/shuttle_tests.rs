@@ -1,6 +1,6 @@
 //! The whole scheduler under random orders of its threads: local tasks and shared ones, wakes from everywhere, closing at any moment.
 //!
-//! The crates `async-task` and `concurrent-queue` are taken as they are: between two steps of theirs nobody else comes in.
+//! The crate `concurrent-queue` is taken as it is: between two steps of its nobody else comes in.
 
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll, Wake, Waker};

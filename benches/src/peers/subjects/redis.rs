@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use asyncio::net::ServerOptions;
 
 #[expect(dead_code, reason = "the example's check of itself")]
-#[path = "../../../examples/redis_like/server/mod.rs"]
+#[path = "../../../../examples/redis_like/server/mod.rs"]
 mod server;
 
 pub const LIKE: &str = "asyncio-redis_like";

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::micro::WakeSelf;
+use crate::peers::sync::peers::Mutex;
 use crate::subject::Subject;
 use crate::subjects::asyncio::{AsyncioLocal, AsyncioWorkers2};
-use crate::sync::peers::Mutex;
 
 pub fn run(case: &str, library: &str, count: usize) -> Option<Duration> {
     macro_rules! with_mutex {

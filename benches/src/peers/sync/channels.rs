@@ -5,9 +5,9 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use crate::micro::WakeSelf;
+use crate::peers::sync::peers::{AsyncChannel, Asyncio, Channel, Flume, Kanal, Tokio};
 use crate::subject::Subject;
 use crate::subjects::asyncio::AsyncioLocal;
-use crate::sync::peers::{AsyncChannel, Asyncio, Channel, Flume, Kanal, Tokio};
 
 pub fn run(case: &str, library: &str, count: usize) -> Option<Duration> {
     macro_rules! with_channel {

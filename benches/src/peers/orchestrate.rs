@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cases::{self, Case, Echo, Kind};
-use crate::report::{Report, Row};
-use crate::subjects;
+use crate::peers::cases::{self, Case, Echo, Kind};
+use crate::peers::report::{Report, Row};
+use crate::peers::subjects;
 
 const HELP: &str = "\
 cargo xtask bench [OPTIONS]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::cases::Case;
+use crate::peers::cases::Case;
 use crate::process;
 
 #[derive(Debug, Serialize, Deserialize)]

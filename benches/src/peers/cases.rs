@@ -4,15 +4,15 @@ use anyhow::{Context, Result};
 
 use crate::echo::buffer_for;
 use crate::generator::Seen;
-use crate::load::{self, Load};
 use crate::memory;
-use crate::outside;
+use crate::peers::load::{self, Load};
+use crate::peers::subjects::{
+    BARE, FILES, FURTHER, HYPER, LINES, ONE_LOOP, PROXIES, REDIS, TLS, TWO_WORKERS, python,
+};
+use crate::peers::{outside, sync};
 use crate::process::{self, Server, Sharing};
 use crate::structure;
-use crate::subjects::{
-    BARE, FILES, FURTHER, HYPER, LINES, ONE_LOOP, PROXIES, REDIS, TLS, TWO_WORKERS, UDP, asyncio_net, python,
-};
-use crate::sync;
+use crate::subjects::{asyncio_net, udp};
 
 /// One row of the report for each subject, before it is measured.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Case {
             Kind::Load(Load::Accept) => subjects.extend([asyncio_net::PROTOCOL, asyncio_net::STREAMS]),
             Kind::Load(Load::Ours(client)) => {
                 return match *client {
-                    "udp" | "udp_many" => UDP.to_vec(),
+                    "udp" | "udp_many" => udp::NAMES.to_vec(),
                     "file" => FILES.to_vec(),
                     "proxy" => PROXIES.to_vec(),
                     "lines" => LINES.to_vec(),

@@ -15,7 +15,7 @@ use crate::subject::Subject;
 use crate::subjects::tokio::TokioCt;
 
 #[allow(dead_code, reason = "HTTP/1.1 spawns nothing")]
-#[path = "../../../examples/http_server/hyper_io.rs"]
+#[path = "../../../../examples/http_server/hyper_io.rs"]
 mod hyper_io;
 
 pub const ASYNCIO: &str = "asyncio-hyper";
