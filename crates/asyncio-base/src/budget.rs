@@ -86,6 +86,57 @@ impl Grant {
         let _restore = Restore(REMAINING.replace(self.steps));
         poll()
     }
+
+    /// Grants it to many polls one after another, each of which begins with [`Granting::renew`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_base::budget::{self, Grant};
+    ///
+    /// let granting = Grant::of(5).begin();
+    /// for _ in 0..2 {
+    ///     granting.renew();
+    ///     assert_eq!(budget::remaining(), Some(5));
+    ///     budget::spend();
+    /// }
+    /// drop(granting);
+    /// assert_eq!(budget::remaining(), None);
+    /// ```
+    #[inline]
+    pub fn begin(self) -> Granting {
+        Granting { steps: self.steps, former: REMAINING.get(), _not_send: PhantomData }
+    }
+}
+
+/// While it lives, polls of this thread may be granted a budget; then the former one comes back. Made by [`Grant::begin`].
+#[derive(Debug)]
+pub struct Granting {
+    steps: u32,
+    former: u32,
+    /// It is of this thread's budget.
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Granting {
+    /// Grants the whole budget to what comes next.
+    #[inline]
+    pub fn renew(&self) {
+        REMAINING.set(self.steps);
+    }
+
+    /// Brings the former budget back until the next [`renew`](Self::renew).
+    #[inline]
+    pub fn pause(&self) {
+        REMAINING.set(self.former);
+    }
+}
+
+impl Drop for Granting {
+    #[inline]
+    fn drop(&mut self) {
+        self.pause();
+    }
 }
 
 /// Runs `poll` without a limit, for work that must not be interrupted.

@@ -278,11 +278,11 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let owner = Owner::current().ok_or(NoExecutor(()))?;
-    Ok(spawn::spawn_local(&owner, options, future))
+    spawn::spawn_here(options, future)
 }
 
 /// Runs `f` with the header of the task that is being polled, or whose future is being dropped, on this thread.
+#[inline]
 pub fn current_header<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
     with_polled(f)
 }

@@ -16,6 +16,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr;
 use std::task::{Wake, Waker};
@@ -29,6 +30,7 @@ use slab::Slab;
 
 use crate::current::{self, Entered};
 use crate::header::TaskId;
+use crate::local::NoExecutor;
 use crate::ready::{Because, Entry, Next, Ready};
 use crate::schedule::Schedule;
 use crate::task::{LocalTask, Reference, Runnable};
@@ -179,6 +181,14 @@ impl Queue {
     }
 }
 
+/// What a worker gives to a task that may move.
+pub(crate) struct Birth {
+    pub(crate) seat: Arc<Seat<Runnable>>,
+    pub(crate) id: TaskId,
+    /// The budget of its polls there.
+    pub(crate) units: u32,
+}
+
 /// The owner's face of a [`Queue`]: its existence proves that this is the owner's thread, for it is neither `Send` nor `Sync`.
 #[derive(Clone)]
 pub(crate) struct Owner {
@@ -204,6 +214,31 @@ impl Owner {
         // SAFETY: the count that was just added is this one's.
         let queue = unsafe { Arc::from_raw(queue) };
         Some(Self { queue, _not_send: std::marker::PhantomData })
+    }
+
+    /// The same without a count of its own.
+    ///
+    /// # Safety
+    ///
+    /// - While what is returned is used, the queue stays entered, or somebody else keeps it.
+    #[inline]
+    pub(crate) unsafe fn borrow_current() -> Option<ManuallyDrop<Self>> {
+        let queue = current::queue();
+        if queue.is_null() {
+            return None;
+        }
+        // SAFETY: it comes from an `Arc`, whose count the caller answers for; this one is not dropped.
+        let queue = unsafe { Arc::from_raw(queue) };
+        Some(ManuallyDrop::new(Self { queue, _not_send: std::marker::PhantomData }))
+    }
+
+    /// Returns what the worker of this thread gives to a task that is spawned there; `Ok(None)` where the executor stands by itself.
+    #[inline]
+    pub(crate) fn birth_here() -> Result<Option<Birth>, NoExecutor> {
+        // SAFETY: no code of a user's runs here, so it stays entered.
+        let owner = unsafe { Self::borrow_current() }.ok_or(NoExecutor(()))?;
+        let Some(seat) = owner.seat() else { return Ok(None) };
+        Ok(Some(Birth { seat, id: owner.fresh_id(), units: owner.budget() }))
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
@@ -292,15 +327,23 @@ impl Owner {
 
     #[inline(always)]
     fn run(&self, limit: usize, grant: Grant) -> Ran {
+        let granting = grant.begin();
         let mut polls = 0;
         while polls < limit {
             let next = self.local().borrow_mut().ready.pop();
             match next {
-                Some(Next::Task(task)) => grant.during(|| task.run(self)),
-                Some(Next::Shared(runnable)) => {
-                    grant.during(|| runnable.run());
+                Some(Next::Task(task)) => {
+                    granting.renew();
+                    task.run(self);
                 }
-                Some(Next::Dropped(runnable)) => drop(runnable),
+                Some(Next::Shared(runnable)) => {
+                    granting.renew();
+                    runnable.run();
+                }
+                Some(Next::Dropped(runnable)) => {
+                    granting.pause();
+                    drop(runnable);
+                }
                 Some(Next::Announce(helper)) => {
                     helper.announce();
                     continue;

@@ -19,6 +19,7 @@ use asyncio_base::shim::{Arc, AtomicU8};
 
 use crate::current::with_polled;
 use crate::header::{Header, Rare, TaskId, TaskState};
+use crate::local::NoExecutor;
 use crate::once_box::OnceBox;
 use crate::queue::{Owner, Queue};
 use crate::task::{LocalTask, MovableTask, TaskHandle};
@@ -84,6 +85,16 @@ impl<T> Handle<T> {
         match &self.inner {
             Inner::Local(handle) => handle.try_take(),
             Inner::Movable(handle) => handle.try_take(),
+            Inner::Ended(_) => Some(None),
+        }
+    }
+
+    /// As [`try_take`](Self::try_take), for whoever has the handle to himself, at less cost.
+    #[inline]
+    pub fn take_ended(&mut self) -> Option<Option<std::thread::Result<T>>> {
+        match &mut self.inner {
+            Inner::Local(handle) => handle.take_ended(),
+            Inner::Movable(handle) => handle.take_ended(),
             Inner::Ended(_) => Some(None),
         }
     }
@@ -180,6 +191,18 @@ impl TaskOptions {
             rare: OnceBox::new(self.rare),
         }
     }
+}
+
+/// Spawns a future on the queue that is entered on this thread.
+#[inline]
+pub(crate) fn spawn_here<F>(options: TaskOptions, future: F) -> Result<Handle<F::Output>, NoExecutor>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    // SAFETY: no code of a user's runs before the task is made, which keeps the queue, and is kept by the handle that this returns.
+    let owner = unsafe { Owner::borrow_current() }.ok_or(NoExecutor(()))?;
+    Ok(spawn_local(&owner, options, future))
 }
 
 /// Spawns a future on the queue of this thread.

@@ -73,9 +73,15 @@ pub(crate) fn register<T: 'static>(header: &Header, callback: Callback<T>) -> Re
 pub(crate) fn is_any_at_end() -> bool {
     let look = |header: &Header| {
         header.note_ending();
-        Attached::of(header).is_some_and(|attached| !attached.callbacks.lock().list.is_empty())
+        Attached::of(header).is_some_and(has_callbacks)
     };
     current_header(look).unwrap_or(false)
+}
+
+#[cold]
+#[inline(never)]
+fn has_callbacks(attached: &Attached) -> bool {
+    !attached.callbacks.lock().list.is_empty()
 }
 
 /// Calls the callbacks of the task that is being polled (Z1).

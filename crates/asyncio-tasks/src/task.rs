@@ -186,6 +186,14 @@ impl<T> Task<T> {
 
     #[inline]
     fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
+        match self.handle.take_ended() {
+            Some(left) => Poll::Ready(self.result_of(left)),
+            None => self.poll_waiting(cx),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         // The handle goes on with the panic of its task; here that becomes an error again.
         match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.handle).poll(cx))) {
             Ok(Poll::Ready(Some(Some(output)))) => Poll::Ready(Ok(output)),
@@ -200,6 +208,16 @@ impl<T> Task<T> {
 }
 
 impl<T> Task<T> {
+    /// Returns the result of a task that has left this.
+    #[inline]
+    fn result_of(&self, left: Option<thread::Result<Option<T>>>) -> Result<T, TaskError> {
+        match left {
+            Some(Ok(Some(output))) => Ok(output),
+            Some(Ok(None)) | None => Err(self.error_without_output()),
+            Some(Err(panic)) => Err(TaskError::panicked(panic)),
+        }
+    }
+
     /// Says why the task has no output, though it did not panic.
     #[cold]
     fn error_without_output(&self) -> TaskError {
@@ -257,11 +275,7 @@ impl<T: 'static> Task<T> {
 
     /// Takes the result of a task that has ended.
     fn take_result(&self) -> Option<Result<T, TaskError>> {
-        Some(match self.handle.try_take()? {
-            Some(Ok(Some(output))) => Ok(output),
-            Some(Ok(None)) | None => Err(self.error_without_output()),
-            Some(Err(panic)) => Err(TaskError::panicked(panic)),
-        })
+        self.handle.try_take().map(|left| self.result_of(left))
     }
 }
 

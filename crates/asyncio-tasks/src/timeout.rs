@@ -106,7 +106,7 @@ impl<F: Future> Future for WithTimeout<F> {
     /// # Panics
     ///
     /// Panics if it is polled after it was ready.
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(self.project().scope.poll(cx));
         Poll::Ready(outcome.into_value().ok_or_else(TimedOut::default))
@@ -129,6 +129,7 @@ enum Limit {
 }
 
 impl Limit {
+    #[inline(never)]
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let Self::Running(sleep) = self else { return matches!(self, Self::Over) };
         // Without the budget, which the body may just have spent: else one that is always ready would never time out.
@@ -143,10 +144,12 @@ impl Limit {
 impl Kind for Limit {
     #[inline]
     fn is_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
-        self.is_over(cx)
+        match self {
+            Self::After(_) | Self::At(_) => false,
+            Self::Running(_) | Self::Over => self.is_over(cx),
+        }
     }
 
-    #[inline]
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
             Self::After(duration) => *self = Self::Running(sleep(*duration)),

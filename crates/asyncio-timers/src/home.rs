@@ -253,7 +253,8 @@ impl Timers {
             drop(waker);
             return Registered::Closed;
         }
-        let foreign = state.driven_by != this_thread();
+        // Whoever waits for it has asked it first, under this lock. Where nobody has, nobody is to be woken.
+        let foreign = state.driven_by != 0 && state.driven_by != this_thread();
         let former = if foreign { state.wheel.next_deadline() } else { None };
         let inserted = state.wheel.insert(nanos, waker);
         let unpark = foreign && inserted.is_ok() && state.wheel.next_deadline() < former.or(Some(u64::MAX));

@@ -143,12 +143,18 @@ impl Sleep {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
+    /// Says whether it waits as it did when it was polled last (H4).
+    #[inline]
+    fn still_waits(&self, waker: &Waker) -> bool {
+        match (&self.timer, &self.home) {
+            (Some(timer), Some(home)) => timer.changes == home.changes() && timer.wakes == WakerId::of(waker),
+            _ => false,
+        }
+    }
+
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let (Some(timer), Some(home)) = (&mut self.timer, &self.home) {
             let (changes, wakes) = (home.changes(), WakerId::of(cx.waker()));
-            if timer.changes == changes && timer.wakes == wakes {
-                return Poll::Pending;
-            }
             match home.update(timer.key, cx.waker()) {
                 Updated::Waiting => {
                     (timer.changes, timer.wakes) = (changes, wakes);
@@ -166,25 +172,49 @@ impl Sleep {
             return Poll::Ready(());
         }
         self.was_ahead = false;
-        // A home is closed while its loop ends; then time goes on in the fallback.
         let entered = self.home.take().or_else(Timers::entered);
-        let homes = entered.into_iter().chain(std::iter::once_with(Timers::fallback).flatten());
-        for home in homes {
-            let changes = home.changes();
-            match home.insert(deadline, cx.waker()) {
-                Registered::Waiting(key) => {
-                    self.home = Some(home);
-                    let wakes = WakerId::of(cx.waker());
-                    self.timer = Some(Timer { key, fires_at: deadline, changes, wakes });
-                    return Poll::Pending;
-                }
-                Registered::Due => return Poll::Ready(()),
-                Registered::Closed => {}
-            }
+        match entered.and_then(|home| self.register(home, deadline, cx.waker())) {
+            Some(poll) => poll,
+            None => self.register_in_fallback(deadline, cx.waker()),
         }
-        // No thread for the fallback is to be had, which was reported. Polling again and again is all that is left, and loses nothing.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    }
+
+    /// Begins to wait in `home`; `None` if that is closed.
+    #[inline]
+    fn register(&mut self, home: Timers, deadline: Instant, waker: &Waker) -> Option<Poll<()>> {
+        let changes = home.changes();
+        match home.insert(deadline, waker) {
+            Registered::Waiting(key) => {
+                self.home = Some(home);
+                let wakes = WakerId::of(waker);
+                self.timer = Some(Timer { key, fires_at: deadline, changes, wakes });
+                Some(Poll::Pending)
+            }
+            Registered::Due => Some(Poll::Ready(())),
+            Registered::Closed => None,
+        }
+    }
+
+    /// Where no loop is entered, and where it is closed, which it is while it ends: there time goes on in the fallback.
+    #[cold]
+    #[inline(never)]
+    fn register_in_fallback(&mut self, deadline: Instant, waker: &Waker) -> Poll<()> {
+        let home = Timers::fallback();
+        home.and_then(|home| self.register(home, deadline, waker)).unwrap_or_else(|| {
+            // No thread for it is to be had, which was reported. Polling again and again is all that is left, and loses nothing.
+            waker.wake_by_ref();
+            Poll::Pending
+        })
+    }
+
+    #[inline(never)]
+    fn poll_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let poll = self.poll_deadline(cx);
+        match poll {
+            Poll::Ready(()) => budget::spend_steps(1),
+            Poll::Pending => wait_point::here("sleep"),
+        }
+        poll
     }
 
     #[inline]
@@ -198,14 +228,14 @@ impl Sleep {
 impl Future for Sleep {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(budget::poll_proceed(cx));
-        let poll = self.poll_deadline(cx);
-        match poll {
-            Poll::Ready(()) => budget::spend_steps(1),
-            Poll::Pending => wait_point::here("sleep"),
+        if self.still_waits(cx.waker()) {
+            wait_point::here("sleep");
+            return Poll::Pending;
         }
-        poll
+        self.poll_on(cx)
     }
 }
 

@@ -55,16 +55,33 @@ impl<R: Reference, T> TaskHandle<R, T> {
         if self.is_finished() { self.take_output() } else { None }
     }
 
+    /// The same for whoever has the handle to himself, without an atomic step.
+    #[inline]
+    pub(crate) fn take_ended(&mut self) -> Option<Outcome<T>> {
+        if self.is_taken() || !self.is_finished() {
+            return None;
+        }
+        // Relaxed: by `&mut` nobody else is there.
+        self.is_taken.store(true, Ordering::Relaxed);
+        Some(self.output())
+    }
+
     /// The task has ended.
     fn take_output(&self) -> Option<Outcome<T>> {
         // Relaxed: it is about who comes first; what that takes is ordered by the end of the task (J2).
         if self.is_taken.swap(true, Ordering::Relaxed) {
             return None;
         }
+        Some(self.output())
+    }
+
+    /// The task has ended, and `is_taken` is set by the caller.
+    #[inline]
+    fn output(&self) -> Outcome<T> {
         let mut output: Outcome<T> = None;
         // SAFETY: the task has ended, and the output is the handle's (J2), which is of the type that the task was made with, and which is here once.
         unsafe { (self.task.core().methods.take_output)(self.task.pointer(), (&raw mut output).cast()) };
-        Some(output)
+        output
     }
 
     fn is_taken(&self) -> bool {

@@ -90,10 +90,10 @@ unsafe impl Reference for LocalTask {
         if self.core().kind.queue.is_entered() {
             if self.must_push() {
                 // SAFETY: where the queue is entered is the owner's thread.
-                unsafe { self.clone().push() };
+                unsafe { self.push_clone() };
             }
         } else if !self.core().kind.is_woken_remotely.swap(true, Ordering::AcqRel) {
-            self.clone().push_remotely();
+            self.push_clone_remotely();
         }
     }
 }
@@ -203,15 +203,39 @@ impl LocalTask {
         // SAFETY: the owner's thread.
         let pushed = unsafe { queue.push_ready(Entry::Task(self)) };
         if let Err(Entry::Task(this)) = pushed {
-            // E2: a user's schedule wakes it from inside a choice.
-            this.core().kind.flags.set(this.core().kind.flags.get() & !QUEUED);
-            if !this.core().kind.is_woken_remotely.swap(true, Ordering::AcqRel) {
-                this.push_remotely();
-            }
+            this.push_from_inside_a_choice();
+        }
+    }
+
+    /// A reference more, for the queue.
+    ///
+    /// # Safety
+    ///
+    /// - The caller is on the owner's thread.
+    #[inline(never)]
+    unsafe fn push_clone(&self) {
+        // SAFETY: as the caller says.
+        unsafe { self.clone().push() };
+    }
+
+    /// E2: a user's schedule wakes it from inside a choice.
+    #[cold]
+    #[inline(never)]
+    fn push_from_inside_a_choice(self) {
+        self.core().kind.flags.set(self.core().kind.flags.get() & !QUEUED);
+        if !self.core().kind.is_woken_remotely.swap(true, Ordering::AcqRel) {
+            self.push_remotely();
         }
     }
 
     #[cold]
+    #[inline(never)]
+    fn push_clone_remotely(&self) {
+        self.clone().push_remotely();
+    }
+
+    #[cold]
+    #[inline(never)]
     fn push_remotely(self) {
         let queue = self.core().kind.queue.clone();
         Queue::push_remote(&queue, Entry::Task(self));
@@ -301,29 +325,36 @@ impl LocalTask {
         core.kind.flags.set(ENDED);
         // From here on a remote wake finds it set, and pushes nothing (Relaxed: there is nothing to see for whoever does).
         core.kind.is_woken_remotely.store(true, Ordering::Relaxed);
-        // Both references are given up below.
+        // Both references are given up by `settle`.
         let references = 1 + i32::from(listed.is_some());
         mem::forget(listed);
         // SAFETY: the owner, once.
-        let waker = match unsafe { core.join.end() } {
-            AtEnd::Waiting(waker) => Some(waker),
-            AtEnd::Handle => None,
+        match unsafe { core.join.end() } {
+            AtEnd::Handle => self.settle(references),
+            AtEnd::Waiting(waker) => {
+                // Before that: the task may be freed.
+                let task = (core.header.id, core.header.spawned_at);
+                self.settle(references);
+                guard(|| task, "waking whoever awaits", || waker.wake());
+            }
             AtEnd::Nobody => {
                 // SAFETY: the output is stored, and nobody else comes for it (J3).
                 core.guard("dropping the output", || unsafe { (core.methods.drop_output)(self.0) });
-                None
+                self.settle(references);
             }
-        };
-        // Before the last look at the core: the task may be freed by whoever is woken.
-        let place = (core.header.id, core.header.spawned_at);
+        }
+    }
+
+    /// Gives up the references of the owner, which is this one and perhaps the list's.
+    #[inline]
+    fn settle(self, references: i32) {
+        let this = ManuallyDrop::new(self);
+        let core = this.core();
+        let free = core.methods.free;
         // SAFETY: the owner's thread, once; the references are this one and the list's.
         if unsafe { core.kind.counts.settle(references) } {
             // SAFETY: the last reference.
-            unsafe { (core.methods.free)(self.0) };
-        }
-        mem::forget(self);
-        if let Some(waker) = waker {
-            guard(place, "waking whoever awaits", || waker.wake());
+            unsafe { free(this.0) };
         }
     }
 }

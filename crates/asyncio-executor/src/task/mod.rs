@@ -86,27 +86,39 @@ pub(crate) unsafe trait Reference: Clone {
 
 impl<K: 'static> Core<K> {
     /// Runs user code whose panic is nobody's.
-    fn guard(&self, what: &str, step: impl FnOnce()) {
-        guard((self.header.id, self.header.spawned_at), what, step);
+    #[inline]
+    fn guard(&self, what: &'static str, step: impl FnOnce()) {
+        guard(|| (self.header.id, self.header.spawned_at), what, step);
     }
 }
 
 /// Runs user code whose panic is nobody's: it is reported with the task it belongs to.
-fn guard((id, place): (TaskId, &'static Location<'static>), what: &str, step: impl FnOnce()) {
+#[inline(always)]
+fn guard(task: impl FnOnce() -> Named, what: &'static str, step: impl FnOnce()) {
     let mut panic = None;
     catch_and_store(&mut panic, step);
     if let Some(panic) = panic {
-        let message = message(&*panic);
-        report::Report::new("executor", format_args!("{what} of task {id} ({place}) panicked: {message}"))
-            .about(id.get(), place)
-            .panicked()
-            .send();
-        discard(panic);
+        report_guarded(task(), what, panic);
     }
 }
 
+/// A task, for a report.
+type Named = (TaskId, &'static Location<'static>);
+
+#[cold]
+#[inline(never)]
+fn report_guarded((id, place): Named, what: &'static str, panic: Payload) {
+    let message = message(&*panic);
+    report::Report::new("executor", format_args!("{what} of task {id} ({place}) panicked: {message}"))
+        .about(id.get(), place)
+        .panicked()
+        .send();
+    discard(panic);
+}
+
 /// Drops the panic of a task that nobody has read, and nobody can read any more. In debug mode it is reported.
-fn drop_unread((id, place): (TaskId, &'static Location<'static>), panic: Payload) {
+#[cold]
+fn drop_unread((id, place): Named, panic: Payload) {
     if debug::is_on() && !panic.is::<Told>() {
         let message = message(&*panic);
         report::Report::new(

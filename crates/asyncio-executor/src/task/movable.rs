@@ -312,30 +312,36 @@ impl Runnable {
 
     /// The future is gone, and the output stored (M3).
     fn end(self) {
-        let this = ManuallyDrop::new(self);
-        let core = this.core();
+        let core = self.core();
         if let Some(Some(registration)) = core.kind.registration.get() {
             registration.end();
         }
         // SAFETY: whoever has the task, once.
-        let waker = match unsafe { core.join.end() } {
-            AtEnd::Waiting(waker) => Some(waker),
-            AtEnd::Handle => None,
+        match unsafe { core.join.end() } {
+            AtEnd::Handle => self.leave(),
+            AtEnd::Waiting(waker) => {
+                // Before that: the task may be freed.
+                let task = (core.header.id, core.header.spawned_at);
+                self.leave();
+                guard(|| task, "waking whoever awaits", || waker.wake());
+            }
             AtEnd::Nobody => {
                 // SAFETY: the output is stored, and nobody else comes for it (J3).
-                core.guard("dropping the output", || unsafe { (core.methods.drop_output)(this.0) });
-                None
+                core.guard("dropping the output", || unsafe { (core.methods.drop_output)(self.0) });
+                self.leave();
             }
-        };
-        // Before the last look at the core: the task may be freed by whoever is woken.
-        let place = (core.header.id, core.header.spawned_at);
+        }
+    }
+
+    /// Gives the task and the reference up, after its end.
+    #[inline]
+    fn leave(self) {
+        let this = ManuallyDrop::new(self);
+        let core = this.core();
         let free = core.methods.free;
         if core.kind.word.end() {
             // SAFETY: the last reference.
             unsafe { free(this.0) };
-        }
-        if let Some(waker) = waker {
-            guard(place, "waking whoever awaits", || waker.wake());
         }
     }
 

@@ -36,14 +36,17 @@ struct Whole<K: 'static, F: Future> {
     stage: UnsafeCell<Stage<F>>,
 }
 
+/// Flat, so that one tag says all, and a small one can lie in the future's own.
 enum Stage<F: Future> {
     Future(F),
-    Ended(Outcome<F::Output>),
+    Value(F::Output),
+    Panic(Payload),
+    Nothing,
 }
 
 /// Makes a task, with whatever number of references its kind says.
 pub(super) fn allocate<K: 'static, F: Future>(kind: K, header: Header, future: F) -> NonNull<Core<K>> {
-    let core = Core {
+    let core = || Core {
         methods: &const {
             Methods {
                 poll: poll::<K, F>,
@@ -59,9 +62,9 @@ pub(super) fn allocate<K: 'static, F: Future>(kind: K, header: Header, future: F
         #[cfg(loom)]
         _track: loom::alloc::Track::new(()),
     };
-    let whole = Box::new(Whole { core, stage: UnsafeCell::new(Stage::Future(future)) });
-    // The pointer may reach the whole, which a `&Core` may not.
-    NonNull::from(Box::leak(whole)).cast()
+    let place = Box::leak(Box::new_uninit());
+    // Made where it is to lie, after `malloc` was called. The pointer may reach the whole, which a `&Core` may not.
+    NonNull::from(place.write(Whole { core: core(), stage: UnsafeCell::new(Stage::Future(future)) })).cast()
 }
 
 impl<K: 'static, F: Future> Whole<K, F> {
@@ -84,21 +87,23 @@ unsafe fn poll<K: 'static, F: Future>(core: NonNull<Core<K>>, cx: &mut Context<'
     let mut panic = None;
     let step = |stage: &mut Stage<F>| match stage {
         Stage::Future(future) => {
-            // SAFETY: it stays where it is until `store_output` drops it there.
+            // SAFETY: it stays where it is until `replace_future` drops it there.
             let future = unsafe { Pin::new_unchecked(future) };
             catch_and_store(&mut panic, || future.poll(cx))
         }
-        Stage::Ended(_) => unreachable!("a task that has ended is not polled"),
+        Stage::Value(_) | Stage::Panic(_) | Stage::Nothing => {
+            unreachable!("a task that has ended is not polled")
+        }
     };
     // SAFETY: as the caller says.
     let poll = unsafe { Whole::<K, F>::with_stage(core, step) };
-    let output = match (poll, panic) {
+    let left = match (poll, panic) {
         (Some(Poll::Pending), _) => return false,
-        (Some(Poll::Ready(value)), _) => Some(Ok(value)),
-        (None, panic) => panic.map(Err),
+        (Some(Poll::Ready(value)), _) => Stage::Value(value),
+        (None, panic) => panic.map_or(Stage::Nothing, Stage::Panic),
     };
     // SAFETY: as the caller says.
-    unsafe { store_output::<K, F>(core, output) };
+    unsafe { replace_future::<K, F>(core, left) };
     true
 }
 
@@ -107,25 +112,29 @@ unsafe fn poll<K: 'static, F: Future>(core: NonNull<Core<K>>, cx: &mut Context<'
 /// - As [`Whole::with_stage`]; the caller is the owner, or has the task (W1), and the task has not ended.
 unsafe fn drop_future<K: 'static, F: Future>(core: NonNull<Core<K>>) {
     // SAFETY: as the caller says.
-    unsafe { store_output::<K, F>(core, None) };
+    unsafe { replace_future::<K, F>(core, Stage::Nothing) };
 }
 
-/// Drops the future in place, and puts the output there.
+/// Drops the future in place, and puts there what it left.
 ///
 /// # Safety
 ///
 /// - As [`Whole::with_stage`]; the caller is the owner, or has the task (W1), and the task has not ended.
-unsafe fn store_output<K: 'static, F: Future>(core: NonNull<Core<K>>, output: Outcome<F::Output>) {
+unsafe fn replace_future<K: 'static, F: Future>(core: NonNull<Core<K>>, left: Stage<F>) {
     // SAFETY: a reference is there.
     let header = unsafe { &core.as_ref().header };
     let step = |stage: &mut Stage<F>| {
         let stage: *mut Stage<F> = stage;
-        guard((header.id, header.spawned_at), "dropping the future", || {
-            // SAFETY: dropped once, here: whether this ends by a panic or not, the output is written over it.
-            unsafe { ptr::drop_in_place(stage) };
-        });
+        guard(
+            || (header.id, header.spawned_at),
+            "dropping the future",
+            || {
+                // SAFETY: dropped once, here: whether this ends by a panic or not, what it left is written over it.
+                unsafe { ptr::drop_in_place(stage) };
+            },
+        );
         // SAFETY: it comes from a `&mut`, and what was there is dropped.
-        unsafe { ptr::write(stage, Stage::Ended(output)) };
+        unsafe { ptr::write(stage, left) };
     };
     // SAFETY: as the caller says.
     unsafe { Whole::<K, F>::with_stage(core, step) };
@@ -138,9 +147,15 @@ unsafe fn take_output<K: 'static, F: Future>(core: NonNull<Core<K>>, to: *mut ()
     // SAFETY: as the caller says.
     let to = unsafe { &mut *to.cast::<Outcome<F::Output>>() };
     let step = |stage: &mut Stage<F>| {
-        if let Stage::Ended(output) = stage {
-            *to = output.take();
-        }
+        *to = match stage {
+            // SAFETY: whatever is read is forgotten below, without being dropped.
+            Stage::Value(value) => Some(Ok(unsafe { ptr::read(value) })),
+            // SAFETY: as above.
+            Stage::Panic(panic) => Some(Err(unsafe { ptr::read(panic) })),
+            Stage::Nothing | Stage::Future(_) => return,
+        };
+        // SAFETY: it comes from a `&mut`, and what was there has been moved out.
+        unsafe { ptr::write(stage, Stage::Nothing) };
     };
     // SAFETY: as the caller says.
     unsafe { Whole::<K, F>::with_stage(core, step) };
@@ -172,5 +187,5 @@ unsafe fn free<K: 'static, F: Future>(core: NonNull<Core<K>>) {
     // SAFETY: it comes from a `Box` of this type, and nobody has it any more.
     let whole = unsafe { Box::from_raw(core.cast::<Whole<K, F>>().as_ptr()) };
     // What upper layers attach may be a user's. Whoever gave up the last reference still has it in hand, and must not be unwound.
-    guard(task, "dropping what belongs to the task", || drop(whole));
+    guard(|| task, "dropping what belongs to the task", || drop(whole));
 }

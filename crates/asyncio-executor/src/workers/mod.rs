@@ -24,7 +24,7 @@ use asyncio_base::shim::Arc;
 use asyncio_base::{LoopClosed, budget};
 
 use crate::local::{LocalExecutor, NoExecutor};
-use crate::queue::{Owner, Queue, push_here};
+use crate::queue::{Birth, Owner, Queue, push_here};
 use crate::ready::Because;
 use crate::spawn::{self, Handle, Spawner, TaskOptions, fresh_id};
 use crate::task::{Home, MovableTask, Runnable};
@@ -232,21 +232,27 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let owner = Owner::current().ok_or(NoExecutor(()))?;
-    match owner.seat() {
-        Some(seat) => {
-            let is_eager = options.is_eager();
-            let (runnable, handle) = Runnable::create(owner.fresh_id(), options, Home::Seat(seat), future);
-            if is_eager {
-                budget::with_budget(owner.budget(), || runnable.run());
-                return Ok(Handle::movable(handle));
-            }
-            // On a closed executor that drops it, and its handle says that it was ended, as that of a local task does.
-            make_ready(runnable, Because::Spawned);
-            Ok(Handle::movable(handle))
-        }
-        None => Ok(spawn::spawn_local(&owner, options, future)),
+    match Owner::birth_here()? {
+        Some(birth) => Ok(spawn_movable(birth, options, future)),
+        None => spawn::spawn_here(options, future),
     }
+}
+
+#[inline(never)]
+fn spawn_movable<F>(birth: Birth, options: TaskOptions, future: F) -> Handle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let is_eager = options.is_eager();
+    let (runnable, handle) = Runnable::create(birth.id, options, Home::Seat(birth.seat), future);
+    if is_eager {
+        budget::with_budget(birth.units, || runnable.run());
+    } else {
+        // On a closed executor that drops it, and its handle says that it was ended, as that of a local task does.
+        make_ready(runnable, Because::Spawned);
+    }
+    Handle::movable(handle)
 }
 
 /// Makes a future on the worker with this number, of the executor that is entered on this thread, and runs it there. A [`LocalExecutor`] by

@@ -189,7 +189,7 @@ impl<K: Kind> Scope<std::future::Ready<()>, K> {
 impl<F: Future, K: Kind> Future for Scope<F, K> {
     type Output = Outcome<F::Output>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         current::with(|outer| {
@@ -201,9 +201,10 @@ impl<F: Future, K: Kind> Future for Scope<F, K> {
 
 /// Polls a scope: its body, and then its clean-up.
 ///
-/// What is written out here is the way of a scope that is not cancelled, and in which nothing is registered. The body is polled in one
-/// place, so that it can be inlined there.
-#[inline]
+/// What is written out here is the way of a scope that is not cancelled, and in which nothing is registered. It is inlined where the scope is
+/// polled, so that one whose body is ready at once is hardly there; the rest is behind calls. The body is polled in one place, so that it can
+/// be inlined there too.
+#[inline(always)]
 fn drive<F: Future, K: Kind>(
     mut stage: Pin<&mut Stage<F>>,
     place: &Place,
@@ -216,42 +217,63 @@ fn drive<F: Future, K: Kind>(
         is_own: kind.is_cancelled(cx),
         is_outer: !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled),
     };
+    let is_there = matches!(&*stage, Stage::Body { .. });
+    let is_plain =
+        is_there && !cancelled.is_any() && matches!(progress, Progress::Unpolled | Progress::Begun);
+    let step = if is_plain { Step::Poll } else { next_step(is_there, place, kind, cancelled, *progress) };
     let mut ended = None;
-    if matches!(&*stage, Stage::Body { .. }) {
-        let last = match cancelled.is_any() {
-            true => last_poll(place, kind, cancelled.is_own, *progress),
-            false => {
-                if matches!(progress, Progress::Shaken | Progress::Left) {
-                    place.revive();
-                }
-                LastPoll::Take
-            }
-        };
-        ended = match last {
-            LastPoll::Take => {
-                *progress = if cancelled.is_any() { Progress::Shaken } else { Progress::Begun };
-                let frame = Frame::of_body(outer, place, cancelled.is_any(), kind, cx.waker());
-                poll_body(stage.as_mut(), &frame, cx)
-            }
-            LastPoll::EndUnpolled => Some(Outcome::Cancelled),
-            LastPoll::Leave => None,
-        };
-        if !cancelled.is_any() {
+    if step == Step::Poll {
+        *progress = if cancelled.is_any() { Progress::Shaken } else { Progress::Begun };
+        let frame = Frame::of_body(outer, place, cancelled.is_any(), kind, cx.waker());
+        ended = poll_body(stage.as_mut(), &frame, cx);
+        if !cancelled.is_any() && place.is_empty() {
             match ended {
                 // Taken apart: moved whole, it would be read before all of it has been written.
-                Some(Outcome::Value(value)) if place.is_empty() => return Poll::Ready(Outcome::Value(value)),
-                None if place.is_empty() => {
-                    wait_for_cancellation(kind, cx);
-                    place.tie(outer, cx.waker(), kind.holds());
-                    return Poll::Pending;
-                }
-                None if place.is_at_rest(outer, cx.waker(), kind.holds()) => {
-                    wait_for_cancellation(kind, cx);
-                    return Poll::Pending;
-                }
-                _ => {}
+                Some(Outcome::Value(value)) => return Poll::Ready(Outcome::Value(value)),
+                None => return begin_to_wait(place, kind, outer, cx),
+                Some(_) => {}
             }
         }
+    }
+    drive_on(stage, place, kind, outer, progress, cancelled, step, ended, cx)
+}
+
+/// The body waits, and nothing is registered.
+#[inline(never)]
+fn begin_to_wait<K: Kind, T>(
+    place: &Place,
+    kind: &mut K,
+    outer: Option<&Frame<'_>>,
+    cx: &mut Context<'_>,
+) -> Poll<T> {
+    wait_for_cancellation(kind, cx);
+    place.tie(outer, cx.waker(), kind.holds());
+    Poll::Pending
+}
+
+/// The rest of [`drive`]: the scope is cancelled, or something is registered in it, or its body has panicked or is gone.
+#[inline(never)]
+#[expect(clippy::too_many_arguments, reason = "the second half of a function that is inlined")]
+fn drive_on<F: Future, K: Kind>(
+    stage: Pin<&mut Stage<F>>,
+    place: &Place,
+    kind: &mut K,
+    outer: Option<&Frame<'_>>,
+    progress: &mut Progress,
+    cancelled: Cancellation,
+    step: Step,
+    mut ended: Option<Outcome<F::Output>>,
+    cx: &mut Context<'_>,
+) -> Poll<Outcome<F::Output>> {
+    match step {
+        Step::Poll if !cancelled.is_any() && ended.is_none() => {
+            if place.is_at_rest(outer, cx.waker(), kind.holds()) {
+                wait_for_cancellation(kind, cx);
+                return Poll::Pending;
+            }
+        }
+        Step::End => ended = Some(Outcome::Cancelled),
+        Step::Poll | Step::Leave => {}
     }
     if cancelled.is_outer
         && ended.is_none()
@@ -290,27 +312,49 @@ impl Cancellation {
     }
 }
 
-/// What is done with a body that is cancelled (S2).
-#[derive(PartialEq, Eq)]
-enum LastPoll {
-    Take,
+/// What is done with the body (S2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Poll,
     /// It is dropped as it is.
-    EndUnpolled,
-    /// It is left to the scope around, which drops it as it is: whoever has it by reference finds it whole.
+    End,
+    /// It is left to the scope around, which drops it as it is: whoever has it by reference finds it whole. Or it is gone.
     Leave,
+}
+
+/// Of a body that is cancelled, or was, or is gone.
+#[cold]
+#[inline(never)]
+fn next_step<K: Kind>(
+    is_there: bool,
+    place: &Place,
+    kind: &K,
+    cancelled: Cancellation,
+    progress: Progress,
+) -> Step {
+    if !is_there {
+        return Step::Leave;
+    }
+    if cancelled.is_any() {
+        return last_poll(place, kind, cancelled.is_own, progress);
+    }
+    if matches!(progress, Progress::Shaken | Progress::Left) {
+        place.revive();
+    }
+    Step::Poll
 }
 
 /// A body that is cancelled is about to be polled once more, and so are the scopes inside.
 #[cold]
-fn last_poll<K: Kind>(place: &Place, kind: &K, is_own: bool, progress: Progress) -> LastPoll {
+fn last_poll<K: Kind>(place: &Place, kind: &K, is_own: bool, progress: Progress) -> Step {
     place.cancel_below();
     match progress {
-        Progress::Unpolled | Progress::Left if is_own => LastPoll::EndUnpolled,
-        Progress::Unpolled | Progress::Left => LastPoll::Leave,
+        Progress::Unpolled | Progress::Left if is_own => Step::End,
+        Progress::Unpolled | Progress::Left => Step::Leave,
         Progress::Begun | Progress::Shaken if is_own && !kind.is_polled_once_more() && !place.is_held() => {
-            LastPoll::EndUnpolled
+            Step::End
         }
-        Progress::Begun | Progress::Shaken => LastPoll::Take,
+        Progress::Begun | Progress::Shaken => Step::Poll,
     }
 }
 
@@ -494,6 +538,7 @@ fn take_outcome<F: Future, K: Kind>(
 }
 
 /// What is left of a scope that is dropped (S5).
+#[inline(never)]
 fn drop_stage<F: Future>(mut stage: Pin<&mut Stage<F>>, place: &Place) {
     let mut panic = None;
     let frame = Frame::dropping(place);

@@ -33,15 +33,16 @@ pub(crate) type Parked = Box<RefCell<Registered>>;
 impl Drop for Place {
     #[inline]
     fn drop(&mut self) {
-        if let Some(registered) = self.registered.take() {
-            forget(registered);
+        if self.registered.get().is_some() {
+            forget(&mut self.registered);
         }
     }
 }
 
 #[cold]
-fn forget(registered: Parked) {
-    drop(registered);
+#[inline(never)]
+fn forget(registered: &mut OnceCell<Parked>) {
+    drop(registered.take());
 }
 
 /// What few scopes have. Only what is `Send`.

@@ -22,9 +22,7 @@ use crate::error::TaskError;
 
 use super::current::Frame;
 use super::place::{Parked, Place};
-use super::{
-    Cancellation, Kind, LastPoll, Outcome, Progress, Stage, drop_stage, go_on, last_poll, poll_body,
-};
+use super::{Cancellation, Kind, Outcome, Progress, Stage, Step, drop_stage, go_on, last_poll, poll_body};
 
 pin_project! {
     /// The future of a task: `None` if it was cancelled before it had a value.
@@ -57,6 +55,7 @@ fn describe() -> Option<Described> {
 
 /// The task is dropped with its executor.
 #[cold]
+#[inline(never)]
 fn drop_unfinished<F: Future>(stage: Pin<&mut Stage<F>>) {
     let parked = current_header(|header| {
         header.note_cancelled();
@@ -159,7 +158,7 @@ impl<F: Future> Root<F> {
         let mut stage = this.stage;
         let mut ended = None;
         if matches!(&*stage, Stage::Body { .. }) {
-            ended = if is_cancelled && last_poll(&place, &OfTask, true, progress()) != LastPoll::Take {
+            ended = if is_cancelled && last_poll(&place, &OfTask, true, progress()) != Step::Poll {
                 Some(Outcome::Cancelled)
             } else {
                 let frame = Frame::of_body(None, &place, is_cancelled, &OfTask, cx.waker());
