@@ -55,14 +55,16 @@ pub(crate) enum Because {
     Woken,
 }
 
-/// What is ready, in order.
+/// What is ready, in order: the places, and then the tokens that trail.
 #[derive(Default)]
 struct Entries {
     /// `None` stands for the next of `others`, so that a task takes 8 bytes here and not 16.
     places: VecDeque<Option<LocalTask>>,
     others: VecDeque<Other>,
-    /// How many tokens there are, besides the first of each row: those have no place.
-    tokens_in_rows: usize,
+    /// How many tokens there are in `others`, besides the first of each row.
+    in_rows: usize,
+    /// How many tokens come behind all places.
+    trailing: usize,
 }
 
 /// What is ready and no task of this thread.
@@ -79,10 +81,13 @@ const _: () =
 impl Entries {
     #[inline]
     fn push(&mut self, entry: Entry) {
+        if self.trailing > 0 {
+            self.place_tokens();
+        }
         match entry {
             Entry::Task(task) => self.places.push_back(Some(task)),
             Entry::Main => self.push_other(Other::Main),
-            Entry::Shared => self.push_token(),
+            Entry::Shared => self.trailing += 1,
         }
     }
 
@@ -91,63 +96,73 @@ impl Entries {
         self.others.push_back(other);
     }
 
-    /// Behind other tokens it only counts.
+    /// Something comes behind the tokens.
+    #[cold]
+    #[inline(never)]
+    fn place_tokens(&mut self) {
+        let row = std::mem::take(&mut self.trailing);
+        self.push_other(Other::Shared(row));
+        self.in_rows += row - 1;
+    }
+
     #[inline]
-    fn push_token(&mut self) {
-        match (self.places.back(), self.others.back_mut()) {
-            (Some(None), Some(Other::Shared(row))) => {
-                *row += 1;
-                self.tokens_in_rows += 1;
-            }
-            _ => self.push_other(Other::Shared(1)),
-        }
+    fn push_tokens(&mut self, count: usize) {
+        self.trailing += count;
     }
 
     #[inline(always)]
     fn pop(&mut self) -> Option<Entry> {
-        if self.tokens_in_rows > 0 {
-            if let (Some(None), Some(Other::Shared(row @ 2..))) =
-                (self.places.front(), self.others.front_mut())
-            {
-                *row -= 1;
-                self.tokens_in_rows -= 1;
-                return Some(Entry::Shared);
+        match self.places.pop_front() {
+            Some(Some(task)) => Some(Entry::Task(task)),
+            Some(None) => self.pop_other(),
+            None => {
+                self.trailing = self.trailing.checked_sub(1)?;
+                Some(Entry::Shared)
             }
         }
-        let place = self.places.pop_front()?;
-        self.known(place)
     }
 
-    /// Takes one from the middle. Only where there are no tokens, so that there is at most one other: which one it is needs no order.
-    fn swap_remove(&mut self, chosen: usize) -> Option<Entry> {
-        let place = self.places.swap_remove_front(chosen)?;
-        self.known(place)
-    }
-
-    #[inline]
-    fn known(&mut self, place: Option<LocalTask>) -> Option<Entry> {
-        if let Some(task) = place {
-            return Some(Entry::Task(task));
+    /// Its place was taken out.
+    fn pop_other(&mut self) -> Option<Entry> {
+        match self.others.front_mut()? {
+            Other::Shared(row @ 2..) => {
+                *row -= 1;
+                self.in_rows -= 1;
+                // The others of the row stay where it was.
+                self.places.push_front(None);
+                return Some(Entry::Shared);
+            }
+            Other::Shared(_) | Other::Main => {}
         }
-        Some(match self.others.pop_front()? {
+        self.others.pop_front().map(|other| match other {
             Other::Main => Entry::Main,
             Other::Shared(_) => Entry::Shared,
         })
     }
 
+    /// Takes one from the middle. Only where there are no tokens, so that there is at most one other: which one it is needs no order.
+    fn swap_remove(&mut self, chosen: usize) -> Option<Entry> {
+        match self.places.swap_remove_front(chosen)? {
+            Some(task) => Some(Entry::Task(task)),
+            None => self.pop_other(),
+        }
+    }
+
     fn is_token_first(&self) -> bool {
-        self.places.front().is_some_and(Option::is_none)
-            && matches!(self.others.front(), Some(Other::Shared(_)))
+        match self.places.front() {
+            Some(place) => place.is_none() && matches!(self.others.front(), Some(Other::Shared(_))),
+            None => self.trailing > 0,
+        }
     }
 
     #[inline]
     fn len(&self) -> usize {
-        self.places.len() + self.tokens_in_rows
+        self.places.len() + self.in_rows + self.trailing
     }
 
     #[inline]
     fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.trailing == 0
     }
 }
 
@@ -217,7 +232,7 @@ impl Ready {
         match member.take_hot(!self.entries.is_empty()) {
             FromHot::Run(runnable) => return Some(checked(runnable)),
             FromHot::Queued => {
-                self.entries.push_token();
+                self.entries.push_tokens(1);
                 return Some(Next::Announce(Helper::of(member)));
             }
             FromHot::Nothing => {}
@@ -285,9 +300,7 @@ impl Ready {
     }
 
     fn queue_tokens(&mut self, count: usize) {
-        for _ in 0..count {
-            self.entries.push_token();
-        }
+        self.entries.push_tokens(count);
     }
 
     /// Makes a task of `executor` ready here; gives it back if this is no worker of that. Returns whom to tell, if it has to be announced.
@@ -313,11 +326,11 @@ impl Ready {
             let is_next = member.is_attentive && !is_in_task && self.entries.is_empty() && !member.is_hot();
             member.push(runnable);
             if is_next && !member.shared().is_closed() {
-                self.entries.push_token();
+                self.entries.push_tokens(1);
                 return Ok(None);
             }
         }
-        self.entries.push_token();
+        self.entries.push_tokens(1);
         Ok(match member.shared().attention() {
             Attention::Given => None,
             Attention::Wanted | Attention::Closed => Some(Helper::of(member)),
@@ -342,7 +355,7 @@ mod tests {
             let is_main = (random >> 40) % 8 == 0;
             match (is_push, is_main) {
                 (true, true) => entries.push(Entry::Main),
-                (true, false) => entries.push_token(),
+                (true, false) => entries.push_tokens(1),
                 (false, _) => {
                     let expected: Option<bool> = model.pop_front();
                     assert_eq!(entries.is_token_first(), expected == Some(false), "step {step}");

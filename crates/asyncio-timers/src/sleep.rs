@@ -217,7 +217,7 @@ impl Sleep {
         poll
     }
 
-    #[inline]
+    #[inline(never)]
     fn deregister(&mut self) {
         if let (Some(timer), Some(home)) = (self.timer.take(), &self.home) {
             home.remove(timer.key);
@@ -242,7 +242,9 @@ impl Future for Sleep {
 impl Drop for Sleep {
     #[inline]
     fn drop(&mut self) {
-        self.deregister();
+        if self.timer.is_some() {
+            self.deregister();
+        }
     }
 }
 

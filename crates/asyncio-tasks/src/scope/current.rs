@@ -96,7 +96,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Runs `f` with the current scope of this thread.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
     let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: null, or of an `enter` of this thread that has not returned: it puts the former one back, also when `f` panics. Frames are
