@@ -96,10 +96,16 @@ impl<'a> Frame<'a> {
 }
 
 /// Runs `f` with the current scope of this thread.
-#[inline(always)]
+#[inline]
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
+    with_given((), |(), frame| f(frame))
+}
+
+/// The same with something that `f` is given besides.
+#[inline(always)]
+pub(crate) fn with_given<G, R>(given: G, f: impl FnOnce(G, Option<&Frame<'_>>) -> R) -> R {
     let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: null, or of an `enter` of this thread that has not returned: it puts the former one back, also when `f` panics. Frames are
     // private, and what is handed out here does not outlive this call.
-    f(unsafe { current.as_ref() })
+    f(given, unsafe { current.as_ref() })
 }

@@ -192,11 +192,20 @@ impl<F: Future, K: Kind> Future for Scope<F, K> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        current::with(|outer| {
-            let outer = if K::IS_ROOT { None } else { outer };
-            drive(this.stage, this.place, this.kind, outer, this.progress, cx)
-        })
+        let poll =
+            ScopePoll { stage: this.stage, place: this.place, kind: this.kind, progress: this.progress, cx };
+        // A function by its name, and not a closure: that one may be inlined where it is worth it, and is not always.
+        current::with_given(poll, drive)
     }
+}
+
+/// A poll of a scope.
+struct ScopePoll<'a, 'c, F: Future, K: Kind> {
+    stage: Pin<&'a mut Stage<F>>,
+    place: &'a Place,
+    kind: &'a mut K,
+    progress: &'a mut Progress,
+    cx: &'a mut Context<'c>,
 }
 
 /// Polls a scope: its body, and then its clean-up.
@@ -206,13 +215,11 @@ impl<F: Future, K: Kind> Future for Scope<F, K> {
 /// be inlined there too.
 #[inline(always)]
 fn drive<F: Future, K: Kind>(
-    mut stage: Pin<&mut Stage<F>>,
-    place: &Place,
-    kind: &mut K,
+    poll: ScopePoll<'_, '_, F, K>,
     outer: Option<&Frame<'_>>,
-    progress: &mut Progress,
-    cx: &mut Context<'_>,
 ) -> Poll<Outcome<F::Output>> {
+    let ScopePoll { mut stage, place, kind, progress, cx } = poll;
+    let outer = if K::IS_ROOT { None } else { outer };
     let cancelled = Cancellation {
         is_own: kind.is_cancelled(cx),
         is_outer: !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled),
