@@ -98,14 +98,30 @@ impl<'a> Frame<'a> {
 /// Runs `f` with the current scope of this thread.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
-    with_given((), |(), frame| f(frame))
+    struct Closure<F>(F);
+    impl<R, F: FnOnce(Option<&Frame<'_>>) -> R> Run for Closure<F> {
+        type Output = R;
+
+        #[inline]
+        fn run(self, frame: Option<&Frame<'_>>) -> R {
+            (self.0)(frame)
+        }
+    }
+    run(Closure(f))
 }
 
-/// The same with something that `f` is given besides.
+/// What is run with the current scope.
+pub(crate) trait Run {
+    type Output;
+
+    fn run(self, frame: Option<&Frame<'_>>) -> Self::Output;
+}
+
+/// Runs something with the current scope of this thread.
 #[inline(always)]
-pub(crate) fn with_given<G, R>(given: G, f: impl FnOnce(G, Option<&Frame<'_>>) -> R) -> R {
+pub(crate) fn run<T: Run>(what: T) -> T::Output {
     let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: null, or of an `enter` of this thread that has not returned: it puts the former one back, also when `f` panics. Frames are
     // private, and what is handed out here does not outlive this call.
-    f(given, unsafe { current.as_ref() })
+    what.run(unsafe { current.as_ref() })
 }

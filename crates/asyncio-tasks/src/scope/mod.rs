@@ -194,18 +194,26 @@ impl<F: Future, K: Kind> Future for Scope<F, K> {
         let this = self.project();
         let poll =
             ScopePoll { stage: this.stage, place: this.place, kind: this.kind, progress: this.progress, cx };
-        // A function by its name, and not a closure: that one may be inlined where it is worth it, and is not always.
-        current::with_given(poll, drive)
+        current::run(poll)
     }
 }
 
-/// A poll of a scope.
+/// A poll of a scope. A type and not a closure: of that one cannot say that it is always inlined.
 struct ScopePoll<'a, 'c, F: Future, K: Kind> {
     stage: Pin<&'a mut Stage<F>>,
     place: &'a Place,
     kind: &'a mut K,
     progress: &'a mut Progress,
     cx: &'a mut Context<'c>,
+}
+
+impl<F: Future, K: Kind> current::Run for ScopePoll<'_, '_, F, K> {
+    type Output = Poll<Outcome<F::Output>>;
+
+    #[inline(always)]
+    fn run(self, outer: Option<&Frame<'_>>) -> Self::Output {
+        drive(self, outer)
+    }
 }
 
 /// Polls a scope: its body, and then its clean-up.
