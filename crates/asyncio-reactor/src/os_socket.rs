@@ -138,6 +138,32 @@ impl OsSocket {
         }
     }
 
+    /// The same once, for nobody: it does not wait, and the budget is neither asked nor spent. Where it would have to wait somebody who does is
+    /// to have no more calls of the system for it: what they say is noted all the same (S2).
+    #[inline]
+    fn try_io<T>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(Option<Seen>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            let seen = match self.registration.get() {
+                Some(readiness) => match readiness.try_ready(sys::borrow(self.socket()), direction)? {
+                    None => return Err(io::ErrorKind::WouldBlock.into()),
+                    seen => seen,
+                },
+                None => None,
+            };
+            match operation(seen) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.would_block(direction, seen)?
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
     fn would_block(&self, direction: Direction, seen: Option<Seen>) -> io::Result<()> {
         match (self.registration.get(), seen) {
             (Some(readiness), Some(seen)) => readiness.clear(direction, seen),
@@ -291,6 +317,21 @@ impl Socket for OsSocket {
             return self.poll_send_by_name(cx, message);
         }
         self.poll_io(cx, waiter, Direction::Write, |_| sys::send(self.socket(), message))
+    }
+
+    #[inline]
+    fn poll_send_one(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, waiter, Direction::Write, |_| sys::send_plain(self.socket(), bytes))
+    }
+
+    #[inline]
+    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_io(Direction::Write, |_| sys::send_plain(self.socket(), bytes))
     }
 
     #[cfg(target_os = "linux")]

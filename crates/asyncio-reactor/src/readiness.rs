@@ -163,11 +163,37 @@ impl Readiness {
     ) -> Poll<io::Result<Seen>> {
         let poll = self.state.poll_ready(cx, waiter, direction);
         if poll.is_pending() && !self.state.is_edge_triggered() {
-            if let Some(registrar) = &self.registrar {
-                registrar.inner.0.arm(&self.state, self.key, source, direction)?;
-            }
+            self.arm(source, direction)?;
         }
         poll
+    }
+
+    /// Says what is known, if by that an operation in `direction` is worth a try. Nobody waits; but where events do not come without being asked
+    /// for, the next is, so that what is known does not grow old.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_ready`](Self::poll_ready).
+    #[inline]
+    pub fn try_ready(
+        &self,
+        source: BorrowedDescriptor<'_>,
+        direction: Direction,
+    ) -> io::Result<Option<Seen>> {
+        if let Some(verdict) = self.state.verdict(direction) {
+            return verdict.map(Some);
+        }
+        if !self.state.is_edge_triggered() {
+            self.arm(source, direction)?;
+        }
+        Ok(None)
+    }
+
+    fn arm(&self, source: BorrowedDescriptor<'_>, direction: Direction) -> io::Result<()> {
+        match &self.registrar {
+            Some(registrar) => registrar.inner.0.arm(&self.state, self.key, source, direction),
+            None => Ok(()),
+        }
     }
 
     /// Says that the system would have blocked an operation in `direction` tried after `seen`.

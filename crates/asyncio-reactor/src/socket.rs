@@ -6,9 +6,10 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown};
 use std::num::NonZeroU16;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use asyncio_base::budget;
 use asyncio_base::shim::Arc;
 use socket2::SockAddr;
 
@@ -81,6 +82,30 @@ pub trait Socket: Debug + Send + Sync {
         waiter: &mut Waiter,
         message: &SendMsg<'_, '_>,
     ) -> Poll<io::Result<usize>>;
+
+    /// Sends bytes alone, as [`poll_send`](Self::poll_send) does with one buffer: the shape of nearly every call, for which a socket may have a
+    /// shorter way. The default is that call.
+    fn poll_send_one(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, waiter, &SendMsg::new(&[IoSlice::new(bytes)]))
+    }
+
+    /// Sends what is taken at once, and returns how much. Nobody waits afterwards, and nobody's place among those that wait is touched; the
+    /// [budget](asyncio_base::budget) is neither asked nor spent.
+    ///
+    /// Once the socket takes more, and its reactor has seen that, a later try succeeds, whether somebody waits or not. The default is
+    /// [`poll_send_one`](Self::poll_send_one), with a waker and a waiter that are nobody's.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `WouldBlock` where nothing is taken at present, and as [`poll_send`](Self::poll_send).
+    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        for_nobody(|cx, waiter| self.poll_send_one(cx, waiter, bytes))
+    }
 
     /// Receives several datagrams; returns how many, at least one.
     fn poll_recv_many(
@@ -259,6 +284,15 @@ pub trait Socket: Debug + Send + Sync {
     /// Returns what only this reactor's sockets can do.
     fn extension(&self) -> Option<&dyn Any> {
         None
+    }
+}
+
+/// Polls once, with a waker and a waiter that are nobody's, and without a limit; `WouldBlock` where it would have to wait.
+fn for_nobody<T>(poll: impl FnOnce(&mut Context<'_>, &mut Waiter) -> Poll<io::Result<T>>) -> io::Result<T> {
+    let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+    match budget::unlimited(|| poll(&mut cx, &mut waiter)) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 
@@ -503,7 +537,6 @@ impl dyn Socket + '_ {
     /// Nothing is lost by dropping it: what was sent was returned.
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         let mut waiter = Waiter::new();
-        let bufs = [IoSlice::new(buf)];
-        poll_fn(|cx| self.poll_send(cx, &mut waiter, &SendMsg::new(&bufs))).await
+        poll_fn(|cx| self.poll_send_one(cx, &mut waiter, buf)).await
     }
 }

@@ -117,15 +117,16 @@ impl IoState {
         waiter: &mut Waiter,
         direction: Direction,
     ) -> Poll<io::Result<Seen>> {
-        let seen = self.seen();
-        match Self::verdict(seen, direction) {
+        match self.verdict(direction) {
             Some(verdict) => Poll::Ready(verdict),
             None => self.register(cx, waiter, direction),
         }
     }
 
+    /// Whether an operation in `direction` is worth a try, by what is known now; `None` if not.
     #[inline]
-    fn verdict(seen: Seen, direction: Direction) -> Option<io::Result<Seen>> {
+    pub(crate) fn verdict(&self, direction: Direction) -> Option<io::Result<Seen>> {
+        let seen = self.seen();
         if seen.word & CLOSED != 0 {
             return Some(Err(LoopClosed::new().into()));
         }
@@ -145,7 +146,7 @@ impl IoState {
         let waker = cx.waker().clone();
         let mut places = self.lock();
         // R1: the second look.
-        if let Some(verdict) = Self::verdict(self.seen(), direction) {
+        if let Some(verdict) = self.verdict(direction) {
             drop(places);
             return Poll::Ready(verdict);
         }

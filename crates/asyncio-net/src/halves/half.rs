@@ -42,7 +42,7 @@ impl Half {
 
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+        self.socket.poll_send_one(cx, &mut self.waiter, buf)
     }
 
     #[inline]

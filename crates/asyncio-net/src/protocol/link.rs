@@ -12,7 +12,6 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_base::budget;
 use asyncio_base::panic::{Payload, catch_and_store, into_message};
 use asyncio_base::report::Report;
 use asyncio_base::shim::Arc;
@@ -113,14 +112,22 @@ impl<P: Driven + ?Sized> Link<P> {
 
     /// Sends, and keeps what the system does not take.
     #[inline]
-    pub(super) fn write(&self, bufs: &[IoSlice<'_>]) {
+    pub(super) fn write(&self, bytes: &[u8]) {
+        self.write_by(|wire| wire.send_or_keep(&self.key, bytes));
+    }
+
+    /// The same, of several buffers.
+    pub(super) fn writev(&self, bufs: &[IoSlice<'_>]) {
+        self.write_by(|wire| wire.send_or_keep_all(&self.key, bufs));
+    }
+
+    #[inline]
+    fn write_by(&self, write: impl FnOnce(&mut Wire) -> io::Result<Kept>) {
         if self.flags.get().has_any(Flags::CLOSING.with(Flags::ENDS)) {
             assert!(self.has(Flags::CLOSING), "a protocol wrote after `write_eof`");
             return;
         }
-        let write = || self.wire.borrow_mut().send_or_keep(&self.key, bufs);
-        // The driver has no budget; a task that writes hears of it where it waits.
-        let written = if self.has(Flags::IN_CALLBACK) { write() } else { budget::unlimited(write) };
+        let written = write(&mut self.wire.borrow_mut());
         match written {
             Ok(Kept::Nothing) => {}
             Ok(Kept::Some) => self.look_at_marks(),

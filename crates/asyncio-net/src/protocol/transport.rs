@@ -46,7 +46,7 @@ impl Transport {
     /// Panics after [`write_eof`](Self::write_eof).
     #[inline]
     pub fn write(&self, bytes: &[u8]) {
-        self.with(|link| link.write(&[IoSlice::new(bytes)]));
+        self.with(|link| link.write(bytes));
     }
 
     /// Writes the bytes of several buffers, one after the other, in one call of the system: asyncio's `writelines`.
@@ -55,7 +55,7 @@ impl Transport {
     ///
     /// As [`write`](Self::write).
     pub fn writev(&self, bufs: &[IoSlice<'_>]) {
-        self.with(|link| link.write(bufs));
+        self.with(|link| link.writev(bufs));
     }
 
     /// Ends this direction after what is unsent: the peer sees the end, and may still send.

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::task::{Context, Poll, Waker, ready};
 
+use asyncio_base::budget;
 use asyncio_base::panic::{catch_and_store, into_message};
 use asyncio_base::shim::Arc;
 use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
@@ -157,7 +158,22 @@ impl Wire {
 
     /// Sends what the system takes at once, and keeps the rest.
     #[inline]
-    pub(super) fn send_or_keep(&mut self, key: &Arc<Key>, bufs: &[IoSlice<'_>]) -> io::Result<Kept> {
+    pub(super) fn send_or_keep(&mut self, key: &Arc<Key>, bytes: &[u8]) -> io::Result<Kept> {
+        let (Some(socket), None, false) = (&self.socket, &self.rare, bytes.is_empty()) else {
+            return self.send_or_keep_all(key, &[IoSlice::new(bytes)]);
+        };
+        match socket.try_send(bytes) {
+            Ok(n) if n == bytes.len() => Ok(Kept::Nothing),
+            Ok(n) => self.keep(key, &[IoSlice::new(bytes)], n, true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.keep(key, &[IoSlice::new(bytes)], 0, true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same, of several buffers, in one call of the system.
+    pub(super) fn send_or_keep_all(&mut self, key: &Arc<Key>, bufs: &[IoSlice<'_>]) -> io::Result<Kept> {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
         if let Some(change) = self.rare.as_mut().and_then(|rare| rare.change.as_mut()) {
             bufs.iter().for_each(|buf| change.later.extend_from_slice(buf));
@@ -168,7 +184,8 @@ impl Wire {
         if let (true, true, Some(socket)) = (is_first, whole > 0, &self.socket) {
             // Nobody's: whoever has to wait does so when the rest is kept.
             let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
-            match socket.poll_send(&mut cx, &mut waiter, &SendMsg::new(bufs)) {
+            // The driver has no budget; a task that writes hears of it where it waits.
+            match budget::unlimited(|| socket.poll_send(&mut cx, &mut waiter, &SendMsg::new(bufs))) {
                 Poll::Ready(n) => sent = n?,
                 Poll::Pending => {}
             }
@@ -195,7 +212,8 @@ impl Wire {
         if is_first {
             // So that the socket knows who waits.
             let waker = Waker::from(key.clone());
-            if let Poll::Ready(result) = self.poll_send_rest(&mut Context::from_waker(&waker), false) {
+            let mut cx = Context::from_waker(&waker);
+            if let Poll::Ready(result) = budget::unlimited(|| self.poll_send_rest(&mut cx, false)) {
                 result?;
             }
         }
@@ -207,8 +225,7 @@ impl Wire {
             let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
             if let Some(rare) = &mut self.rare {
                 while rare.outgoing.len() > 0 {
-                    let bufs = [IoSlice::new(rare.outgoing.unsent())];
-                    let n = ready!(socket.poll_send(cx, &mut rare.sending, &SendMsg::new(&bufs)))?;
+                    let n = ready!(socket.poll_send_one(cx, &mut rare.sending, rare.outgoing.unsent()))?;
                     rare.outgoing.advance(n);
                 }
             }

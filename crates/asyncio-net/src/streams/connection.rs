@@ -15,7 +15,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_base::shim::{Arc, Mutex, MutexGuard, Weak};
+use asyncio_base::shim::{Arc, Mutex, MutexGuard};
 use asyncio_base::{budget, report, wait_point};
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 use asyncio_tasks::{guard, spawn_background};
@@ -23,6 +23,7 @@ use asyncio_tasks::{guard, spawn_background};
 use crate::outgoing::Outgoing;
 use crate::server::{Client, Seat};
 use crate::streams::lost::Lost;
+use crate::streams::sending::{Phase, Sending};
 
 /// One socket, and what is still to be sent.
 #[derive(Debug)]
@@ -31,67 +32,9 @@ pub(crate) struct Connection {
     sending: Mutex<Sending>,
 }
 
-/// Small, since every connection has one.
-#[derive(Debug)]
-struct Sending {
-    phase: Phase,
-    /// O1.
-    has_flusher: bool,
-    /// Bytes were written after the end, and dropped.
-    is_late: bool,
-    is_aborted: bool,
-    /// What the socket itself keeps is to be sent, too.
-    flushes: bool,
-    /// Something that was written was dropped: the peer must not see an end that looks like one of everything.
-    is_cut: bool,
-    /// Only while there is something in it.
-    rare: Option<Box<Rare>>,
-    /// Its place in the server that accepted it; left with the connection.
-    seat: Option<Seat>,
-}
-
-/// What most connections never need.
-#[derive(Debug)]
-struct Rare {
-    /// What was written and not sent; O2.
-    outgoing: Outgoing,
-    error: Option<Lost>,
-    /// Whoever waits in the writer: there is one, since that takes it by `&mut`.
-    waits: Option<Waker>,
-    /// The flusher's, where it waits for the socket's own bytes.
-    flusher: Option<Waker>,
-    /// The connection that this one has become.
-    successor: Weak<Connection>,
-    /// The one that has become this: kept for those who know it by that.
-    former: Option<Arc<Connection>>,
-}
-
-/// How far the sending side has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    Open,
-    /// Nothing more is written; the peer is to see the end after what is unsent.
-    Ending,
-    /// The peer sees the end.
-    Ended,
-    /// The connection is closed after what is unsent.
-    Closing,
-    Closed,
-}
-
 impl Connection {
     pub(crate) fn new(socket: Arc<dyn Socket>) -> Arc<Self> {
-        let sending = Sending {
-            phase: Phase::Open,
-            has_flusher: false,
-            is_late: false,
-            is_aborted: false,
-            flushes: false,
-            is_cut: false,
-            rare: None,
-            seat: None,
-        };
-        Arc::new(Self { socket, sending: Mutex::new(sending) })
+        Arc::new(Self { socket, sending: Mutex::new(Sending::new()) })
     }
 
     /// Gives it its place in a server. Once.
@@ -123,38 +66,58 @@ impl Connection {
     }
 
     /// Sends, and keeps what is not sent at once.
-    pub(super) fn write(self: &Arc<Self>, bufs: &[IoSlice<'_>]) {
-        let mut sending = self.sending.lock();
-        if sending.phase != Phase::Open {
-            sending.is_late |= bufs.iter().any(|buf| !buf.is_empty());
-            return;
+    pub(super) fn write(self: &Arc<Self>, bytes: &[u8]) {
+        let sending = self.sending.lock();
+        if !sending.is_free() || bytes.is_empty() {
+            return self.write_all(sending, &[IoSlice::new(bytes)]);
         }
-        if sending.error().is_some() {
-            return;
-        }
-        let sent = if sending.has_flusher { 0 } else { self.send_now(&mut sending, bufs) };
-        if sent < bufs.iter().map(|buf| buf.len()).sum() && sending.error().is_none() {
-            sending.keep(bufs, sent);
-            self.flush(sending);
+        match self.socket.try_send(bytes) {
+            Ok(n) if n == bytes.len() => {}
+            sent => self.keep_rest(sending, &[IoSlice::new(bytes)], sent),
         }
     }
 
-    /// Sends what the socket takes at once; says how much.
-    fn send_now(&self, sending: &mut Sending, bufs: &[IoSlice<'_>]) -> usize {
+    /// The same, of several buffers.
+    pub(super) fn writev(self: &Arc<Self>, bufs: &[IoSlice<'_>]) {
+        self.write_all(self.sending.lock(), bufs);
+    }
+
+    /// Sends bytes wherever the sending has come to.
+    fn write_all(self: &Arc<Self>, mut sending: MutexGuard<'_, Sending>, bufs: &[IoSlice<'_>]) {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
-        if whole == 0 {
-            return 0;
+        if sending.phase != Phase::Open {
+            sending.is_late |= whole > 0;
+            return;
+        }
+        if sending.error().is_some() || whole == 0 {
+            return;
+        }
+        if sending.has_flusher {
+            return sending.keep(bufs, 0);
         }
         let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
         // A task that may do no more in this poll hears of it in its `drain`.
-        let sent = budget::unlimited(|| self.socket.poll_send(&mut cx, &mut waiter, &SendMsg::new(bufs)));
+        match budget::unlimited(|| self.socket.poll_send(&mut cx, &mut waiter, &SendMsg::new(bufs))) {
+            Poll::Ready(Ok(n)) if n == whole => {}
+            Poll::Ready(sent) => self.keep_rest(sending, bufs, sent),
+            Poll::Pending => self.keep_rest(sending, bufs, Ok(0)),
+        }
+    }
+
+    /// Keeps what was not sent, for a flusher; or the error.
+    #[cold]
+    fn keep_rest(
+        self: &Arc<Self>,
+        mut sending: MutexGuard<'_, Sending>,
+        bufs: &[IoSlice<'_>],
+        sent: io::Result<usize>,
+    ) {
         match sent {
-            Poll::Ready(Ok(n)) => n,
-            Poll::Ready(Err(error)) => {
-                sending.fail(error);
-                0
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => sending.fail(error),
+            sent => {
+                sending.keep(bufs, sent.unwrap_or(0));
+                self.flush(sending);
             }
-            Poll::Pending => 0,
         }
     }
 
@@ -289,8 +252,7 @@ impl Connection {
         waiter: &mut Waiter,
     ) -> Poll<()> {
         while let Some(rare) = sending.rare.as_mut().filter(|rare| rare.outgoing.len() > 0) {
-            let bufs = [IoSlice::new(rare.outgoing.unsent())];
-            match ready!(self.socket.poll_send(cx, waiter, &SendMsg::new(&bufs))) {
+            match ready!(self.socket.poll_send_one(cx, waiter, rare.outgoing.unsent())) {
                 Ok(n) => rare.outgoing.advance(n),
                 Err(error) => sending.fail(error),
             }
@@ -440,84 +402,6 @@ impl Client for Connection {
 
     fn abort(self: Arc<Self>) {
         Self::abort(&self);
-    }
-}
-
-impl Rare {
-    fn new() -> Self {
-        let (outgoing, successor) = (Outgoing::new(), Weak::new());
-        Self { outgoing, error: None, waits: None, flusher: None, successor, former: None }
-    }
-}
-
-impl Sending {
-    fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_with(|| Box::new(Rare::new()))
-    }
-
-    /// Gives back what is not needed any more.
-    fn tidy(&mut self) {
-        let is_as_new = |rare: &Rare| {
-            let outgoing = &rare.outgoing;
-            outgoing.len() == 0
-                && outgoing.limits() == Outgoing::new().limits()
-                && rare.error.is_none()
-                && rare.former.is_none()
-        };
-        if self.rare.as_deref().is_some_and(|rare| is_as_new(rare) && rare.waits.is_none()) {
-            self.rare = None;
-        }
-    }
-
-    /// Keeps what has not been sent of those bytes.
-    #[cold]
-    fn keep(&mut self, bufs: &[IoSlice<'_>], mut sent: usize) {
-        for buf in bufs {
-            let passed = sent.min(buf.len());
-            sent -= passed;
-            self.rare().outgoing.push(&buf[passed..]);
-        }
-    }
-
-    fn unsent(&self) -> usize {
-        self.rare.as_ref().map_or(0, |rare| rare.outgoing.len())
-    }
-
-    fn is_paused(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.outgoing.is_paused())
-    }
-
-    #[inline]
-    fn error(&self) -> Option<&Lost> {
-        self.rare.as_ref()?.error.as_ref()
-    }
-
-    fn has_broken_pipe(&self) -> bool {
-        self.error().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    }
-
-    fn take_waits(&mut self) -> Option<Waker> {
-        self.rare.as_mut()?.waits.take()
-    }
-
-    /// Whether a flusher has something to do.
-    fn has_work(&self) -> bool {
-        self.unsent() > 0 || self.flushes || matches!(self.phase, Phase::Ending | Phase::Closing)
-    }
-
-    /// O4.
-    #[cold]
-    fn fail(&mut self, error: impl Into<Lost>) {
-        let rare = self.rare();
-        rare.error.get_or_insert_with(|| error.into());
-        let is_cut = rare.outgoing.len() > 0;
-        rare.outgoing.clear();
-        self.is_cut |= is_cut;
-    }
-
-    /// Whether what somebody waits for may have come.
-    fn is_worth_a_wake(&self) -> bool {
-        self.error().is_some() || !self.is_paused() || !self.has_flusher
     }
 }
 

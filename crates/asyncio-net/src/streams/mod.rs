@@ -6,6 +6,7 @@ mod buffer;
 mod connection;
 mod error;
 mod lost;
+mod sending;
 mod separators;
 
 mod reader;

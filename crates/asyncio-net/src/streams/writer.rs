@@ -60,12 +60,12 @@ impl StreamWriter {
     /// It does not fail. Bytes for a connection that has failed, or that were written after the end, are dropped; the next [`drain`](Self::drain) says so.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
-        self.connection.write(&[IoSlice::new(bytes)]);
+        self.connection.write(bytes);
     }
 
     /// Writes the bytes of several buffers, one after the other, as [`write`](Self::write) does: asyncio's `writelines`. They go out in one call.
     pub fn writev(&mut self, bufs: &[IoSlice<'_>]) {
-        self.connection.write(bufs);
+        self.connection.writev(bufs);
     }
 
     /// Sends a part of a file, up to its end at most, and returns how many bytes: asyncio's `sendfile`. The system copies them by itself where it can (Linux); elsewhere, and under TLS, they are

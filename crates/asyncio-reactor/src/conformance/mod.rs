@@ -17,6 +17,7 @@
 mod bulk;
 mod selector;
 mod streams;
+mod tries;
 #[cfg(unix)]
 mod unix;
 mod waiting;
@@ -40,9 +41,9 @@ pub fn selector<S: Selector>(make: impl Fn() -> io::Result<S>) {
 /// What needs sockets of the operating system is left out where [`Reactor::adopt`] says `Unsupported`.
 pub fn reactor<R: Reactor>(make: impl Fn() -> io::Result<R>) {
     #[cfg(unix)]
-    let checks = [waiting::CHECKS, streams::CHECKS, unix::CHECKS, bulk::CHECKS].concat();
+    let checks = [waiting::CHECKS, streams::CHECKS, tries::CHECKS, unix::CHECKS, bulk::CHECKS].concat();
     #[cfg(not(unix))]
-    let checks = [waiting::CHECKS, streams::CHECKS].concat();
+    let checks = [waiting::CHECKS, streams::CHECKS, tries::CHECKS].concat();
     for (name, check) in checks {
         announced(name, || check(&World::new(make().expect("the reactor can be made"))));
     }

@@ -82,6 +82,7 @@ pub(crate) use credentials::peer_cred;
 pub(crate) use options::{option, set_option};
 pub(crate) use platform::{
     SLICES_MAX, accept, borrow, connect, is_connect_pending, new_socket, prepare, protocol, recv, send,
+    send_plain,
 };
 pub(crate) use reset::reset;
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -138,14 +138,25 @@ fn collect_rights(control: &mut RecvAncillaryBuffer<'_>, ancillary: &mut Ancilla
 pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
     match (message.bufs, message.addr, message.rights) {
         _ if message.segment_size.is_some() => Err(io::ErrorKind::Unsupported.into()),
-        ([buf], None, []) => Ok(rustix::net::send(socket, buf, flags::SENDING)?),
-        ([buf], Some(addr), []) => {
-            Ok(rustix::net::sendto(socket, buf, flags::SENDING, &from_sock_addr(addr)?)?)
-        }
+        ([buf], None, []) => send_plain(socket, buf),
+        ([buf], Some(addr), []) => send_to(socket, buf, addr),
         _ => send_msg(socket, message),
     }
 }
 
+/// Sends bytes alone.
+#[inline]
+pub(crate) fn send_plain(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(socket, bytes, flags::SENDING)?)
+}
+
+// Never inlined, both: their room on the stack would be made for every message.
+#[inline(never)]
+fn send_to(socket: &Socket, bytes: &[u8], addr: &SockAddr) -> io::Result<usize> {
+    Ok(rustix::net::sendto(socket, bytes, flags::SENDING, &from_sock_addr(addr)?)?)
+}
+
+#[inline(never)]
 fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RIGHTS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);

@@ -93,6 +93,11 @@ fn lend<'a>(buf: &'a mut IoSliceMut<'_>) -> MaybeUninitSlice<'a> {
     MaybeUninitSlice::new(unsafe { &mut *(bytes as *mut [std::mem::MaybeUninit<u8>]) })
 }
 
+/// Sends bytes alone.
+pub(crate) fn send_plain(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    socket.send(bytes)
+}
+
 pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
     if !message.rights.is_empty() {
         let error = "sockets do not carry descriptors on this platform";

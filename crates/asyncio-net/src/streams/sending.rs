@@ -1,0 +1,156 @@
+//! [`Sending`]: how far the sending side of a [`Connection`] has come, and what is still to be sent. It lies under the lock of that, whose laws hold here (O2, O4).
+
+use std::io::{self, IoSlice};
+use std::task::Waker;
+
+use asyncio_base::shim::{Arc, Weak};
+
+use crate::outgoing::Outgoing;
+use crate::server::Seat;
+use crate::streams::connection::Connection;
+use crate::streams::lost::Lost;
+
+/// Small, since every connection has one.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) phase: Phase,
+    /// O1.
+    pub(super) has_flusher: bool,
+    /// Bytes were written after the end, and dropped.
+    pub(super) is_late: bool,
+    pub(super) is_aborted: bool,
+    /// What the socket itself keeps is to be sent, too.
+    pub(super) flushes: bool,
+    /// Something that was written was dropped: the peer must not see an end that looks like one of everything.
+    pub(super) is_cut: bool,
+    /// Only while there is something in it.
+    pub(super) rare: Option<Box<Rare>>,
+    /// Its place in the server that accepted it; left with the connection.
+    pub(super) seat: Option<Seat>,
+}
+
+/// What most connections never need.
+#[derive(Debug)]
+pub(super) struct Rare {
+    /// What was written and not sent; O2.
+    pub(super) outgoing: Outgoing,
+    pub(super) error: Option<Lost>,
+    /// Whoever waits in the writer: there is one, since that takes it by `&mut`.
+    pub(super) waits: Option<Waker>,
+    /// The flusher's, where it waits for the socket's own bytes.
+    pub(super) flusher: Option<Waker>,
+    /// The connection that this one has become.
+    pub(super) successor: Weak<Connection>,
+    /// The one that has become this: kept for those who know it by that.
+    pub(super) former: Option<Arc<Connection>>,
+}
+
+/// How far the sending side has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Open,
+    /// Nothing more is written; the peer is to see the end after what is unsent.
+    Ending,
+    /// The peer sees the end.
+    Ended,
+    /// The connection is closed after what is unsent.
+    Closing,
+    Closed,
+}
+
+impl Rare {
+    fn new() -> Self {
+        let (outgoing, successor) = (Outgoing::new(), Weak::new());
+        Self { outgoing, error: None, waits: None, flusher: None, successor, former: None }
+    }
+}
+
+impl Sending {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Open,
+            has_flusher: false,
+            is_late: false,
+            is_aborted: false,
+            flushes: false,
+            is_cut: false,
+            rare: None,
+            seat: None,
+        }
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| Box::new(Rare::new()))
+    }
+
+    /// Gives back what is not needed any more.
+    pub(super) fn tidy(&mut self) {
+        let is_as_new = |rare: &Rare| {
+            let outgoing = &rare.outgoing;
+            outgoing.len() == 0
+                && outgoing.limits() == Outgoing::new().limits()
+                && rare.error.is_none()
+                && rare.former.is_none()
+        };
+        if self.rare.as_deref().is_some_and(|rare| is_as_new(rare) && rare.waits.is_none()) {
+            self.rare = None;
+        }
+    }
+
+    /// Keeps what has not been sent of those bytes.
+    #[cold]
+    pub(super) fn keep(&mut self, bufs: &[IoSlice<'_>], mut sent: usize) {
+        for buf in bufs {
+            let passed = sent.min(buf.len());
+            sent -= passed;
+            self.rare().outgoing.push(&buf[passed..]);
+        }
+    }
+
+    /// Whether what is written is sent at once, with nothing to look at before.
+    #[inline]
+    pub(super) fn is_free(&self) -> bool {
+        self.phase == Phase::Open && !self.has_flusher && self.rare.is_none()
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| rare.outgoing.len())
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.outgoing.is_paused())
+    }
+
+    #[inline]
+    pub(super) fn error(&self) -> Option<&Lost> {
+        self.rare.as_ref()?.error.as_ref()
+    }
+
+    pub(super) fn has_broken_pipe(&self) -> bool {
+        self.error().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    pub(super) fn take_waits(&mut self) -> Option<Waker> {
+        self.rare.as_mut()?.waits.take()
+    }
+
+    /// Whether a flusher has something to do.
+    pub(super) fn has_work(&self) -> bool {
+        self.unsent() > 0 || self.flushes || matches!(self.phase, Phase::Ending | Phase::Closing)
+    }
+
+    /// O4.
+    #[cold]
+    pub(super) fn fail(&mut self, error: impl Into<Lost>) {
+        let rare = self.rare();
+        rare.error.get_or_insert_with(|| error.into());
+        let is_cut = rare.outgoing.len() > 0;
+        rare.outgoing.clear();
+        self.is_cut |= is_cut;
+    }
+
+    /// Whether what somebody waits for may have come.
+    pub(super) fn is_worth_a_wake(&self) -> bool {
+        self.error().is_some() || !self.is_paused() || !self.has_flusher
+    }
+}
