@@ -208,6 +208,13 @@ impl OsSocket {
         false
     }
 
+    #[inline]
+    fn recv_plain(&self, buf: &mut [u8], seen: Option<Seen>) -> io::Result<Received> {
+        let mut received = sys::recv_plain(self.socket(), buf)?;
+        received.is_drained = self.after_read(received.n, buf.len(), seen);
+        Ok(received)
+    }
+
     /// Sends to the address of a Unix socket. No event tells when there is room in its queue (unix(7)), and what is known of our own
     /// socket says nothing about it: so it is tried at once, and a full queue is an error.
     fn poll_send_by_name(&self, cx: &mut Context<'_>, message: &SendMsg<'_, '_>) -> Poll<io::Result<usize>> {
@@ -304,6 +311,21 @@ impl Socket for OsSocket {
             }
             Ok(received)
         })
+    }
+
+    #[inline]
+    fn poll_recv_one(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<Received>> {
+        self.poll_io(cx, waiter, Direction::Read, |seen| self.recv_plain(buf, seen))
+    }
+
+    #[inline]
+    fn try_recv(&self, buf: &mut [u8]) -> io::Result<Received> {
+        self.try_io(Direction::Read, |seen| self.recv_plain(buf, seen))
     }
 
     #[inline]

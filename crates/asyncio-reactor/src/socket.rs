@@ -83,6 +83,28 @@ pub trait Socket: Debug + Send + Sync {
         message: &SendMsg<'_, '_>,
     ) -> Poll<io::Result<usize>>;
 
+    /// Receives bytes alone, as [`poll_recv`](Self::poll_recv) does into one buffer: the shape of nearly every call, for which a socket may have
+    /// a shorter way. The default is that call.
+    fn poll_recv_one(
+        &self,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<Received>> {
+        self.poll_recv(cx, waiter, &mut RecvMsg::new(&mut [IoSliceMut::new(buf)]))
+    }
+
+    /// Receives what is there; 0 bytes are the end. Nobody waits afterwards, as with [`try_send`](Self::try_send).
+    ///
+    /// The default is [`poll_recv_one`](Self::poll_recv_one), with a waker and a waiter that are nobody's.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `WouldBlock` where nothing is there at present, and as [`poll_recv`](Self::poll_recv).
+    fn try_recv(&self, buf: &mut [u8]) -> io::Result<Received> {
+        for_nobody(|cx, waiter| self.poll_recv_one(cx, waiter, buf))
+    }
+
     /// Sends bytes alone, as [`poll_send`](Self::poll_send) does with one buffer: the shape of nearly every call, for which a socket may have a
     /// shorter way. The default is that call.
     fn poll_send_one(
@@ -520,10 +542,7 @@ impl dyn Socket + '_ {
     /// Nothing is lost by dropping it: bytes that were not returned are still in the socket.
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut waiter = Waiter::new();
-        let mut bufs = [IoSliceMut::new(buf)];
-        poll_fn(|cx| self.poll_recv(cx, &mut waiter, &mut RecvMsg::new(&mut bufs)))
-            .await
-            .map(|received| received.n)
+        poll_fn(|cx| self.poll_recv_one(cx, &mut waiter, buf)).await.map(|received| received.n)
     }
 
     /// Sends some of the bytes and returns how many.

@@ -21,7 +21,7 @@ impl Half {
 
     #[inline]
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_read_vectored(cx, &mut [IoSliceMut::new(buf)])
+        self.socket.poll_recv_one(cx, &mut self.waiter, buf).map_ok(|received| received.n)
     }
 
     #[inline]

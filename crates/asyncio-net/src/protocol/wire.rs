@@ -1,13 +1,13 @@
 //! [`Wire`]: the socket under a protocol. It tries the system first, and keeps what that does not take.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::task::{Context, Poll, Waker, ready};
 
 use asyncio_base::budget;
 use asyncio_base::panic::{catch_and_store, into_message};
 use asyncio_base::shim::Arc;
-use asyncio_reactor::{Received, RecvMsg, SendMsg, Socket, Waiter};
+use asyncio_reactor::{Received, SendMsg, Socket, Waiter};
 
 use crate::outgoing::Outgoing;
 use crate::protocol::driver::Key;
@@ -139,21 +139,18 @@ impl Wire {
     #[inline]
     pub(super) fn poll_receive(&mut self, key: &Arc<Key>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         let Some(socket) = &self.socket else { return Poll::Pending };
-        let mut bufs = [IoSliceMut::new(buf)];
-        let message = &mut RecvMsg::new(&mut bufs);
-        // Nobody's waker first: one of the key has to be counted, and a waiter that stands hardly ever needs it again.
-        let received =
-            socket.poll_recv(&mut Context::from_waker(Waker::noop()), &mut self.receiving, message);
-        if received.is_ready() {
-            return received;
+        // For nobody first: a waker of the key has to be counted, and a waiter that stands hardly ever needs it again.
+        match socket.try_recv(buf) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.poll_receive_for(key, buf),
+            received => Poll::Ready(received),
         }
+    }
+
+    #[inline(never)]
+    fn poll_receive_for(&mut self, key: &Arc<Key>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
+        let Some(socket) = &self.socket else { return Poll::Pending };
         let waker = Waker::from(key.clone());
-        let received = socket.poll_recv(&mut Context::from_waker(&waker), &mut self.receiving, message);
-        if received.is_ready() {
-            // It came between the two, from a reactor of another thread: nobody's waker must not stand there.
-            self.receiving.leave();
-        }
-        received
+        socket.poll_recv_one(&mut Context::from_waker(&waker), &mut self.receiving, buf)
     }
 
     /// Sends what the system takes at once, and keeps the rest.

@@ -289,10 +289,8 @@ impl StreamReader {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         self.poll_receive(|this| {
             this.buffer.poll_fill(|buf| {
-                let mut bufs = [IoSliceMut::new(buf)];
-                let message = &mut RecvMsg::new(&mut bufs);
                 let socket = this.connection.socket();
-                socket.poll_recv(cx, &mut this.waiter, message).map_ok(|received| received.n)
+                socket.poll_recv_one(cx, &mut this.waiter, buf).map_ok(|received| received.n)
             })
         })
         .map_ok(|n| n > 0)

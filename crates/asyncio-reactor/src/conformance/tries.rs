@@ -3,13 +3,13 @@
 use std::io;
 use std::net::Shutdown;
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use asyncio_base::{budget, is_loop_closed};
 
 use super::world::{Check, Counter, PATIENCE, SILENCE, World};
 use crate::reactor;
-use crate::socket::Socket;
+use crate::socket::{Socket, SocketOption};
 use crate::waiter::Waiter;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -19,7 +19,13 @@ pub(super) const CHECKS: &[Check] = &[
     ("a try to send leaves those that wait where they are", leaves_senders),
     ("a try to send tells an error", broken),
     ("a try on a closed reactor says so", after_the_end),
-    ("a send of one buffer is a send", one_buffer),
+    ("a send of one buffer is a send", send_one),
+    ("a try receives what is there, and then says so", what_is_there),
+    ("a try receives what has come since, though nobody waits", come_since),
+    ("a try leaves those that wait to receive where they are", leaves_receivers),
+    ("a try sees the end behind a short read", end_behind_a_try),
+    ("a try to receive tells a reset", reset),
+    ("a receive into one buffer is a receive", recv_one),
 ];
 
 /// Tries on the reactor.
@@ -60,6 +66,26 @@ fn empty(world: &World, socket: &dyn Socket, from: usize, count: usize) {
         done += n;
     }
     assert_eq!(done, count, "more came than was taken");
+}
+
+/// Receives by tries until `count` bytes have come.
+fn receive_by_tries(world: &World, socket: &dyn Socket, count: usize) -> Vec<u8> {
+    let deadline = Instant::now() + PATIENCE;
+    let (mut bytes, mut buf) = (Vec::new(), [0; 64]);
+    while bytes.len() < count {
+        match on(world, || socket.try_recv(&mut buf)) {
+            Ok(received) => {
+                assert!(received.n > 0, "the end came after {} of {count} bytes", bytes.len());
+                bytes.extend_from_slice(&buf[..received.n]);
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+                assert!(Instant::now() < deadline, "bytes have come, and a try does not see them");
+                world.reactor.turn(Some(SILENCE)).unwrap();
+            }
+        }
+    }
+    bytes
 }
 
 fn a_part(world: &World) {
@@ -104,7 +130,20 @@ fn no_budget(world: &World) {
         budget::spend();
         assert_eq!(on(world, || client.try_send(b"x")).unwrap(), 1, "a try does not ask");
     });
-    assert_eq!(world.recv_exactly(&*server, 21), [b'x'; 21]);
+    let mut count = 0;
+    budget::with_budget(1, || {
+        while count < 20 {
+            let mut buf = [0; 1];
+            match on(world, || server.try_recv(&mut buf)) {
+                Ok(received) => count += received.n,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}"),
+            }
+            world.reactor.turn(Some(Duration::ZERO)).unwrap();
+        }
+        assert_eq!(budget::remaining(), Some(1), "a try is not counted");
+        budget::spend();
+        assert_eq!(receive_by_tries(world, &*server, 1), b"x", "a try does not ask");
+    });
 }
 
 fn leaves_senders(world: &World) {
@@ -141,9 +180,11 @@ fn after_the_end(world: &World) {
     world.reactor.close();
     let error = on(world, || client.try_send(b"more")).expect_err("there is no room");
     assert!(is_loop_closed(&error), "not `LoopClosed`: {error}");
+    let error = on(world, || client.try_recv(&mut [0; 8])).expect_err("nothing is there");
+    assert!(is_loop_closed(&error), "not `LoopClosed`: {error}");
 }
 
-fn one_buffer(world: &World) {
+fn send_one(world: &World) {
     let (client, server) = world.pair();
     let mut waiter = Waiter::new();
     budget::with_budget(3, || {
@@ -156,4 +197,115 @@ fn one_buffer(world: &World) {
         }
     });
     assert_eq!(world.recv_exactly(&*server, 9), b"abcabcabc");
+}
+
+fn what_is_there(world: &World) {
+    let (client, server) = world.pair();
+    let bytes: Vec<u8> = (0..200).collect();
+    world.send_all(&*client, &bytes);
+    assert_eq!(receive_by_tries(world, &*server, 200), bytes);
+    for _ in 0..3 {
+        let error = on(world, || server.try_recv(&mut [0; 64])).expect_err("nothing is there");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+}
+
+fn come_since(world: &World) {
+    let (client, server) = world.pair();
+    for n in 0..50_u8 {
+        assert!(on(world, || server.try_recv(&mut [0; 64])).is_err(), "nothing is there");
+        world.send_now(&*client, &[n, n]);
+        assert_eq!(receive_by_tries(world, &*server, 2), [n, n]);
+    }
+}
+
+fn leaves_receivers(world: &World) {
+    let (client, server) = world.pair();
+    let (counter, waker) = Counter::new();
+    let mut waiters = [Waiter::new(), Waiter::standing()];
+    for round in 0..3 {
+        for waiter in &mut waiters {
+            let polled = world.poll(&waker, |cx| server.poll_recv_one(cx, waiter, &mut [0; 64]).map(drop));
+            assert!(polled.is_pending());
+        }
+        assert!(on(world, || server.try_recv(&mut [0; 64])).is_err());
+        assert_eq!(counter.get(), 0, "a try wakes nobody");
+        world.send_now(&*client, b"x");
+        world.turn_until(|| counter.get() >= 2);
+        assert_eq!(receive_by_tries(world, &*server, 1), b"x", "round {round}");
+        counter.reset();
+    }
+}
+
+fn end_behind_a_try(world: &World) {
+    for has_waited in [false, true] {
+        let (client, server) = world.pair();
+        if has_waited {
+            assert!(on(world, || server.try_recv(&mut [0; 64])).is_err());
+        }
+        world.send_now(&*client, b"last words");
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(receive_by_tries(world, &*server, 10), b"last words");
+        for _ in 0..2 {
+            let deadline = Instant::now() + PATIENCE;
+            let end = loop {
+                match on(world, || server.try_recv(&mut [0; 64])) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    end => break end,
+                }
+                assert!(Instant::now() < deadline, "the end behind the data was lost");
+                world.reactor.turn(Some(SILENCE)).unwrap();
+            };
+            assert_eq!(end.unwrap().n, 0);
+        }
+    }
+}
+
+fn reset(world: &World) {
+    let (client, server) = world.pair();
+    assert!(on(world, || server.try_recv(&mut [0; 64])).is_err());
+    client.set_option(SocketOption::Linger(Some(Duration::ZERO))).unwrap();
+    drop(client);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let error = on(world, || server.try_recv(&mut [0; 64])).expect_err("a reset came as a clean end");
+        match error.kind() {
+            io::ErrorKind::WouldBlock => assert!(Instant::now() < deadline, "the reset is not seen"),
+            kind => return assert_eq!(kind, io::ErrorKind::ConnectionReset),
+        }
+        world.reactor.turn(Some(SILENCE)).unwrap();
+    }
+}
+
+fn recv_one(world: &World) {
+    let (client, server) = world.pair();
+    world.send_all(&*client, b"0123456789");
+    // So that all of it has come.
+    world.turn_in_silence();
+    let (counter, waker) = Counter::new();
+    let mut waiter = Waiter::new();
+    let mut bytes = Vec::new();
+    budget::with_budget(3, || {
+        for is_ready in [true, true, true, false] {
+            let mut buf = [0; 3];
+            match world.poll(&waker, |cx| server.poll_recv_one(cx, &mut waiter, &mut buf)) {
+                Poll::Ready(received) => {
+                    assert!(is_ready, "a spent budget was passed by");
+                    let received = received.unwrap();
+                    assert!(!received.is_drained, "a byte is left");
+                    bytes.extend_from_slice(&buf[..received.n]);
+                }
+                Poll::Pending => assert!(!is_ready),
+            }
+        }
+    });
+    assert!(counter.get() > 0, "an operation that yields has woken its task");
+    assert_eq!(bytes, b"012345678");
+    assert_eq!(world.recv_exactly(&*server, 1), b"9");
+    counter.reset();
+    let polled = world.poll(&waker, |cx| server.poll_recv_one(cx, &mut waiter, &mut [0; 3]).map(drop));
+    assert!(polled.is_pending());
+    world.send_now(&*client, b"more");
+    world.turn_until(|| counter.get() > 0);
+    assert_eq!(world.recv_exactly(&*server, 4), b"more");
 }

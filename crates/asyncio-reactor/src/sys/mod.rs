@@ -81,8 +81,8 @@ pub(crate) use batch::{recv_many, send_many};
 pub(crate) use credentials::peer_cred;
 pub(crate) use options::{option, set_option};
 pub(crate) use platform::{
-    SLICES_MAX, accept, borrow, connect, is_connect_pending, new_socket, prepare, protocol, recv, send,
-    send_plain,
+    SLICES_MAX, accept, borrow, connect, is_connect_pending, new_socket, prepare, protocol, recv, recv_plain,
+    send, send_plain,
 };
 pub(crate) use reset::reset;
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -100,6 +100,14 @@ pub(crate) fn recv(
     }
 }
 
+/// Receives bytes alone.
+#[inline]
+pub(crate) fn recv_plain(socket: &Socket, buf: &mut [u8]) -> io::Result<Received> {
+    let (n, _) = rustix::net::recv(socket, buf, RecvFlags::empty())?;
+    Ok(Received::new(n))
+}
+
+#[inline(never)]
 fn recv_msg(socket: &Socket, message: &mut RecvMsg<'_, '_>, peek: RecvFlags) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RIGHTS_MAX))];
     let mut control = match message.ancillary {

@@ -86,6 +86,11 @@ pub(crate) fn recv(
     Ok(Received { is_truncated: seen.is_truncated(), ..Received::new(n) })
 }
 
+/// Receives bytes alone.
+pub(crate) fn recv_plain(socket: &Socket, buf: &mut [u8]) -> io::Result<Received> {
+    recv(socket, &mut RecvMsg::new(&mut [IoSliceMut::new(buf)]), false)
+}
+
 fn lend<'a>(buf: &'a mut IoSliceMut<'_>) -> MaybeUninitSlice<'a> {
     let bytes: *mut [u8] = &mut **buf;
     // SAFETY: the same bytes for the same time, and `MaybeUninit<u8>` is laid out as `u8` is. socket2 promises of the calls above to write
