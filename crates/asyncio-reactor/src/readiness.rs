@@ -23,6 +23,7 @@ pub enum Direction {
 }
 
 /// A set of conditions of a descriptor.
+// The bits are epoll's, where it has them so low: its selector need not translate them one by one.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Ready(u8);
 
@@ -31,14 +32,14 @@ impl Ready {
     pub const NONE: Self = Self(0);
     /// A read may succeed.
     pub const READABLE: Self = Self(1);
+    /// Urgent data has been seen; from then on a read may stop short of what is there.
+    pub const URGENT: Self = Self(1 << 1);
     /// A write may succeed.
-    pub const WRITABLE: Self = Self(1 << 1);
-    /// The peer has shut down its sending side, or may have: a short read does not mean that nothing more comes.
-    pub const READ_CLOSED: Self = Self(1 << 2);
+    pub const WRITABLE: Self = Self(1 << 2);
     /// The sending side is shut down, or failed.
     pub const WRITE_CLOSED: Self = Self(1 << 3);
-    /// Urgent data has been seen; from then on a read may stop short of what is there.
-    pub const URGENT: Self = Self(1 << 4);
+    /// The peer has shut down its sending side, or may have: a short read does not mean that nothing more comes.
+    pub const READ_CLOSED: Self = Self(1 << 4);
     /// Everything that an error makes ready.
     pub const ERROR: Self =
         Self(Self::READABLE.0 | Self::WRITABLE.0 | Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0);

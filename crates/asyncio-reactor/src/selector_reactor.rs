@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use asyncio_base::panic::{Payload, catch_and_store};
-use asyncio_base::shim::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
+use asyncio_base::shim::{Arc, AtomicBool, AtomicU32, Mutex, MutexGuard, Ordering};
 use asyncio_base::{LoopClosed, WakeList};
 
 use crate::reactor::Reactor;
@@ -176,27 +176,43 @@ impl<S: Selector> Core<S> {
     #[inline]
     fn dispatch(&self, events: &[Event], woken: &mut WakeList) -> Option<Payload> {
         let mut first_panic = None;
+        let is_one_shot = self.mode == Mode::OneShot;
         let mut registry = self.registry.lock();
         for event in events {
-            let conditions = match self.mode {
-                Mode::Edge => event.ready,
-                Mode::OneShot => Ready::ERROR,
-            };
-            if let Some(state) = registry.get(event.key) {
-                if self.mode == Mode::OneShot {
-                    state.disarm();
-                }
-                state.set(event.ready);
+            let Some(state) = registry.get(event.key) else { continue };
+            let mut conditions = event.ready;
+            if is_one_shot {
+                state.disarm();
+                conditions = Ready::ERROR;
             }
-            while registry.get(event.key).is_some_and(|state| !state.take_wakers(conditions, woken)) {
-                drop(registry);
-                catch_and_store(&mut first_panic, || woken.wake_all());
-                registry = self.registry.lock();
+            state.set(event.ready);
+            if !state.take_wakers(conditions, woken) {
+                registry = self.hand_on_the_rest(registry, event.key, conditions, woken, &mut first_panic);
             }
         }
         drop(registry);
         catch_and_store(&mut first_panic, || woken.wake_all());
         first_panic
+    }
+
+    /// The list is full: wakes those in it, until all have been taken. Meanwhile the state may be forgotten.
+    #[cold]
+    fn hand_on_the_rest<'a>(
+        &'a self,
+        mut registry: MutexGuard<'a, Registry>,
+        key: usize,
+        conditions: Ready,
+        woken: &mut WakeList,
+        first_panic: &mut Option<Payload>,
+    ) -> MutexGuard<'a, Registry> {
+        loop {
+            drop(registry);
+            catch_and_store(first_panic, || woken.wake_all());
+            registry = self.registry.lock();
+            if registry.get(key).is_none_or(|state| state.take_wakers(conditions, woken)) {
+                return registry;
+            }
+        }
     }
 }
 

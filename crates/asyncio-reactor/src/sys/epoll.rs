@@ -89,7 +89,15 @@ impl Selector for EpollSelector {
     fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let mut waiting = self.waiting.lock();
         let reported = waiting.wait(self.epoll.as_fd(), timeout)?;
-        events.extend(reported.filter(|event| event.data() != WAKE).map(to_event));
+        let mut is_notified = false;
+        // As many as are reported, so there is one look whether they fit; of a filter nobody knows how many there are.
+        events.extend(reported.map(|event| {
+            is_notified |= event.data() == WAKE;
+            to_event(event)
+        }));
+        if is_notified {
+            leave_out_the_wake(events);
+        }
         Ok(())
     }
 
@@ -106,22 +114,30 @@ impl Selector for EpollSelector {
     }
 }
 
+#[cold]
+fn leave_out_the_wake(events: &mut Vec<Event>) {
+    events.retain(|event| event.key != WAKE as usize);
+}
+
+/// So far down is `EPOLLRDHUP` moved.
+const RDHUP_DOWN: u32 = 9;
+/// Those whose place in [`Ready`] is that of epoll.
+const SAME: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT) as u32;
+
+const _: () = {
+    assert!(libc::EPOLLIN as u32 == Ready::READABLE.bits() as u32);
+    assert!(libc::EPOLLPRI as u32 == Ready::URGENT.bits() as u32);
+    assert!(libc::EPOLLOUT as u32 == Ready::WRITABLE.bits() as u32);
+    assert!(libc::EPOLLRDHUP as u32 >> RDHUP_DOWN == Ready::READ_CLOSED.bits() as u32);
+};
+
 #[inline]
 fn to_event(event: EpollEvent) -> Event {
-    const TABLE: [(u32, Ready); 6] = [
-        (libc::EPOLLIN as u32, Ready::READABLE),
-        (libc::EPOLLOUT as u32, Ready::WRITABLE),
-        (libc::EPOLLRDHUP as u32, Ready::READ_CLOSED),
-        (libc::EPOLLPRI as u32, Ready::URGENT),
-        (libc::EPOLLHUP as u32, Ready::ERROR),
-        (libc::EPOLLERR as u32, Ready::ERROR),
-    ];
     let flags = event.flags();
-    let mut ready = Ready::NONE;
-    for (flag, means) in TABLE {
-        if flags & flag != 0 {
-            ready |= means;
-        }
+    let read_closed = (flags >> RDHUP_DOWN) & u32::from(Ready::READ_CLOSED.bits());
+    let mut ready = Ready::from_bits(((flags & SAME) | read_closed) as u8);
+    if flags & (libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0 {
+        ready |= Ready::ERROR;
     }
     Event { key: event.data() as usize, ready }
 }
@@ -129,5 +145,49 @@ fn to_event(event: EpollEvent) -> Event {
 impl fmt::Debug for EpollSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EpollSelector").field("epoll", &self.epoll).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every set of them that epoll may report, beside what each of them means.
+    #[test]
+    fn flags_of_epoll_are_conditions() {
+        let means = [
+            (libc::EPOLLIN, Ready::READABLE),
+            (libc::EPOLLOUT, Ready::WRITABLE),
+            (libc::EPOLLRDHUP, Ready::READ_CLOSED),
+            (libc::EPOLLPRI, Ready::URGENT),
+            (libc::EPOLLHUP, Ready::ERROR),
+            (libc::EPOLLERR, Ready::ERROR),
+            // Not asked for, and nothing to us.
+            (libc::EPOLLRDNORM, Ready::NONE),
+            (libc::EPOLLMSG, Ready::NONE),
+        ];
+        for set in 0..1_u32 << means.len() {
+            let (mut flags, mut expected) = (0, Ready::NONE);
+            for (at, (flag, ready)) in means.into_iter().enumerate() {
+                if set & 1 << at != 0 {
+                    flags |= flag as u32;
+                    expected |= ready;
+                }
+            }
+            let event = to_event(EpollEvent::new(flags, 7));
+            assert_eq!((event.key, event.ready), (7, expected), "{flags:#x}");
+        }
+    }
+
+    #[test]
+    fn a_wake_among_events_is_none_of_them() {
+        let selector = EpollSelector::new().unwrap();
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        selector.notify().unwrap();
+        selector.add(one.as_fd(), 3, Interest::BOTH).unwrap();
+        selector.notify().unwrap();
+        let mut events = Vec::new();
+        selector.wait(&mut events, Some(Duration::ZERO)).unwrap();
+        assert_eq!(events.iter().map(|event| event.key).collect::<Vec<_>>(), [3]);
     }
 }

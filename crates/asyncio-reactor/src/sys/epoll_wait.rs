@@ -18,6 +18,11 @@ const EVENTS_MAX: usize = 1024;
 pub(super) struct EpollEvent(libc::epoll_event);
 
 impl EpollEvent {
+    #[cfg(test)]
+    pub(super) fn new(flags: u32, data: u64) -> Self {
+        Self(libc::epoll_event { events: flags, u64: data })
+    }
+
     #[inline]
     pub(super) fn flags(&self) -> u32 {
         self.0.events
