@@ -208,9 +208,27 @@ impl IoState {
 
     /// Moves the wakers of those that wait for one of `conditions` to `list`. Says `false` if the list became full before
     /// all were moved: wake it and call again.
+    #[inline]
     #[must_use = "if it says false, wakers are left: wake the list and call again"]
     pub fn take_wakers(&self, conditions: Ready, list: &mut WakeList) -> bool {
         let mut places = self.lock();
+        if !places.are_simple() || list.len() + 2 > WakeList::CAPACITY {
+            return self.take_from(places, conditions, list);
+        }
+        for direction in [Direction::Read, Direction::Write] {
+            if !conditions.intersects(Ready::of(direction)) {
+                continue;
+            }
+            if let Some(waker) = places.waiters.first[direction as usize].take() {
+                list.push(waker);
+            }
+        }
+        true
+    }
+
+    /// The same, whoever waits.
+    #[inline(never)]
+    fn take_from(&self, mut places: Places<'_>, conditions: Ready, list: &mut WakeList) -> bool {
         // Whoever stands is told of the end, and nothing else comes.
         let is_last = self.word.load(Ordering::Relaxed) & CLOSED != 0;
         let is_meant = |direction| conditions.intersects(Ready::of(direction));
@@ -272,6 +290,14 @@ impl Places<'_> {
         self.marks.store(if is_set { marks | mark } else { marks & !mark }, Ordering::Relaxed);
     }
 
+    /// Whether there are no more than the two first places, and nobody stands: then what is in them is taken.
+    #[inline]
+    fn are_simple(&self) -> bool {
+        const STAND: u8 =
+            Marks::of(Marks::STANDS, Direction::Read) | Marks::of(Marks::STANDS, Direction::Write);
+        self.waiters.more.is_none() && !self.has(STAND)
+    }
+
     fn more(&mut self, direction: Direction) -> &mut Vec<Place> {
         &mut self.waiters.more.get_or_insert_default()[direction as usize]
     }
@@ -317,8 +343,7 @@ impl Places<'_> {
             && (self.waiters.more.is_none() || self.take_others(direction, list))
     }
 
-    /// R5. Apart, since of two directions one has somebody.
-    #[inline(never)]
+    /// R5.
     fn take_first(&mut self, direction: Direction, is_last: bool, list: &mut WakeList) -> bool {
         let stands = !is_last && self.has(Marks::of(Marks::STANDS, direction));
         let place = &mut self.waiters.first[direction as usize];
@@ -448,6 +473,38 @@ mod tests {
         event(&edge, Ready::READABLE);
         event(&edge, Ready::READABLE);
         assert_eq!((first.times(), second.times()), (2, 1));
+    }
+
+    /// One waits in each direction, beside a list that is empty, nearly full, or full.
+    #[test]
+    fn both_directions_are_taken_whatever_room_there_is() {
+        for former in [0, WakeList::CAPACITY - 2, WakeList::CAPACITY - 1, WakeList::CAPACITY] {
+            for conditions in [Ready::READABLE, Ready::WRITE_CLOSED, Ready::ERROR, Ready::URGENT] {
+                let state = Arc::new(IoState::new());
+                let flags = [(); 2].map(|()| std::sync::Arc::new(Flag::default()));
+                let mut waiters = [Waiter::new(), Waiter::new()];
+                for (at, direction) in [Direction::Read, Direction::Write].into_iter().enumerate() {
+                    let waker = Waker::from(flags[at].clone());
+                    let mut cx = Context::from_waker(&waker);
+                    assert!(state.poll_ready(&mut cx, &mut waiters[at], direction).is_pending());
+                }
+                let mut list = WakeList::new();
+                (0..former).for_each(|_| list.push(Waker::noop().clone()));
+                state.set(conditions);
+                let mut rounds = 0;
+                while !state.take_wakers(conditions, &mut list) {
+                    assert!(list.is_full(), "it has to be woken only where it is full");
+                    list.wake_all();
+                    rounds += 1;
+                }
+                list.wake_all();
+                let is_meant = |direction| usize::from(conditions.intersects(Ready::of(direction)));
+                let expected = [Direction::Read, Direction::Write].map(is_meant);
+                assert_eq!([flags[0].times(), flags[1].times()], expected, "{conditions:?} beside {former}");
+                let overflows = former + expected[0] + expected[1] > WakeList::CAPACITY;
+                assert_eq!(rounds, usize::from(overflows));
+            }
+        }
     }
 
     /// More than one list of wakers holds: whoever stands must not come again and again.
