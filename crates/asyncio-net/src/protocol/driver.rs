@@ -288,6 +288,11 @@ impl Wishes {
     pub(super) const fn has(self, wish: u8) -> bool {
         self.0 & wish != 0
     }
+
+    /// Whether it is to have a turn, and nothing else.
+    pub(super) const fn is_turn_alone(self) -> bool {
+        self.0 == Self::TURN
+    }
 }
 
 /// What stands for one connection on every thread.

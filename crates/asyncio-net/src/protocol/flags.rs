@@ -36,6 +36,9 @@ impl Flags {
     pub(super) const NO_READING: Self =
         Self(Self::READING_PAUSED.0 | Self::EOF.0 | Self::CLOSING.0 | Self::SHAKING.0);
 
+    /// All that is known of a connection while nothing is the matter with it: it is made, and there is nothing to do but to receive.
+    pub(super) const PLAIN: Self = Self::MADE;
+
     /// Whether all of those are set.
     pub(super) const fn has(self, flags: Self) -> bool {
         self.0 & flags.0 == flags.0

@@ -4,6 +4,7 @@
 //!   at it when they return. So nothing of the link is borrowed while a callback runs, but the protocol itself.
 //! - K2: `connection_made` comes first, `connection_lost` last, each once; the socket is closed behind it.
 //! - K3: the protocol is told that it may not write right after the callback that wrote too much, and that it may again, in turns.
+//!   A connection of which nothing is known but that it is made has a step of its own, since nearly every one is such; it leaves that by the first flag.
 //! - K4: a panic in a callback is an error of the connection, which ends at once. `connection_lost` is told of it.
 
 use std::cell::{Cell, RefCell};
@@ -21,15 +22,12 @@ use crate::outgoing::Outgoing;
 use crate::protocol::callbacks::OnEof;
 use crate::protocol::driven::Driven;
 use crate::protocol::driver::{Key, Wishes};
+use crate::protocol::round::Round;
 #[cfg(feature = "tls")]
 use crate::protocol::wire::Around;
 use crate::protocol::wire::{Kept, Wire};
 use crate::protocol::{Flags, Transport};
 use crate::server::{Seat, Ticket};
-
-/// So many receives, or bytes, and a connection goes to the end of the queue: as much as asyncio takes at once.
-const RECEIVES_MAX: usize = 16;
-const BYTES_MAX: usize = 256 * 1024;
 
 /// One connection of a protocol.
 pub(super) struct Link<P: ?Sized> {
@@ -255,10 +253,15 @@ impl<P: Driven + ?Sized> Link<P> {
     #[inline]
     fn call<R>(&self, name: &str, f: impl FnOnce(&mut P) -> R) -> Option<R> {
         let result = self.call_once(name, f);
+        self.tell_marks_if_new();
+        result
+    }
+
+    #[inline]
+    fn tell_marks_if_new(&self) {
         if self.flags.get().has_news_of_marks() {
             self.tell_marks();
         }
-        result
     }
 
     /// Tells of the water marks, as long as there is news.
@@ -303,7 +306,83 @@ impl<P: Driven + ?Sized> Link<P> {
 
 impl Link<dyn Driven> {
     /// Does what is to be done; says whether the connection is over.
+    #[inline]
     pub(super) fn step(&self, this: &Rc<Self>, wishes: Wishes, buffer: &mut [u8]) -> bool {
+        if self.flags.get() == Flags::PLAIN && wishes.is_turn_alone() {
+            self.step_plainly(this, wishes, buffer)
+        } else {
+            self.step_in_full(this, wishes, buffer)
+        }
+    }
+
+    /// The step of a connection of which nothing is known but that it is made: it receives. One look at the flags behind each callback shows whether
+    /// that has changed; then the step goes on as any other.
+    fn step_plainly(&self, this: &Rc<Self>, wishes: Wishes, buffer: &mut [u8]) -> bool {
+        let mut round = Round::default();
+        while round.goes_on() {
+            let mut wire = self.wire.borrow_mut();
+            if round.receives == 0 && wire.rare.is_some() {
+                drop(wire);
+                return self.step_in_full(this, wishes, buffer);
+            }
+            let received = wire.poll_receive(&self.key, buffer);
+            // If the callback has it leave, and flags show nothing of that, it has paused and resumed reading, which notes the connection.
+            let is_told = wire.receiving.stands(Direction::Read);
+            drop(wire);
+            let received = match received {
+                Poll::Ready(Ok(received)) if received.n > 0 => received,
+                Poll::Pending => return false,
+                Poll::Ready(end) => return self.after_the_last(end),
+            };
+            round.count(received.n);
+            let mut panic = None;
+            self.flags.set(Flags::PLAIN.with(Flags::IN_CALLBACK));
+            catch_and_store(&mut panic, || self.protocol.borrow_mut().received(received.n, buffer));
+            if panic.is_some() || self.flags.get() != Flags::PLAIN.with(Flags::IN_CALLBACK) {
+                return self.after_a_callback(panic, received, buffer, round);
+            }
+            self.flags.set(Flags::PLAIN);
+            // The next event notes the connection anew, without being asked for.
+            if received.is_drained && is_told {
+                return false;
+            }
+        }
+        self.schedule();
+        false
+    }
+
+    /// Goes on with a step in which a callback has done something to the transport, or has panicked.
+    #[cold]
+    fn after_a_callback(
+        &self,
+        panic: Option<Payload>,
+        received: Received,
+        buffer: &mut [u8],
+        round: Round,
+    ) -> bool {
+        self.unset(Flags::IN_CALLBACK);
+        if let Some(payload) = panic {
+            self.panicked("data_received", payload);
+        }
+        self.tell_marks_if_new();
+        if !self.is_told_of_more(received) {
+            self.receive(buffer, round);
+        }
+        self.end_step()
+    }
+
+    /// Goes on with a step in which the end has come, or an error.
+    #[cold]
+    fn after_the_last(&self, end: io::Result<Received>) -> bool {
+        match end {
+            Ok(_) => self.end_of_peer(),
+            Err(error) => self.fail(error),
+        }
+        self.end_step()
+    }
+
+    #[inline(never)]
+    fn step_in_full(&self, this: &Rc<Self>, wishes: Wishes, buffer: &mut [u8]) -> bool {
         if self.has(Flags::LOST) {
             return true;
         }
@@ -321,11 +400,13 @@ impl Link<dyn Driven> {
         if has_rest && !self.has(Flags::ABORTED) {
             self.send_rest();
         }
-        self.receive(buffer);
+        self.receive(buffer, Round::default());
+        self.end_step()
+    }
+
+    fn end_step(&self) -> bool {
         // Where nothing has come, the marks may be news all the same.
-        if self.flags.get().has_news_of_marks() {
-            self.tell_marks();
-        }
+        self.tell_marks_if_new();
         self.has(Flags::CLOSING) && self.poll_lost().is_ready()
     }
 
@@ -388,10 +469,14 @@ impl Link<dyn Driven> {
         self.note_marks();
     }
 
+    /// Whether the next event notes the connection anew, without being asked for.
+    fn is_told_of_more(&self, received: Received) -> bool {
+        received.is_drained && self.wire.borrow().receiving.stands(Direction::Read)
+    }
+
     /// Receives what there is, within limits.
-    fn receive(&self, buffer: &mut [u8]) {
-        let mut bytes = 0;
-        for _ in 0..RECEIVES_MAX {
+    fn receive(&self, buffer: &mut [u8], mut round: Round) {
+        while round.goes_on() {
             if self.flags.get().has_any(Flags::NO_READING) {
                 return;
             }
@@ -404,17 +489,13 @@ impl Link<dyn Driven> {
                 Poll::Ready(Ok(Received { n: 0, .. })) => return self.end_of_peer(),
                 Poll::Ready(Ok(received)) => {
                     self.call("data_received", |protocol| protocol.received(received.n, buffer));
-                    bytes += received.n;
-                    // The next event notes the connection anew, without being asked for.
-                    if received.is_drained && self.wire.borrow().receiving.stands(Direction::Read) {
+                    round.count(received.n);
+                    if self.is_told_of_more(received) {
                         return;
                     }
                 }
                 Poll::Ready(Err(error)) => return self.fail(error),
                 Poll::Pending => return,
-            }
-            if bytes >= BYTES_MAX {
-                break;
             }
         }
         self.schedule();

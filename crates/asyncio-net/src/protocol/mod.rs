@@ -14,6 +14,7 @@ mod driver;
 mod endpoint;
 mod flags;
 mod link;
+mod round;
 mod transport;
 mod wire;
 
