@@ -18,7 +18,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use asyncio_base::budget;
 use asyncio_base::panic::{catch_and_store, into_message};
 use asyncio_base::report::{self, Report};
-use asyncio_base::shim::{Arc, AtomicU8, Mutex, Ordering};
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, Ordering};
 use asyncio_tasks::{Builder, Cleanup, LocalGuard, guard_local};
 use slab::Slab;
 
@@ -116,6 +116,7 @@ impl Driver {
         // What one connection may do is limited where it does it.
         budget::unlimited(|| {
             for (index, wishes) in turn.drain(..) {
+                let index = index as usize;
                 let link = self.links.borrow().get(index).cloned();
                 let Some(link) = link else { continue };
                 // Callbacks are watched where they are called. This is for what else is a user's: wakers, and what is dropped.
@@ -130,13 +131,9 @@ impl Driver {
     }
 
     /// Takes those who are to have a turn now, and says whether others are left. The next who is noted wakes this task.
-    fn take_turn(&self, cx: &Context<'_>, turn: &mut Vec<(usize, Wishes)>) -> bool {
+    fn take_turn(&self, cx: &Context<'_>, turn: &mut Vec<(u32, Wishes)>) -> bool {
         // Cloned and dropped while nothing is borrowed: it is a user's, on a foreign executor.
-        let waker = cx.waker().clone();
-        let links = self.links.borrow();
-        let (are_left, former) =
-            self.noted.take(waker, turn, |index| links.get(index).map(|link| link.key()));
-        drop(links);
+        let (are_left, former) = self.noted.take(cx.waker().clone(), turn);
         drop(former);
         are_left
     }
@@ -158,7 +155,7 @@ impl Driver {
 struct Room {
     buffer: ReceiveBuffer,
     /// Whose turn it is.
-    turn: Vec<(usize, Wishes)>,
+    turn: Vec<(u32, Wishes)>,
 }
 
 impl Room {
@@ -242,36 +239,33 @@ struct Noted {
 
 #[derive(Default)]
 struct State {
-    /// The numbers of the connections, in the order in which they were noted.
+    /// The numbers of the connections, in the order in which they were noted. One that is over may be left in it, of which nothing is wanted.
     list: VecDeque<u32>,
+    /// [`Wishes`] by the number of the connection, which is in the list if there is one.
+    marks: Vec<u8>,
     /// The driver's, unless it has been woken.
     driver: Option<Waker>,
 }
 
 impl Noted {
     /// Takes the first of the list to `turn`, and says whether others are left; and which waker it had. The next note wakes `driver`.
-    fn take<'a>(
-        &self,
-        driver: Waker,
-        turn: &mut Vec<(usize, Wishes)>,
-        key: impl Fn(usize) -> Option<&'a Key>,
-    ) -> (bool, Option<Waker>) {
+    fn take(&self, driver: Waker, turn: &mut Vec<(u32, Wishes)>) -> (bool, Option<Waker>) {
         let mut state = self.state.lock();
-        let former = state.driver.replace(driver);
-        let count = state.list.len().min(STEPS_MAX);
-        turn.extend(state.list.drain(..count).filter_map(|index| {
-            let index = index as usize;
-            // Relaxed, as in `note`. One that is over is not there any more; the next with its number has one turn more.
-            let marks = &key(index)?.marks;
-            let wishes = Wishes(marks.load(Ordering::Relaxed));
-            marks.store(0, Ordering::Relaxed);
-            Some((index, wishes))
-        }));
-        (!state.list.is_empty(), former)
+        let State { list, marks, driver: place } = &mut *state;
+        let former = place.replace(driver);
+        while turn.len() < STEPS_MAX {
+            let Some(index) = list.pop_front() else { break };
+            let wishes = std::mem::take(&mut marks[index as usize]);
+            // One that is over. The next with its number, if it is noted, has had its turn, or has it in this place (D3).
+            if wishes != 0 {
+                turn.push((index, Wishes(wishes)));
+            }
+        }
+        (!list.is_empty(), former)
     }
 }
 
-/// What is wanted of a connection; and what its key knows beside that.
+/// What is wanted of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wishes(u8);
 
@@ -282,8 +276,6 @@ impl Wishes {
     pub(super) const CLOSE: u8 = 1 << 1;
     /// Or closed at once.
     pub(super) const ABORT: u8 = 1 << 2;
-    /// D3.
-    const OVER: u8 = 1 << 3;
 
     pub(super) const fn has(self, wish: u8) -> bool {
         self.0 & wish != 0
@@ -299,14 +291,19 @@ impl Wishes {
 pub(super) struct Key {
     noted: Arc<Noted>,
     index: u32,
-    /// [`Wishes`], under the lock of `noted`; it is in the list if there is one. Not behind the lock, since here it takes no room.
-    marks: AtomicU8,
+    /// D3. Written and read under the lock of `noted`; not behind it, since here it takes no room.
+    is_over: AtomicBool,
 }
 
 impl Key {
     fn new(noted: Arc<Noted>, index: usize) -> Self {
+        let mut state = noted.state.lock();
+        if state.marks.len() <= index {
+            state.marks.resize(index + 1, 0);
+        }
+        drop(state);
         let index = u32::try_from(index).expect("fewer than 2^32 connections fit into memory");
-        Self { noted, index, marks: AtomicU8::new(0) }
+        Self { noted, index, is_over: AtomicBool::new(false) }
     }
 
     /// Has the driver look at the connection soon.
@@ -317,13 +314,14 @@ impl Key {
     #[inline]
     fn want(&self, wishes: u8) {
         let mut state = self.noted.state.lock();
-        // Relaxed, both: under the lock.
-        let marks = self.marks.load(Ordering::Relaxed);
-        if Wishes(marks).has(Wishes::OVER) {
+        // Relaxed: under the lock.
+        if self.is_over.load(Ordering::Relaxed) {
             return;
         }
-        self.marks.store(marks | Wishes::TURN | wishes, Ordering::Relaxed);
-        if Wishes(marks).has(Wishes::TURN) {
+        let marks = &mut state.marks[self.index as usize];
+        let is_noted = *marks != 0;
+        *marks |= Wishes::TURN | wishes;
+        if is_noted {
             return;
         }
         state.list.push_back(self.index);
@@ -332,10 +330,11 @@ impl Key {
         driver.into_iter().for_each(Waker::wake);
     }
 
-    /// D3: notes nothing any more.
+    /// D3: notes nothing any more, and what was wanted of it is forgotten.
     fn end(&self) {
-        let _state = self.noted.state.lock();
-        self.marks.store(Wishes::OVER, Ordering::Relaxed);
+        let mut state = self.noted.state.lock();
+        self.is_over.store(true, Ordering::Relaxed);
+        state.marks[self.index as usize] = 0;
     }
 }
 
@@ -374,11 +373,11 @@ mod tests {
     }
 
     /// The first of those that are noted, what is wanted of them, and whether others are left.
-    fn take(noted: &Noted, driver: &Waker, keys: &[Arc<Key>]) -> (Vec<(usize, bool, bool)>, bool) {
+    fn take(noted: &Noted, driver: &Waker) -> (Vec<(u32, bool, bool)>, bool) {
         let mut turn = Vec::new();
-        let (are_left, _) = noted.take(driver.clone(), &mut turn, |index| keys.get(index).map(|key| &**key));
+        let (are_left, _) = noted.take(driver.clone(), &mut turn);
         let read =
-            |(index, wishes): (usize, Wishes)| (index, wishes.has(Wishes::CLOSE), wishes.has(Wishes::ABORT));
+            |(index, wishes): (u32, Wishes)| (index, wishes.has(Wishes::CLOSE), wishes.has(Wishes::ABORT));
         (turn.into_iter().map(read).collect(), are_left)
     }
 
@@ -391,7 +390,7 @@ mod tests {
         keys[0].wake_by_ref();
         Client::close(keys[1].clone());
         Client::abort(keys[1].clone());
-        let all = || take(&noted, Waker::noop(), &keys).0;
+        let all = || take(&noted, Waker::noop()).0;
         assert_eq!(all(), [(1, true, true), (0, false, false)]);
         keys[1].wake_by_ref();
         assert_eq!(all(), [(1, false, false)], "again, and nothing of before");
@@ -401,18 +400,29 @@ mod tests {
     #[test]
     fn what_is_wanted_of_a_connection_goes_with_it() {
         let noted = Arc::default();
-        let [former, next] = [(); 2].map(|()| keys(&noted, 1));
-        let all = |keys: &[Arc<Key>]| take(&noted, Waker::noop(), keys).0;
+        let former = keys(&noted, 2);
+        let all = || take(&noted, Waker::noop()).0;
         Client::abort(former[0].clone());
         former[0].end();
         Client::abort(former[0].clone());
         former[0].wake_by_ref();
-        assert_eq!(all(&next), [(0, false, false)], "a turn too many");
-        assert_eq!(all(&next), []);
+        assert_eq!(all(), [], "it is over");
+        let next = keys(&noted, 1);
+        Client::close(former[0].clone());
+        assert_eq!(all(), [], "nothing is wanted of the next");
         next[0].wake_by_ref();
-        assert_eq!(all(&next), [(0, false, false)]);
-        Client::close(next[0].clone());
-        assert_eq!(all(&[]), [], "it is nobody's any more");
+        former[0].wake_by_ref();
+        assert_eq!(all(), [(0, false, false)]);
+        // The former is in the list when the next is noted: that has one turn, with what is wanted of it.
+        next[0].wake_by_ref();
+        next[0].end();
+        let third = keys(&noted, 1);
+        former[1].wake_by_ref();
+        Client::close(third[0].clone());
+        assert_eq!(all(), [(0, true, false), (1, false, false)]);
+        assert_eq!(all(), []);
+        third[0].wake_by_ref();
+        assert_eq!(all(), [(0, false, false)]);
     }
 
     /// D1: whoever is noted after the others have been taken has woken the driver.
@@ -428,10 +438,10 @@ mod tests {
         let times = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
         let (noted, driver) = (Arc::default(), Waker::from(woken.clone()));
         let keys = keys(&noted, 2);
-        assert_eq!(take(&noted, &driver, &keys), (vec![], false));
+        assert_eq!(take(&noted, &driver), (vec![], false));
         keys.iter().for_each(Wake::wake_by_ref);
         assert_eq!(times(), 1);
-        assert_eq!(take(&noted, &driver, &keys).0.len(), 2);
+        assert_eq!(take(&noted, &driver).0.len(), 2);
         keys[1].wake_by_ref();
         keys[1].wake_by_ref();
         keys[0].wake_by_ref();
@@ -443,11 +453,11 @@ mod tests {
         let noted = Arc::default();
         let keys = keys(&noted, STEPS_MAX + 3);
         keys.iter().for_each(Wake::wake_by_ref);
-        let (turn, are_left) = take(&noted, Waker::noop(), &keys);
+        let (turn, are_left) = take(&noted, Waker::noop());
         assert!(turn.len() == STEPS_MAX && are_left);
         keys[0].wake_by_ref();
-        let (rest, are_left) = take(&noted, Waker::noop(), &keys);
-        let rest: Vec<usize> = rest.into_iter().map(|(index, _, _)| index).collect();
+        let (rest, are_left) = take(&noted, Waker::noop());
+        let rest: Vec<usize> = rest.into_iter().map(|(index, _, _)| index as usize).collect();
         assert_eq!(rest, [STEPS_MAX, STEPS_MAX + 1, STEPS_MAX + 2, 0]);
         assert!(!are_left);
     }
