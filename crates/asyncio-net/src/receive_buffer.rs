@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::thread::LocalKey;
 
 /// Where it begins. An allocator gives so large a piece 16 bytes behind the beginning of a page, and there a receive of 4 KiB takes a third
@@ -27,6 +27,23 @@ impl ReceiveBuffer {
         let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT) as u32;
         Self { memory, start, size: u32::try_from(size).expect("less than 4 GiB") }
     }
+
+    /// Where its first `n` bytes are in the memory.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it has fewer.
+    #[inline]
+    pub(crate) fn place_of(&self, n: usize) -> Range<usize> {
+        assert!(n <= self.size as usize, "more bytes came than there is room for");
+        self.start as usize..self.start as usize + n
+    }
+
+    /// The bytes in a [place](Self::place_of), or in a part of one.
+    #[inline]
+    pub(crate) fn at(&self, place: Range<usize>) -> &[u8] {
+        &self.memory[place]
+    }
 }
 
 impl Deref for ReceiveBuffer {
@@ -34,14 +51,14 @@ impl Deref for ReceiveBuffer {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.memory[self.start as usize..][..self.size as usize]
+        &self.memory[self.start as usize..self.start as usize + self.size as usize]
     }
 }
 
 impl DerefMut for ReceiveBuffer {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start as usize..][..self.size as usize]
+        &mut self.memory[self.start as usize..self.start as usize + self.size as usize]
     }
 }
 
@@ -74,5 +91,7 @@ mod tests {
         assert_eq!((buffer.len(), buffer.as_mut_ptr().addr() % ALIGNMENT), (100_000, 0));
         buffer[99_999] = 1;
         assert_eq!(&buffer[99_998..], [0, 1]);
+        let place = buffer.place_of(100_000);
+        assert_eq!(buffer.at(place.end - 2..place.end), [0, 1]);
     }
 }

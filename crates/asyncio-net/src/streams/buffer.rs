@@ -5,11 +5,11 @@
 //! - B2: one that has to wait with a part of something copies that part out, and holds no more than it.
 //! - B3: bytes come out in the order in which they came in, each once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use crate::receive_buffer::ReceiveBuffer;
 
@@ -22,27 +22,59 @@ const KEPT_MAX: usize = 16;
 const OWN_MAX: usize = 4 * 1024;
 
 thread_local! {
+    static LENDING: Lending = const { Lending { last: Cell::new(None), others: RefCell::new(Vec::new()) } };
+}
+
+/// The buffers of a thread that nobody has.
+struct Lending {
+    /// The one that came back last, which goes out first: as long as streams read one after the other there is no other.
+    last: Cell<Option<Box<Lent>>>,
     #[expect(clippy::vec_box, reason = "it is the boxes that go to and fro")]
-    static LENDING: RefCell<Vec<Box<Lent>>> = const { RefCell::new(Vec::new()) };
+    others: RefCell<Vec<Box<Lent>>>,
 }
 
 /// A buffer of a thread's, and which of its bytes are there.
 struct Lent {
     buffer: ReceiveBuffer,
+    /// Their [place](ReceiveBuffer::place_of).
     bytes: Range<usize>,
 }
 
+impl Lent {
+    #[inline]
+    fn data(&self) -> &[u8] {
+        self.buffer.at(self.bytes.clone())
+    }
+}
+
+#[inline]
 fn borrow() -> Box<Lent> {
     // At the end of the thread nothing is kept any more.
-    let kept = LENDING.try_with(|kept| kept.borrow_mut().pop()).ok().flatten();
+    match LENDING.try_with(|lending| lending.last.take()) {
+        Ok(Some(lent)) => lent,
+        _ => borrow_another(),
+    }
+}
+
+#[cold]
+fn borrow_another() -> Box<Lent> {
+    let kept = LENDING.try_with(|lending| lending.others.borrow_mut().pop()).ok().flatten();
     kept.unwrap_or_else(|| Box::new(Lent { buffer: ReceiveBuffer::new(LENT), bytes: 0..0 }))
 }
 
+#[inline]
 fn give_back(lent: Box<Lent>) {
-    let _ = LENDING.try_with(|kept| {
-        let mut kept = kept.borrow_mut();
-        if kept.len() < KEPT_MAX {
-            kept.push(lent);
+    if let Ok(Some(former)) = LENDING.try_with(|lending| lending.last.replace(Some(lent))) {
+        keep_another(former);
+    }
+}
+
+#[cold]
+fn keep_another(lent: Box<Lent>) {
+    let _ = LENDING.try_with(|lending| {
+        let mut others = lending.others.borrow_mut();
+        if others.len() + 1 < KEPT_MAX {
+            others.push(lent);
         }
     });
 }
@@ -68,10 +100,26 @@ impl ReadBuffer {
     #[inline]
     pub(super) fn data(&self) -> &[u8] {
         match (&self.lent, &self.own) {
-            (Some(lent), _) => &lent.buffer[lent.bytes.clone()],
+            (Some(lent), _) => lent.data(),
             (None, Some(own)) => &own.bytes[own.start..],
             (None, None) => &[],
         }
+    }
+
+    /// How much is there.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match (&self.lent, &self.own) {
+            (Some(lent), _) => lent.bytes.len(),
+            (None, Some(own)) => own.bytes.len() - own.start,
+            (None, None) => 0,
+        }
+    }
+
+    /// B1.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lent.is_none() && self.own.is_none()
     }
 
     /// Receives some more; says how many. Where it has to wait, it holds no buffer but for what is in it.
@@ -81,14 +129,14 @@ impl ReadBuffer {
         receive: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         // B2, B3: what is there comes before what will be.
-        if self.lent.is_some() || self.own.is_some() {
+        if !self.is_empty() {
             self.keep();
         }
         let mut lent = borrow();
         let received = receive(&mut lent.buffer);
         match (&received, &mut self.own) {
             (Poll::Ready(Ok(n)), None) if *n > 0 => {
-                lent.bytes = 0..*n;
+                lent.bytes = lent.buffer.place_of(*n);
                 self.lent = Some(lent);
             }
             (Poll::Ready(Ok(n)), Some(own)) => {
@@ -97,13 +145,14 @@ impl ReadBuffer {
             }
             _ => give_back(lent),
         }
-        Poll::Ready(Ok(ready!(received)?))
+        received
     }
 
     /// Moves what is there into the stream's own memory, and to its beginning.
+    #[cold]
     fn keep(&mut self) {
         if let Some(lent) = self.lent.take() {
-            let bytes = lent.buffer[lent.bytes.clone()].to_vec();
+            let bytes = lent.data().to_vec();
             self.own = Some(Box::new(Own { bytes, start: 0 }));
             give_back(lent);
         } else if let Some(own) = self.own.as_mut().filter(|own| own.start > 0) {
@@ -134,6 +183,15 @@ impl ReadBuffer {
     /// Takes the first `n` bytes out.
     #[inline]
     pub(super) fn take(&mut self, n: usize) -> Vec<u8> {
+        if let Some(lent) = &self.lent {
+            let bytes = lent.data()[..n].to_vec();
+            self.consume(n);
+            return bytes;
+        }
+        self.take_of_own(n)
+    }
+
+    fn take_of_own(&mut self, n: usize) -> Vec<u8> {
         let is_whole = |own: &Own| own.start == 0 && n == own.bytes.len() && n > OWN_MAX;
         if self.own.as_deref().is_some_and(is_whole) {
             return self.own.take().unwrap_or_default().bytes;
@@ -145,14 +203,14 @@ impl ReadBuffer {
 
     /// Takes all out.
     pub(super) fn take_all(&mut self) -> Vec<u8> {
-        self.take(self.data().len())
+        self.take(self.len())
     }
 }
 
 /// Without the bytes, which are nobody's who looks at a program; and a lent buffer has had others' in it.
 impl fmt::Debug for ReadBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadBuffer").field("len", &self.data().len()).finish_non_exhaustive()
+        f.debug_struct("ReadBuffer").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -214,6 +272,7 @@ mod tests {
                     }
                 }
                 assert!(buffer.data().iter().eq(&model));
+                assert_eq!((buffer.len(), buffer.is_empty()), (model.len(), model.is_empty()));
                 assert!(!model.is_empty() || (buffer.lent.is_none() && buffer.own.is_none()), "B1");
             }
         }
@@ -239,5 +298,20 @@ mod tests {
         assert_eq!(fill(&mut three), first);
         drop(three);
         assert_eq!(fill(&mut one), first, "one that is dropped gives it back, too");
+    }
+
+    /// B1: of many that are in use at the same time, so many are kept.
+    #[test]
+    fn a_thread_keeps_so_many() {
+        let kept = || LENDING.with(|lending| lending.others.borrow().len() + 1);
+        let mut many: Vec<_> = (0..2 * KEPT_MAX).map(|_| ReadBuffer::default()).collect();
+        for buffer in &mut many {
+            assert!(buffer.poll_fill(|_| Poll::Ready(Ok(1))).is_ready());
+        }
+        assert_eq!(kept(), 1, "all are in use");
+        for (at, buffer) in many.iter_mut().enumerate() {
+            buffer.consume(1);
+            assert_eq!(kept(), (at + 1).min(KEPT_MAX));
+        }
     }
 }

@@ -91,10 +91,23 @@ impl StreamReader {
         if n_max == 0 {
             return Ok(Vec::new());
         }
-        if !self.has_bytes(1).await {
-            self.fill().await?;
+        poll_fn(|cx| self.poll_read_some(cx, n_max)).await
+    }
+
+    fn poll_read_some(&mut self, cx: &mut Context<'_>, n_max: usize) -> Poll<io::Result<Vec<u8>>> {
+        ready!(self.poll_some(cx))?;
+        Poll::Ready(Ok(self.buffer.take(n_max.min(self.buffer.len()))))
+    }
+
+    /// Waits until something is there, or the end is. What is there costs the budget a step, as in [`has_bytes`](Self::has_bytes).
+    #[inline]
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.buffer.is_empty() {
+            ready!(self.poll_fill(cx))?;
+        } else {
+            ready!(budget::poll_leave(cx)).spend_step();
         }
-        Ok(self.buffer.take(n_max.min(self.buffer.data().len())))
+        Poll::Ready(Ok(()))
     }
 
     /// Reads everything up to the end.
@@ -236,7 +249,7 @@ impl StreamReader {
 
     /// Says whether everything has been read, and the end has been seen.
     pub fn at_eof(&self) -> bool {
-        self.end == End::Clean && self.buffer.data().is_empty()
+        self.end == End::Clean && self.buffer.is_empty()
     }
 
     /// Sets how many bytes may stand in front of a separator. The default is 64 KiB, asyncio's.
@@ -263,7 +276,7 @@ impl StreamReader {
     #[cfg(feature = "tls")]
     pub(super) fn into_connection(self, writer: &super::StreamWriter) -> io::Result<Arc<Connection>> {
         assert!(writer.is_of(&self.connection), "the reader and the writer are of two connections");
-        let unread = self.buffer.data().len();
+        let unread = self.buffer.len();
         if unread > 0 {
             let what = format!("{unread} bytes were received before TLS began, and may be anybody's");
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
@@ -273,7 +286,7 @@ impl StreamReader {
 
     /// Says whether so many bytes are there. They cost the budget a step: no call of the system may come between many reads.
     async fn has_bytes(&mut self, n: usize) -> bool {
-        let has_bytes = self.buffer.data().len() >= n;
+        let has_bytes = self.buffer.len() >= n;
         if has_bytes {
             poll_fn(|cx| budget::poll_leave(cx).map(Leave::spend_step)).await;
         }
@@ -372,7 +385,7 @@ impl futures_io::AsyncRead for StreamReader {
         // A call of the system does not fill any number of buffers, and what begins with empty ones would look like the end.
         let first = bufs.iter().take_while(|buf| buf.is_empty()).count();
         let bufs = &mut bufs[first..];
-        if this.buffer.data().is_empty() {
+        if this.buffer.is_empty() {
             // Without a detour.
             return this.poll_receive(|this| {
                 let message = &mut RecvMsg::new(bufs);
@@ -390,11 +403,7 @@ impl futures_io::AsyncRead for StreamReader {
 impl futures_io::AsyncBufRead for StreamReader {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        if this.buffer.data().is_empty() {
-            ready!(this.poll_fill(cx))?;
-        } else {
-            ready!(budget::poll_leave(cx)).spend_step();
-        }
+        ready!(this.poll_some(cx))?;
         Poll::Ready(Ok(this.buffer.data()))
     }
 
