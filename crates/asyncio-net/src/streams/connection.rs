@@ -12,10 +12,11 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_base::shim::{Arc, Mutex, MutexGuard};
+use asyncio_base::shim::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
 use asyncio_base::{budget, report, wait_point};
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 use asyncio_tasks::{guard, spawn_background};
@@ -29,17 +30,26 @@ use crate::streams::sending::{Phase, Sending};
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: Arc<dyn Socket>,
+    /// Locked by [`lock`](Self::lock) alone, which keeps `is_plain` right.
     sending: Mutex<Sending>,
+    /// Whether a `drain` has nothing to wait for and nothing to tell, as [`Sending::is_plain`] has it. Written under the lock, whenever that is left with another
+    /// answer; read without it.
+    is_plain: AtomicBool,
 }
 
 impl Connection {
     pub(crate) fn new(socket: Arc<dyn Socket>) -> Arc<Self> {
-        Arc::new(Self { socket, sending: Mutex::new(Sending::new()) })
+        Arc::new(Self { socket, sending: Mutex::new(Sending::new()), is_plain: AtomicBool::new(true) })
+    }
+
+    #[inline]
+    fn lock(&self) -> Locked<'_> {
+        Locked { sending: self.sending.lock(), is_plain: &self.is_plain }
     }
 
     /// Gives it its place in a server. Once.
     pub(crate) fn sit(&self, seat: Seat) {
-        let former = self.sending.lock().seat.replace(seat);
+        let former = self.lock().seat.replace(seat);
         debug_assert!(former.is_none(), "a client of two servers");
     }
 
@@ -47,8 +57,8 @@ impl Connection {
     #[cfg(feature = "tls")]
     pub(super) fn give_to(self: &Arc<Self>, socket: Arc<dyn Socket>) -> Arc<Self> {
         let other = Self::new(socket);
-        other.sending.lock().rare().former = Some(self.clone());
-        let mut sending = self.sending.lock();
+        other.lock().rare().former = Some(self.clone());
+        let mut sending = self.lock();
         sending.rare().successor = Arc::downgrade(&other);
         sending.phase = Phase::Closed;
         let seat = sending.seat.take();
@@ -67,7 +77,7 @@ impl Connection {
 
     /// Sends, and keeps what is not sent at once.
     pub(super) fn write(self: &Arc<Self>, bytes: &[u8]) {
-        let sending = self.sending.lock();
+        let sending = self.lock();
         if !sending.is_free() || bytes.is_empty() {
             return self.write_all(sending, &[IoSlice::new(bytes)]);
         }
@@ -79,11 +89,11 @@ impl Connection {
 
     /// The same, of several buffers.
     pub(super) fn writev(self: &Arc<Self>, bufs: &[IoSlice<'_>]) {
-        self.write_all(self.sending.lock(), bufs);
+        self.write_all(self.lock(), bufs);
     }
 
     /// Sends bytes wherever the sending has come to.
-    fn write_all(self: &Arc<Self>, mut sending: MutexGuard<'_, Sending>, bufs: &[IoSlice<'_>]) {
+    fn write_all(self: &Arc<Self>, mut sending: Locked<'_>, bufs: &[IoSlice<'_>]) {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
         if sending.phase != Phase::Open {
             sending.is_late |= whole > 0;
@@ -106,12 +116,7 @@ impl Connection {
 
     /// Keeps what was not sent, for a flusher; or the error.
     #[cold]
-    fn keep_rest(
-        self: &Arc<Self>,
-        mut sending: MutexGuard<'_, Sending>,
-        bufs: &[IoSlice<'_>],
-        sent: io::Result<usize>,
-    ) {
+    fn keep_rest(self: &Arc<Self>, mut sending: Locked<'_>, bufs: &[IoSlice<'_>], sent: io::Result<usize>) {
         match sent {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => sending.fail(error),
             sent => {
@@ -122,7 +127,7 @@ impl Connection {
     }
 
     /// Has a flusher send what is left, if something is.
-    fn flush(self: &Arc<Self>, mut sending: MutexGuard<'_, Sending>) {
+    fn flush(self: &Arc<Self>, mut sending: Locked<'_>) {
         if sending.has_flusher || !sending.has_work() {
             return;
         }
@@ -143,7 +148,7 @@ impl Connection {
 
     /// Says whether its end was neither asked for nor has come.
     pub(super) fn is_open(&self) -> bool {
-        let sending = self.sending.lock();
+        let sending = self.lock();
         sending.phase == Phase::Open && sending.error().is_none()
     }
 
@@ -156,11 +161,11 @@ impl Connection {
     }
 
     fn successor(&self) -> Option<Arc<Self>> {
-        self.sending.lock().rare.as_ref()?.successor.upgrade()
+        self.lock().rare.as_ref()?.successor.upgrade()
     }
 
     fn enter(self: &Arc<Self>, phase: Phase) {
-        let mut sending = self.sending.lock();
+        let mut sending = self.lock();
         if sending.phase >= phase {
             return;
         }
@@ -189,7 +194,7 @@ impl Connection {
         if let Some(successor) = self.successor() {
             return successor.abort();
         }
-        let mut sending = self.sending.lock();
+        let mut sending = self.lock();
         if sending.phase == Phase::Closed {
             return;
         }
@@ -227,7 +232,7 @@ impl Connection {
 
     /// Sends until everything is sent and the phase is at its end.
     fn poll_flush(&self, cx: &mut Context<'_>, waiter: &mut Waiter) -> Poll<()> {
-        let mut sending = self.sending.lock();
+        let mut sending = self.lock();
         let (unsent, had_error) = (sending.unsent(), sending.error().is_some());
         let poll = self.poll_flush_locked(&mut sending, cx, waiter);
         let is_given_up = !had_error && sending.error().is_some_and(Lost::is_loop_closed);
@@ -275,7 +280,18 @@ impl Connection {
     }
 
     /// Waits until the writer may go on.
+    #[inline]
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Acquire: pairs with the Release in `Locked`. Whoever drains has written before, by itself; what others do, as a reader that fails (O4), may come a
+        // moment later, as it might with the lock.
+        if self.is_plain.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_drained(cx)
+    }
+
+    #[inline(never)]
+    fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_until(cx, |sending| match sending.error().map(Lost::to_io) {
             None if sending.is_late => Some(Err(too_late())),
             None => (!sending.is_paused()).then_some(Ok(())),
@@ -296,7 +312,7 @@ impl Connection {
 
     /// Has what the socket itself keeps sent, as one of TLS does.
     fn flush_socket(self: &Arc<Self>) {
-        let mut sending = self.sending.lock();
+        let mut sending = self.lock();
         if sending.has_flusher || sending.phase != Phase::Open || sending.error().is_some() {
             return;
         }
@@ -324,15 +340,15 @@ impl Connection {
 
     /// Says whether something may be written.
     pub(super) fn check_open(&self) -> io::Result<()> {
-        if self.sending.lock().phase == Phase::Open { Ok(()) } else { Err(too_late()) }
+        if self.lock().phase == Phase::Open { Ok(()) } else { Err(too_late()) }
     }
 
     fn poll_until<T>(&self, cx: &mut Context<'_>, look: impl Fn(&Sending) -> Option<T>) -> Poll<T> {
-        if let Some(seen) = look(&self.sending.lock()) {
+        if let Some(seen) = look(&self.lock()) {
             return Poll::Ready(seen);
         }
         let waker = cx.waker().clone();
-        let mut sending = self.sending.lock();
+        let mut sending = self.lock();
         let seen = look(&sending);
         let left = if seen.is_some() { Some(waker) } else { sending.rare().waits.replace(waker) };
         drop(sending);
@@ -350,7 +366,7 @@ impl Connection {
     /// reader is told.
     #[cold]
     pub(super) fn fail(&self, error: io::Error) {
-        let mut sending = self.sending.lock();
+        let mut sending = self.lock();
         let former = if sending.has_broken_pipe() { sending.rare().error.take() } else { None };
         sending.fail(error);
         let waits = sending.take_waits();
@@ -361,7 +377,7 @@ impl Connection {
 
     /// Whether what looks like the peer's end is none: the system tells an error of the connection once, and it was the writer that was told.
     pub(super) fn has_failed(&self) -> bool {
-        let sending = self.sending.lock();
+        let sending = self.lock();
         // A broken pipe comes behind the end of the peer, or of our own: the end was one.
         sending.error().is_some() && !sending.has_broken_pipe()
     }
@@ -369,29 +385,62 @@ impl Connection {
     /// Why it has failed.
     #[cold]
     pub(super) fn error(&self) -> io::Error {
-        let error = self.sending.lock().error().cloned();
+        let error = self.lock().error().cloned();
         error.map_or_else(|| io::ErrorKind::NotConnected.into(), |error| error.to_io())
     }
 
     pub(super) fn is_closing(&self) -> bool {
-        self.sending.lock().phase >= Phase::Closing
+        self.lock().phase >= Phase::Closing
     }
 
     pub(super) fn unsent(&self) -> usize {
-        self.sending.lock().unsent()
+        self.lock().unsent()
     }
 
     pub(super) fn limits(&self) -> (usize, usize) {
-        let sending = self.sending.lock();
+        let sending = self.lock();
         sending.rare.as_ref().map_or_else(|| Outgoing::new().limits(), |rare| rare.outgoing.limits())
     }
 
     pub(super) fn set_limits(&self, high: usize, low: usize) {
-        let mut sending = self.sending.lock();
+        let mut sending = self.lock();
         sending.rare().outgoing.set_limits(high, low);
         let waits = if sending.is_paused() { None } else { sending.take_waits() };
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The sending side, while it is locked. Whatever was done to it, `is_plain` is right when it is unlocked.
+struct Locked<'a> {
+    sending: MutexGuard<'a, Sending>,
+    is_plain: &'a AtomicBool,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Sending;
+
+    #[inline]
+    fn deref(&self) -> &Sending {
+        &self.sending
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Sending {
+        &mut self.sending
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Relaxed: it is written under the lock alone, which is left behind this.
+        if self.sending.is_plain() != self.is_plain.load(Ordering::Relaxed) {
+            // Release: whoever sees it sees what was done before.
+            self.is_plain.store(self.sending.is_plain(), Ordering::Release);
+        }
     }
 }
 
@@ -445,7 +494,7 @@ impl Drop for Flusher {
         if self.is_through {
             return;
         }
-        let mut sending = self.connection.sending.lock();
+        let mut sending = self.connection.lock();
         let unsent = sending.unsent();
         sending.has_flusher = false;
         // The peer is not to take what has come for everything.

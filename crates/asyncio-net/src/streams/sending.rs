@@ -113,6 +113,12 @@ impl Sending {
         self.phase == Phase::Open && !self.has_flusher && self.rare.is_none()
     }
 
+    /// Whether a `drain` has nothing to wait for and nothing to tell: no error, nothing kept, nothing that was written too late.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.rare.is_none() && !self.is_late
+    }
+
     pub(super) fn unsent(&self) -> usize {
         self.rare.as_ref().map_or(0, |rare| rare.outgoing.len())
     }
