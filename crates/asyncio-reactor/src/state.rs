@@ -150,24 +150,39 @@ impl IoState {
             drop(places);
             return Poll::Ready(verdict);
         }
-        if waiter.state.is_none() {
-            (waiter.index, waiter.direction) = (places.take(direction), direction);
-        }
-        waiter.stands = waiter.wants_to_stand && waiter.index == 0 && self.is_edge_triggered();
-        if waiter.index == 0 {
-            places.set(Marks::of(Marks::STANDS, direction), waiter.stands);
-        }
-        let former = places.waker(direction, waiter.index).replace(waker);
+        let former = if waiter.state.is_some() && waiter.index == 0 {
+            // It has that place since an earlier wait; whether it stands there is marked as long as it has it (R4).
+            places.waiters.first[direction as usize].replace(waker)
+        } else {
+            self.put_apart(&mut places, waiter, direction, waker)
+        };
         drop(places);
         drop(former);
-        if waiter.state.is_none() {
-            waiter.state = Some(self.clone());
-        }
         wait_point::here(match direction {
             Direction::Read => "readable",
             Direction::Write => "writable",
         });
         Poll::Pending
+    }
+
+    /// Puts a waker into its waiter's place, where that is not the first, or there is none yet.
+    #[inline(never)]
+    fn put_apart(
+        self: &Arc<Self>,
+        places: &mut Places<'_>,
+        waiter: &mut Waiter,
+        direction: Direction,
+        waker: Waker,
+    ) -> Option<Waker> {
+        if waiter.state.is_none() {
+            (waiter.index, waiter.direction) = (places.take(direction), direction);
+            waiter.state = Some(self.clone());
+            waiter.stands = waiter.wants_to_stand && waiter.index == 0 && self.is_edge_triggered();
+            if waiter.stands {
+                places.set(Marks::of(Marks::STANDS, direction), true);
+            }
+        }
+        places.waker(direction, waiter.index).replace(waker)
     }
 
     /// Says that the system would have blocked an operation in `direction` tried after `seen`.
@@ -473,6 +488,17 @@ mod tests {
         event(&edge, Ready::READABLE);
         event(&edge, Ready::READABLE);
         assert_eq!((first.times(), second.times()), (2, 1));
+        // The place that one who stood has left is anybody's, and nobody stands in it.
+        standing.leave();
+        other.leave();
+        let (mut third, times) = (Waiter::new(), first.times());
+        for round in 1..3 {
+            wait(&edge, &mut third, &first);
+            assert!(!third.stands(Direction::Read));
+            event(&edge, Ready::READABLE);
+            event(&edge, Ready::READABLE);
+            assert_eq!(first.times(), times + round, "one wait is one wake");
+        }
     }
 
     /// One waits in each direction, beside a list that is empty, nearly full, or full.
