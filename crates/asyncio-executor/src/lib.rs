@@ -49,6 +49,7 @@ mod task;
 mod current;
 mod live;
 mod local;
+mod main_waker;
 mod queue;
 mod ready;
 mod watch;

@@ -8,7 +8,8 @@ use asyncio_base::shim::Arc;
 
 use crate::current::{Entered, with_polled};
 use crate::header::{Header, TaskState};
-use crate::queue::{MainWaker, Owner, Queue, Ran, Stopped};
+use crate::main_waker::MainWaker;
+use crate::queue::{Owner, Queue, Ran, Stopped};
 use crate::schedule::Schedule;
 use crate::spawn::{self, Handle, Spawner, TaskOptions};
 use crate::task::{LocalTask, Reference};

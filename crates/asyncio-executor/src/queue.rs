@@ -19,11 +19,11 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::thread::ThreadId;
 
 use asyncio_base::budget::{self, Grant};
-use asyncio_base::shim::{Arc, AtomicBool, AtomicU32, Ordering, Weak};
+use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
 
 use concurrent_queue::ConcurrentQueue;
 use slab::Slab;
@@ -31,6 +31,7 @@ use slab::Slab;
 use crate::current::{self, Entered};
 use crate::header::TaskId;
 use crate::local::NoExecutor;
+use crate::main_waker::MainWaker;
 use crate::ready::{Because, Entry, Next, Ready};
 use crate::schedule::Schedule;
 use crate::task::{LocalTask, Reference, Runnable};
@@ -151,6 +152,16 @@ impl Queue {
             Ok(()) => this.unpark.wake_by_ref(),
             // Closed: an empty shell (E3), which any thread may drop.
             Err(shell) => drop(shell),
+        }
+    }
+
+    /// Makes the entry of the main future ready, from any thread. `this` is a count of the caller's own (E4).
+    #[inline]
+    pub(crate) fn push_main(this: &Arc<Self>) {
+        // SAFETY: where the queue is entered is the owner's thread.
+        let is_pushed = this.is_entered() && unsafe { this.push_ready(Entry::Main) }.is_ok();
+        if !is_pushed {
+            Self::push_remote(this, Entry::Main);
         }
     }
 
@@ -570,62 +581,6 @@ pub(crate) fn push_here(
         helper.announce();
     }
     Ok(())
-}
-
-/// Wakes the main future: puts its entry into the ready queue, once until its turn has come.
-pub(crate) struct MainWaker {
-    queue: Arc<Queue>,
-    is_queued: AtomicBool,
-    /// How often it has had its turn.
-    turns: AtomicU32,
-    /// Somebody has asked for a waker of it: there is, or was, a main future.
-    is_used: AtomicBool,
-}
-
-impl MainWaker {
-    pub(crate) fn new(queue: Arc<Queue>) -> Self {
-        let [is_queued, is_used] = [false; 2].map(AtomicBool::new);
-        Self { queue, is_queued, turns: AtomicU32::new(0), is_used }
-    }
-
-    pub(crate) fn turns(&self) -> u32 {
-        self.turns.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_used(&self) {
-        self.is_used.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_used(&self) -> bool {
-        self.is_used.load(Ordering::Relaxed)
-    }
-
-    /// Says that its turn has come: the next wake puts it into the queue again.
-    #[inline]
-    pub(crate) fn take_turn(&self) {
-        // Relaxed: one thread counts, and reads.
-        self.turns.store(self.turns().wrapping_add(1), Ordering::Relaxed);
-        // AcqRel: pairs with the swap in `wake_by_ref`, so that the poll sees what was done before a wake that found it queued.
-        self.is_queued.swap(false, Ordering::AcqRel);
-    }
-}
-
-impl Wake for MainWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    #[inline]
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_queued.swap(true, Ordering::AcqRel) {
-            let is_pushed = self.queue.is_entered()
-                // SAFETY: where the queue is entered is the owner's thread.
-                && unsafe { self.queue.push_ready(Entry::Main) }.is_ok();
-            if !is_pushed {
-                Queue::push_remote(&self.queue, Entry::Main);
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Queue {

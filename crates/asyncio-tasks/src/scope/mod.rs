@@ -20,6 +20,7 @@
 mod below;
 mod closer;
 mod current;
+mod here;
 mod place;
 mod root;
 mod signal;
@@ -47,6 +48,7 @@ use self::place::Place;
 
 pub(crate) use self::below::wake;
 pub(crate) use self::closer::{Batch, Closer, Registration};
+pub(crate) use self::here::{defer, is_cancelled, shielded, start};
 pub(crate) use self::root::{Attached, Root, cancelled};
 pub(crate) use self::signal::Signal;
 
@@ -584,49 +586,4 @@ fn hand_over(batches: Vec<Batch>) {
     if let Some(batches) = left {
         cleanup::adopt(batches);
     }
-}
-
-/// Has a closer started now, beside the body of the current scope.
-pub(crate) fn start(closer: Closer) {
-    if let Some(closer) = register(closer, |frame, closer| frame.place.start(closer)) {
-        cleanup::adopt(vec![Batch::of(vec![closer])]);
-    }
-}
-
-/// Has a closer started when the body of the current scope has ended.
-pub(crate) fn defer(closer: Closer) {
-    let outermost = |frame: &Frame<'_>, closer| {
-        let mut frame = frame;
-        while let (true, Some(outer)) = (frame.passes_deferred, frame.outer) {
-            frame = outer;
-        }
-        frame.place.defer(closer);
-    };
-    if let Some(closer) = register(closer, outermost) {
-        cleanup::adopt(vec![Batch::of(vec![closer])]);
-    }
-}
-
-/// Runs a poll of clean-up that is a part of the body: no cancellation enters it.
-pub(crate) fn shielded<R>(poll: impl FnOnce() -> R) -> R {
-    current::with(|frame| match frame {
-        Some(frame) => Frame { is_cancelled: false, is_clean_up: true, ..*frame }.enter(poll),
-        None => poll(),
-    })
-}
-
-/// Gives the closer back where there is no scope.
-fn register(closer: Closer, how: impl FnOnce(&Frame<'_>, Closer)) -> Option<Closer> {
-    current::with(|frame| match frame {
-        Some(frame) => {
-            how(frame, closer);
-            None
-        }
-        None => Some(closer),
-    })
-}
-
-/// Says whether the current scope, or one around it, is cancelled.
-pub(crate) fn is_cancelled() -> bool {
-    current::with(|frame| frame.is_some_and(|frame| frame.is_cancelled))
 }
