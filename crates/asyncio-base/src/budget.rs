@@ -2,7 +2,7 @@
 //!
 //! A task whose socket always has bytes, or whose channel always has items, would never return to its executor.
 //! Each leaf operation of ours therefore asks here first. An executor of ours grants a budget for each poll
-//! ([`with_budget`]); when it is spent, leaf operations say `Pending` and wake their task, so that it goes to the back
+//! ([`with_budget`], or [`Grant`] for many); when it is spent, leaf operations say `Pending` and wake their task, so that it goes to the back
 //! of the ready queue.
 //!
 //! 1. Without a grant the budget is unlimited: under a foreign executor nothing changes.
@@ -109,7 +109,8 @@ impl Grant {
     }
 }
 
-/// While it lives, polls of this thread may be granted a budget; then the former one comes back. Made by [`Grant::begin`].
+/// While it lives, polls of this thread may be granted a budget; then the former one comes back. Made by [`Grant::begin`]. Between two polls
+/// there is what the last one has left, unless it was [paused](Self::pause).
 #[derive(Debug)]
 pub struct Granting {
     steps: u32,

@@ -112,15 +112,14 @@ impl Header {
     /// Says whether the task was asked to end. What that means is the business of the layer above: the executor polls on.
     #[inline]
     pub fn is_cancel_requested(&self) -> bool {
-        // SeqCst: see `request_cancel`.
-        self.is_cancel_requested.load(Ordering::SeqCst)
+        // Acquire: see `request_cancel`.
+        self.is_cancel_requested.load(Ordering::Acquire)
     }
 
     /// Notes that the task is to end, and says whether this is news. Whoever does so from outside of its poll wakes the task afterwards.
     pub fn request_cancel(&self) -> bool {
-        // SeqCst: whoever asks writes this and then looks for the task's waker; the task puts its waker where it is looked for and then
-        // reads this. One of the two sees the other.
-        !self.is_cancel_requested.swap(true, Ordering::SeqCst)
+        // AcqRel: whoever asks first wins. That the task sees it is for the wake to bring about (K3, W3), as with everything that comes before one.
+        !self.is_cancel_requested.swap(true, Ordering::AcqRel)
     }
 
     /// Notes that the task ended because it was cancelled. For the layer above.

@@ -35,7 +35,7 @@
 //! which it is; besides, 16 bytes in the list of live tasks, and 8 in the queue while it is ready. A wake on its own thread, a clone of a
 //! waker and its drop take no atomic.
 //!
-//! Tasks that several workers may poll, and those that [`spawn_on`] makes for executors of others, are as large or a little larger, and count
+//! Tasks that several workers may poll, and those that [`spawn_on`] makes for executors of others, have 128 bytes where these have 96, and count
 //! their references by atomics.
 
 #![deny(unsafe_code)]

@@ -7,7 +7,7 @@
 //!   `LocalExecutor`, which is `!Send`, and through what is current on a thread (`current.rs`), which only the owner's `EnterGuard` sets.
 //! - E2: a borrow of the local side never spans user code. Where a user's `Schedule` wakes a task from inside a choice, the
 //!   borrow is seen and the wake takes the remote side.
-//! - E3: the future of a task of this queue is polled and dropped on the owner alone (K4 in `task/mod.rs`), and `close` does not return
+//! - E3: the future of a task of this queue is polled and dropped on the owner alone (K4 in `task/local.rs`), and `close` does not return
 //!   before every future is gone. What arrives later is an empty shell.
 //! - E4: the remote side publishes last: after the push only a count of the queue that was taken before it is touched
 //!   (async-executor #163 was the bug).
@@ -356,6 +356,7 @@ impl Owner {
                     drop(runnable);
                 }
                 Some(Next::Announce(helper)) => {
+                    granting.pause();
                     helper.announce();
                     continue;
                 }

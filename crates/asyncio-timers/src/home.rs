@@ -5,7 +5,7 @@
 //! takes, except when a sleep has moved to another thread.
 //!
 //! 1. H1: wakers are woken, cloned and dropped outside of the lock.
-//! 2. H2: an insertion from another thread that becomes the next deadline unparks the home.
+//! 2. H2: an insertion from another thread that becomes the next deadline unparks the home, once somebody has asked it when to fire.
 //! 3. H3: closing wakes all that wait; their sleeps find another home at their next poll. No sleep is lost.
 //! 4. H4: what waits is taken out by its own sleep, by firing, or by closing, and the latter two are counted. So a sleep that is polled
 //!    again by the same waker while the count stands need not take the lock.

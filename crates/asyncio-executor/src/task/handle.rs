@@ -84,6 +84,16 @@ impl<R: Reference, T> TaskHandle<R, T> {
         output
     }
 
+    /// The handle came second, after the end: it drops the output.
+    #[inline(never)]
+    fn drop_output(&self) {
+        match self.take_output().flatten() {
+            Some(Ok(value)) => self.task.core().guard("dropping the output", || drop(value)),
+            Some(Err(panic)) => drop_unread((self.header().id, self.header().spawned_at), panic),
+            None => {}
+        }
+    }
+
     fn is_taken(&self) -> bool {
         self.is_taken.load(Ordering::Relaxed)
     }
@@ -114,10 +124,7 @@ impl<R: Reference, T> Drop for TaskHandle<R, T> {
     fn drop(&mut self) {
         // SAFETY: this is the handle, of which there is one, and it is dropped once.
         if !self.is_taken() && unsafe { self.task.core().join.detach() } {
-            if let Some(Some(Err(panic))) = self.take_output() {
-                let header = self.header();
-                drop_unread((header.id, header.spawned_at), panic);
-            }
+            self.drop_output();
         }
     }
 }

@@ -118,6 +118,41 @@ fn wakes_against_polls() {
     });
 }
 
+/// A poll that wakes its own task, by the plain flag, against a wake from elsewhere.
+#[test]
+fn a_wake_of_its_own_against_another() {
+    model(|| {
+        let home = Home::new();
+        let [flag, is_over] = [false; 2].map(|is| Arc::new(AtomicBool::new(is)));
+        let (place, seen, over) = (Arc::<Mutex<Option<Waker>>>::default(), flag.clone(), is_over.clone());
+        let (mut polls, leaves) = (0, place.clone());
+        let task = poll_fn(move |cx| {
+            polls += 1;
+            match polls {
+                1 => *leaves.lock() = Some(cx.waker().clone()),
+                2 => {}
+                _ if seen.load(Ordering::Relaxed) => {
+                    over.store(true, Ordering::Relaxed);
+                    return Poll::Ready(());
+                }
+                _ => return Poll::Pending,
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+        spawn_on(home.clone(), TaskOptions::here(), task).detach();
+        home.ready.pop().unwrap().run();
+        let waker = place.lock().take().unwrap();
+        let other = thread::spawn(move || {
+            flag.store(true, Ordering::Relaxed);
+            waker.wake();
+        });
+        home.run_until(|| is_over.load(Ordering::Relaxed));
+        other.join().unwrap();
+        home.run_ready();
+    });
+}
+
 /// Two threads poll: whoever comes next sees what the last poll did, and nobody comes while it goes on.
 #[test]
 fn a_task_that_moves() {

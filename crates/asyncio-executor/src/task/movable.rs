@@ -1,14 +1,13 @@
 //! [`MovableTask`]: a counted reference to a task that any thread may poll; [`Runnable`]: the right to poll it.
 //!
 //! - M1: future and output are `Send`: that is asked for where the task is made. A `Runnable` is the one who has the task (W1 in `word.rs`); by
-//!   that he is alone at its stage until the end, and at what a `Cell` holds.
+//!   that he is alone at its stage until the end, and at the flag of M2.
 //! - M2: a poll on this thread that wakes its own task says so in a plain flag: he who polls has the task, and looks at the flag afterwards.
 //! - M3: the future is gone when the task has ended. The output is stored before `Join` says so; then it is the handle's (`join.rs`).
 //! - M4: whoever drops a `Runnable` ends the task, without an output.
 
 #![expect(unsafe_code, reason = "one right to a task's future, which passes from thread to thread")]
 
-use std::cell::Cell;
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::mem::{self, ManuallyDrop};
@@ -16,7 +15,7 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use asyncio_base::shim::Arc;
+use asyncio_base::shim::{Arc, UnsafeCell};
 
 use super::join::AtEnd;
 use super::word::{LetGo, Then, Word};
@@ -30,12 +29,12 @@ use crate::workers::{self, Raw, Registration, Seat};
 /// What a task that may move has besides what all tasks have.
 pub(crate) struct Movable {
     word: Word,
-    /// M2.
-    is_woken_here: Cell<bool>,
+    /// M2. A cell of the shim's, so that models see who is at it.
+    is_woken_here: UnsafeCell<bool>,
     home: Home,
     /// How often all tasks of the executor had been asked to end when it was spawned.
     generation: u32,
-    /// By which it is found while it waits, from the end of its first poll on; `None` if its executor was closed by then.
+    /// By which it is found, from the end of its first poll on; `None` if its executor was closed by then.
     registration: OnceLock<Option<Registration>>,
 }
 
@@ -50,7 +49,7 @@ pub(crate) enum Home {
 /// A counted reference to a task that may move.
 pub(crate) struct MovableTask(NonNull<Core<Movable>>);
 
-// SAFETY: a reference reaches atomics, locks, and what is only read. The stage, and what a `Cell` holds, is for whoever has the task (M1);
+// SAFETY: a reference reaches atomics, locks, and what is only read. The stage, and the flag of M2, is for whoever has the task (M1);
 // future and output are `Send`.
 unsafe impl Send for MovableTask {}
 // SAFETY: as above.
@@ -140,7 +139,8 @@ impl MovableTask {
         // While its future is dropped too: then nobody looks at the flag any more.
         let is_polled_here = current::is_polled(&core.header);
         if is_polled_here {
-            core.kind.is_woken_here.set(true);
+            // SAFETY: this thread polls it, so it has the task (M1).
+            unsafe { core.kind.set_woken_here() };
         }
         is_polled_here
     }
@@ -158,7 +158,7 @@ impl MovableTask {
 
     /// Says whether its future is gone.
     pub(crate) fn has_ended(&self) -> bool {
-        self.core().join.has_ended()
+        self.core().kind.word.has_ended()
     }
 }
 
@@ -179,6 +179,24 @@ impl Drop for MovableTask {
 }
 
 impl Movable {
+    /// # Safety
+    ///
+    /// - The caller has the task (W1).
+    #[inline]
+    unsafe fn set_woken_here(&self) {
+        // SAFETY: as the caller says: nobody else is at it.
+        self.is_woken_here.with_mut(|is_woken_here| unsafe { *is_woken_here = true });
+    }
+
+    /// # Safety
+    ///
+    /// - The caller has the task (W1).
+    #[inline]
+    unsafe fn take_woken_here(&self) -> bool {
+        // SAFETY: as the caller says: nobody else is at it.
+        self.is_woken_here.with_mut(|is_woken_here| unsafe { mem::replace(&mut *is_woken_here, false) })
+    }
+
     /// Says whether all tasks of its executor were asked to end after it was spawned.
     #[inline]
     fn is_of_a_former_generation(&self) -> bool {
@@ -204,7 +222,7 @@ impl Runnable {
         };
         let movable = Movable {
             word: Word::new(2),
-            is_woken_here: Cell::new(false),
+            is_woken_here: UnsafeCell::new(false),
             home,
             generation,
             registration: OnceLock::new(),
@@ -273,9 +291,12 @@ impl Runnable {
     #[inline]
     fn let_go(self) -> bool {
         let kind = &self.core().kind;
-        let is_woken_here = kind.is_woken_here.replace(false);
+        // First: one that always wakes itself is to be found, too.
+        let is_to_come_round = self.is_to_come_round();
         // S2 in `workers/shared.rs`: where the executor is closed it is dropped when it comes round again.
-        if is_woken_here || self.is_to_come_round() {
+        // SAFETY: a `Runnable` has the task.
+        let is_woken_here = unsafe { kind.take_woken_here() };
+        if is_woken_here || is_to_come_round {
             self.schedule();
             return true;
         }

@@ -71,7 +71,7 @@ impl<K: 'static, F: Future> Whole<K, F> {
     /// # Safety
     ///
     /// - `core` points to the core of a task made for `F`, and the caller has a reference to it.
-    /// - Nobody else is at its stage (K4): it is the owner until the end, and then whoever the output belongs to.
+    /// - Nobody else is at its stage (K4, M1): it is the owner, or whoever has the task, until the end, and then whoever the output belongs to.
     unsafe fn with_stage<R>(core: NonNull<Core<K>>, f: impl FnOnce(&mut Stage<F>) -> R) -> R {
         // SAFETY: as the caller says.
         let whole = unsafe { core.cast::<Self>().as_ref() };

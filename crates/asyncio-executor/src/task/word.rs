@@ -53,6 +53,12 @@ impl Word {
         Self(AtomicUsize::new(ACTIVE | (references * REFERENCE)))
     }
 
+    /// Says whether the future is gone.
+    pub(super) fn has_ended(&self) -> bool {
+        // Acquire: what came before the end is seen.
+        self.0.load(Ordering::Acquire) & ENDED != 0
+    }
+
     /// Counts one more reference.
     #[inline]
     pub(super) fn take(&self) {

@@ -196,7 +196,7 @@ fn by_file(path: &str) -> Whose {
     match folder {
         _ if is_in("asyncio-executor") || is_in("asyncio-runtime") => Whose::Around,
         _ if folder.starts_with("asyncio-") || is_standard => Whose::Below,
-        _ if is_in("backtrace") || is_in("async-task") => Whose::Below,
+        _ if is_in("backtrace") => Whose::Below,
         _ if is_in("signal-hook") || is_in("signal-hook-registry") => Whose::Signal,
         _ => Whose::User,
     }
@@ -206,7 +206,7 @@ fn by_file(path: &str) -> Whose {
 fn by_name(name: &str) -> Whose {
     match name.trim_start_matches(['<', '&', '*']).split("::").next().unwrap_or("") {
         "asyncio_executor" | "asyncio_runtime" => Whose::Around,
-        "core" | "std" | "alloc" | "backtrace" | "async_task" | "main" | "_start" => Whose::Below,
+        "core" | "std" | "alloc" | "backtrace" | "main" | "_start" => Whose::Below,
         "signal_hook" | "signal_hook_registry" => Whose::Signal,
         name if name.starts_with("asyncio_") => Whose::Below,
         name if name.starts_with("dyn ") || name.starts_with('(') => Whose::Below,

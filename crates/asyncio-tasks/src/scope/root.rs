@@ -81,7 +81,7 @@ pub(crate) struct Attached {
 }
 
 impl Drop for Attached {
-    /// The values of task locals are a user's. A task that may move is freed where a panic would end the process.
+    /// The values of task locals are a user's; a panic of theirs is told as what it is.
     fn drop(&mut self) {
         let (mut panic, context) = (None, std::mem::take(self.context.get_mut()));
         catch_and_store(&mut panic, || drop(context));

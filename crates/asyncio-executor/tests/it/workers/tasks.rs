@@ -10,7 +10,7 @@ use std::thread;
 
 use asyncio_executor::{Executor, SpawnPinnedError, TaskOptions, block_on};
 
-use super::{Baton, Tell, run_on, spawn};
+use super::{Baton, Tell, quiet_worker, run_on, spawn};
 use crate::support::Yield;
 
 #[test]
@@ -131,6 +131,44 @@ fn a_panic_in_the_drop_of_what_nobody_takes_is_reported() {
         executor.spawn(TaskOptions::here(), async { Panics }).unwrap().detach();
         assert_eq!(executor.spawn(TaskOptions::here(), async { 1 }).unwrap().await, Some(1));
     });
+}
+
+/// The handle comes second, or the end does: nobody is unwound.
+#[test]
+fn a_panic_in_the_drop_of_an_output_is_reported_whoever_comes_second() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("a drop panics on purpose");
+        }
+    }
+    let executor = Executor::new(1);
+    let worker = quiet_worker(&executor, 0);
+    let _entered = worker.enter();
+    let movable = executor.spawn(TaskOptions::here(), async { Panics }).unwrap();
+    let local = worker.spawn(async { Panics });
+    worker.run_round();
+    assert!(movable.is_finished() && local.is_finished());
+    drop((movable, local));
+}
+
+/// One that does nothing but wake itself is found by whoever looks on.
+#[test]
+fn a_task_that_always_wakes_itself_is_listed() {
+    let executor = Executor::new(1);
+    let worker = quiet_worker(&executor, 0);
+    let _entered = worker.enter();
+    let restless = poll_fn(|cx: &mut Context<'_>| {
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    });
+    executor.spawn(TaskOptions::here(), restless).unwrap().detach();
+    for _ in 0..3 {
+        worker.run_round();
+    }
+    let tasks = asyncio_executor::live_tasks();
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0].header().polls(), 3);
 }
 
 /// Wakes from everywhere at once, again and again, while workers fall asleep between them.
