@@ -2,7 +2,7 @@
 //!
 //! - D1: whatever happens to a connection wakes its key, from any thread. That notes the connection in a list, once, and wakes the driver; callbacks run
 //!   in the driver alone, never in a wake.
-//! - D2: a connection is the driver's from its making to its `connection_lost`. Transports only borrow it; so a protocol may keep its transport.
+//! - D2: a connection is the driver's from its making to its `connection_lost`. Transports have its [`Head`](super::head::Head) alone; so a protocol may keep its transport.
 //! - D3: a key is of one connection. One whose connection is over notes nothing, so what was wanted of it is not done to the next that has its number.
 //! - D4: when the loop ends, all connections are closed after what is unsent; the end waits for that as for clean-up.
 //!
@@ -120,7 +120,7 @@ impl Driver {
                 let link = self.links.borrow().get(index).cloned();
                 let Some(link) = link else { continue };
                 // Callbacks are watched where they are called. This is for what else is a user's: wakers, and what is dropped.
-                if watched(|| link.step(&link, wishes, buffer)).unwrap_or(true) {
+                if watched(|| link.step(wishes, buffer)).unwrap_or(true) {
                     self.let_go(index, link);
                 }
             }
@@ -446,6 +446,29 @@ mod tests {
         keys[1].wake_by_ref();
         keys[0].wake_by_ref();
         assert_eq!(times(), 2, "those who had their turn are noted anew");
+    }
+
+    /// D2: one that its driver has dropped without a word is gone, though somebody has its transport, and is told so.
+    #[test]
+    fn a_transport_keeps_no_connection() {
+        struct Nothing;
+        impl crate::protocol::Protocol for Nothing {
+            fn data_received(&mut self, _: &[u8]) {}
+        }
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = asyncio_reactor::adopt(peer.into()).unwrap();
+        let alive = Arc::downgrade(&socket);
+        let protocol = crate::protocol::AnyProtocol::driven(Nothing);
+        let link = Link::new(keys(&Arc::default(), 1).remove(0), socket, protocol, None);
+        let transport = crate::protocol::Transport::of(link.head());
+        transport.write(b"x");
+        assert!(!transport.is_closing() && transport.socket().is_some());
+        drop(link);
+        assert!(alive.upgrade().is_none(), "its socket is still open");
+        transport.write(b"y");
+        transport.close();
+        assert!(transport.is_closing() && transport.socket().is_none());
     }
 
     #[test]

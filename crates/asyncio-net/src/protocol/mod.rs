@@ -13,6 +13,7 @@ pub mod driven;
 mod driver;
 mod endpoint;
 mod flags;
+mod head;
 mod link;
 mod round;
 mod transport;
@@ -113,7 +114,7 @@ pub async fn connect_accepted_socket<Kind, P: AnyProtocol<Kind>>(
         }
     }
     let link = drive(socket.into(), factory(), None);
-    let transport = Transport::of(&(link.clone() as Rc<Link<_>>));
+    let transport = Transport::of(link.head());
     let mut making = Making(Some(transport));
     poll_fn(|cx| link.poll_made(cx)).await?;
     let transport = making.0.take().expect("it is taken here alone");

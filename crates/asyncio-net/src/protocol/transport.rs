@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use asyncio_base::shim::Arc;
 use asyncio_reactor::Socket;
@@ -13,7 +13,8 @@ use asyncio_reactor::Socket;
 use asyncio_reactor::Waiter;
 
 use crate::protocol::Flags;
-use crate::protocol::driven::{AnyProtocol, Driven};
+use crate::protocol::driven::AnyProtocol;
+use crate::protocol::head::Head;
 use crate::protocol::link::Link;
 use crate::tcp::to_ip;
 
@@ -23,17 +24,18 @@ use crate::tcp::to_ip;
 /// called on it does nothing. Dropping it closes nothing: the connection is the loop's.
 #[derive(Clone)]
 pub struct Transport {
-    link: Weak<Link<dyn Driven>>,
+    head: Rc<Head>,
 }
 
 impl Transport {
-    pub(super) fn of(link: &Rc<Link<dyn Driven>>) -> Self {
-        Self { link: Rc::downgrade(link) }
+    pub(super) fn of(head: &Rc<Head>) -> Self {
+        Self { head: head.clone() }
     }
 
     /// Does something with the connection, unless it is lost.
-    fn with<R>(&self, f: impl FnOnce(&Link<dyn Driven>) -> R) -> Option<R> {
-        self.link.upgrade().filter(|link| !link.has(Flags::LOST)).map(|link| f(&link))
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&Head) -> R) -> Option<R> {
+        (!self.head.has(Flags::LOST)).then(|| f(&self.head))
     }
 
     /// Writes all of `bytes`, without waiting: what the system does not take is kept, and sent as soon as it does.
@@ -46,7 +48,7 @@ impl Transport {
     /// Panics after [`write_eof`](Self::write_eof).
     #[inline]
     pub fn write(&self, bytes: &[u8]) {
-        self.with(|link| link.write(bytes));
+        self.with(|head| head.write(bytes));
     }
 
     /// Writes the bytes of several buffers, one after the other, in one call of the system: asyncio's `writelines`.
@@ -55,12 +57,12 @@ impl Transport {
     ///
     /// As [`write`](Self::write).
     pub fn writev(&self, bufs: &[IoSlice<'_>]) {
-        self.with(|link| link.writev(bufs));
+        self.with(|head| head.writev(bufs));
     }
 
     /// Ends this direction after what is unsent: the peer sees the end, and may still send.
     pub fn write_eof(&self) {
-        self.with(Link::write_eof);
+        self.with(Head::write_eof);
     }
 
     /// Closes the connection after what is unsent. Nothing is received any more; the protocol is told soon that the connection is lost, without an error.
@@ -68,33 +70,33 @@ impl Transport {
     /// Where the peer has sent what was not received, the system makes a reset of it (RFC 2525, section 2.17), by which the peer may lose what it has not read
     /// itself. A protocol that cannot have that waits for the peer's end first.
     pub fn close(&self) {
-        self.with(Link::close);
+        self.with(Head::close);
     }
 
     /// Closes the connection at once: what is unsent is dropped, and the peer sees a reset (on a Unix socket, the end). The protocol is told soon that the
     /// connection is lost, without an error.
     pub fn abort(&self) {
-        self.with(Link::abort);
+        self.with(Head::abort);
     }
 
     /// Says whether the connection is being closed, or is lost.
     pub fn is_closing(&self) -> bool {
-        self.with(|link| link.has(Flags::CLOSING)).unwrap_or(true)
+        self.with(|head| head.has(Flags::CLOSING)).unwrap_or(true)
     }
 
     /// Stops receiving: the system keeps what comes, until it is full and the peer has to wait. A second call does nothing.
     pub fn pause_reading(&self) {
-        self.with(Link::pause_reading);
+        self.with(Head::pause_reading);
     }
 
     /// Receives again. A second call does nothing.
     pub fn resume_reading(&self) {
-        self.with(Link::resume_reading);
+        self.with(Head::resume_reading);
     }
 
     /// Says whether it receives: not while that is paused, and not once the connection is being closed.
     pub fn is_reading(&self) -> bool {
-        let is_paused = |link: &Link<dyn Driven>| link.has(Flags::READING_PAUSED) || link.has(Flags::CLOSING);
+        let is_paused = |head: &Head| head.has(Flags::READING_PAUSED) || head.has(Flags::CLOSING);
         self.with(is_paused).is_some_and(|is_paused| !is_paused)
     }
 
@@ -105,17 +107,17 @@ impl Transport {
     /// Panics if `low` is more than `high`.
     pub fn set_write_buffer_limits(&self, high: usize, low: usize) {
         assert!(low <= high, "the low limit of a write buffer, {low}, is above the high one, {high}");
-        self.with(|link| link.set_limits(high, low));
+        self.with(|head| head.set_limits(high, low));
     }
 
     /// Returns the high and the low limit.
     pub fn write_buffer_limits(&self) -> (usize, usize) {
-        self.with(Link::limits).unwrap_or_default()
+        self.with(Head::limits).unwrap_or_default()
     }
 
     /// Returns how many bytes are unsent.
     pub fn write_buffer_size(&self) -> usize {
-        self.with(Link::unsent).unwrap_or_default()
+        self.with(Head::unsent).unwrap_or_default()
     }
 
     /// Returns this side's address.
@@ -138,7 +140,7 @@ impl Transport {
 
     /// Returns the socket below, for its options, until the connection is lost.
     pub fn socket(&self) -> Option<Arc<dyn Socket>> {
-        self.link.upgrade().and_then(|link| link.socket())
+        self.head.socket()
     }
 
     /// Begins TLS on the connection, as both sides have agreed to (`STARTTLS`): asyncio's `loop.start_tls`. A callback may call it, and give what it returns to a task.
@@ -160,7 +162,7 @@ impl Transport {
         upgrade: crate::tls::Upgrade,
     ) -> impl Future<Output = io::Result<()>> + 'static + use<> {
         /// Aborts a connection whose handshake came to nothing.
-        struct Shaking(Rc<Link<dyn Driven>>);
+        struct Shaking(Rc<Head>);
         impl Drop for Shaking {
             fn drop(&mut self) {
                 if self.0.has(Flags::SHAKING) {
@@ -168,25 +170,25 @@ impl Transport {
                 }
             }
         }
-        let link = self.link.upgrade().filter(|link| !link.has(Flags::LOST));
-        let begun = match &link {
+        let head = Some(&self.head).filter(|head| !head.has(Flags::LOST));
+        let begun = match head {
             None => Err(io::ErrorKind::NotConnected.into()),
-            Some(link) if link.has(Flags::SHAKING) => {
+            Some(head) if head.has(Flags::SHAKING) => {
                 Err(io::Error::new(io::ErrorKind::AlreadyExists, "TLS begins already"))
             }
-            Some(link) => upgrade.check().map(|()| {
+            Some(head) => upgrade.check().map(|()| {
                 let around = Box::new(move |socket| Ok(upgrade.socket(socket)? as Arc<dyn Socket>));
-                (link.begin_shaking(around), Shaking(link.clone()))
+                (head.begin_shaking(around), Shaking(head.clone()))
             }),
         };
         async move {
             let (begun, shaking) = begun?;
             begun?;
-            let link = &shaking.0;
-            let socket = std::future::poll_fn(|cx| link.poll_changed(cx)).await?;
+            let head = &shaking.0;
+            let socket = std::future::poll_fn(|cx| head.poll_changed(cx)).await?;
             let mut waiter = Waiter::new();
             std::future::poll_fn(|cx| socket.poll_handshake(cx, &mut waiter)).await?;
-            link.shaken();
+            head.shaken();
             Ok(())
         }
     }
@@ -198,7 +200,7 @@ impl Transport {
 
 impl Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.with(|link| if link.has(Flags::CLOSING) { "closing" } else { "open" });
+        let state = self.with(|head| if head.has(Flags::CLOSING) { "closing" } else { "open" });
         f.debug_struct("Transport").field("state", &state.unwrap_or("lost")).finish_non_exhaustive()
     }
 }

@@ -153,7 +153,7 @@ impl Presence {
         let late = list.late;
         drop(list);
         // Before what may panic in a user's socket.
-        let seat = Seat { key, presence: self.clone() };
+        let seat = Seat::of_parts(key, self.clone());
         match late {
             Late::Served => {}
             Late::Closed => client.clone().close(),
@@ -181,15 +181,26 @@ impl Debug for Presence {
 #[derive(Debug)]
 pub(crate) struct Seat {
     key: u32,
-    presence: Presence,
+    /// `None` once it is in parts.
+    presence: Option<Presence>,
 }
 
 impl Seat {
+    /// Takes it apart, for one who has room for a number elsewhere, and makes it [whole](Self::of_parts) again to leave it.
+    pub(crate) fn into_parts(mut self) -> (u32, Option<Presence>) {
+        (self.key, self.presence.take())
+    }
+
+    pub(crate) fn of_parts(key: u32, presence: Presence) -> Self {
+        Self { key, presence: Some(presence) }
+    }
+
     /// Another client has the place from now on.
     #[cfg(feature = "tls")]
     pub(crate) fn give<C: Client + 'static>(&self, client: &Arc<C>) {
         let weak: Weak<dyn Client> = Arc::<C>::downgrade(client);
-        let mut list = self.presence.clients().list.lock();
+        let Some(presence) = &self.presence else { return };
+        let mut list = presence.clients().list.lock();
         let former = list.clients.get_mut(self.key as usize).map(|place| std::mem::replace(place, weak));
         drop(list);
         drop(former);
@@ -198,7 +209,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let clients = self.presence.clients();
+        let Some(presence) = &self.presence else { return };
+        let clients = presence.clients();
         let weak = clients.list.lock().clients.try_remove(self.key as usize);
         drop(weak);
         if let Some(places) = &clients.places {
