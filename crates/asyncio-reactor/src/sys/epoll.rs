@@ -148,7 +148,7 @@ impl fmt::Debug for EpollSelector {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -18,7 +18,7 @@ const EVENTS_MAX: usize = 1024;
 pub(super) struct EpollEvent(libc::epoll_event);
 
 impl EpollEvent {
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn new(flags: u32, data: u64) -> Self {
         Self(libc::epoll_event { events: flags, u64: data })
     }
