@@ -449,7 +449,9 @@ fn a_peer_that_vanishes_in_any_state() {
                         }
                     }
                 });
-                for _ in 0..20 {
+                // Whoever only shuts down answers with a reset what comes then; where nothing fits in any more, nothing comes.
+                let turns = if writes && !is_reset { 0 } else { 20 };
+                for _ in 0..turns {
                     yield_now().await;
                 }
                 if is_reset {
