@@ -138,8 +138,8 @@ impl OsSocket {
         }
     }
 
-    /// The same once, for nobody: it does not wait, and the budget is neither asked nor spent. Where it would have to wait somebody who does is
-    /// to have no more calls of the system for it: what they say is noted all the same (S2).
+    /// The same for nobody: it does not wait, and the budget is neither asked nor spent. What the system says is noted all the same (S2), so that
+    /// whoever waits afterwards need not ask it again.
     #[inline]
     fn try_io<T>(
         &self,

@@ -170,7 +170,7 @@ impl Readiness {
     }
 
     /// Says what is known, if by that an operation in `direction` is worth a try. Nobody waits; but where events do not come without being asked
-    /// for, the next is, so that what is known does not grow old.
+    /// for, the next one of either direction is: a try after that asks anew.
     ///
     /// # Errors
     ///

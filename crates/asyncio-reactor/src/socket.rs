@@ -311,7 +311,7 @@ pub trait Socket: Debug + Send + Sync {
 
 /// Polls once, with a waker and a waiter that are nobody's, and without a limit; `WouldBlock` where it would have to wait.
 fn for_nobody<T>(poll: impl FnOnce(&mut Context<'_>, &mut Waiter) -> Poll<io::Result<T>>) -> io::Result<T> {
-    let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
+    let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::nobodys());
     match budget::unlimited(|| poll(&mut cx, &mut waiter)) {
         Poll::Ready(result) => result,
         Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),

@@ -139,6 +139,10 @@ impl IoState {
         waiter: &mut Waiter,
         direction: Direction,
     ) -> Poll<io::Result<Seen>> {
+        if waiter.is_nobodys {
+            // Whoever tries looks again by himself.
+            return Poll::Pending;
+        }
         let is_here = |state: &Arc<Self>| Arc::ptr_eq(state, self) && waiter.direction == direction;
         if !waiter.state.as_ref().is_some_and(is_here) {
             waiter.leave();
@@ -545,5 +549,19 @@ mod tests {
         event(&edge, Ready::READABLE);
         assert_eq!(others.times(), 1000);
         assert!(first.times() > 0);
+    }
+
+    /// A try by nobody's waiter beside one that stands: no second place is made for it.
+    #[test]
+    fn whoever_tries_for_nobody_takes_no_place() {
+        let state = Arc::new(IoState::new());
+        let flag = std::sync::Arc::<Flag>::default();
+        let mut standing = Waiter::standing();
+        wait(&state, &mut standing, &flag);
+        let mut nobodys = Waiter::nobodys();
+        wait(&state, &mut nobodys, &flag);
+        assert!(nobodys.state.is_none() && state.lock().waiters.more.is_none());
+        event(&state, Ready::READABLE);
+        assert_eq!(flag.times(), 1);
     }
 }

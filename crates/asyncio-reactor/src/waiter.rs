@@ -26,6 +26,8 @@ pub struct Waiter {
     pub(crate) stands: bool,
     /// It is to stand where it can.
     pub(crate) wants_to_stand: bool,
+    /// Nobody waits by it: it takes no place.
+    pub(crate) is_nobodys: bool,
 }
 
 impl Waiter {
@@ -46,7 +48,22 @@ impl Waiter {
     }
 
     const fn that(wants_to_stand: bool) -> Self {
-        Self { state: None, index: 0, direction: Direction::Read, stands: false, wants_to_stand }
+        Self {
+            state: None,
+            index: 0,
+            direction: Direction::Read,
+            stands: false,
+            wants_to_stand,
+            is_nobodys: false,
+        }
+    }
+
+    /// Makes one by which nobody waits, for a single try: where that would have to wait it takes no place, which would cost memory beside
+    /// somebody who has the first.
+    pub(crate) const fn nobodys() -> Self {
+        let mut waiter = Self::new();
+        waiter.is_nobodys = true;
+        waiter
     }
 
     /// Says whether every event of this direction wakes it from now on. Then whoever has [drained](crate::Received::is_drained) the descriptor

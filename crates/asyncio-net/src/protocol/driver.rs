@@ -301,6 +301,8 @@ impl Key {
         if state.marks.len() <= index {
             state.marks.resize(index + 1, 0);
         }
+        // Whatever was wanted of one that had the number, and never came to be.
+        state.marks[index] = 0;
         drop(state);
         let index = u32::try_from(index).expect("fewer than 2^32 connections fit into memory");
         Self { noted, index, is_over: AtomicBool::new(false) }

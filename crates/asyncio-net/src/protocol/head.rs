@@ -276,9 +276,11 @@ impl Head {
             // The error is for whoever waits.
             std::mem::swap(&mut wire.rare, &mut rare);
         }
+        // Before anybody's waker, which may panic: whoever keeps a transport keeps no place in the server.
+        let seat = self.seat();
         drop(wire);
         made.into_iter().chain(changed).for_each(Waker::wake);
-        drop((socket, self.seat(), rare));
+        drop((socket, seat, rare));
     }
 }
 

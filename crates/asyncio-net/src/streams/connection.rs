@@ -171,7 +171,7 @@ impl Connection {
         }
         sending.phase = phase;
         if sending.has_flusher {
-            // It may wait for less than this.
+            // It may wait for what the socket keeps, which has no limit.
             let flusher = sending.rare.as_mut().and_then(|rare| rare.flusher.take());
             drop(sending);
             flusher.into_iter().for_each(Waker::wake);
@@ -239,6 +239,10 @@ impl Connection {
         // Above, nothing but the flusher's own waker is touched under the lock; this is another's.
         let waits = if sending.is_worth_a_wake() { sending.take_waits() } else { None };
         sending.tidy();
+        if poll.is_pending() && sending.unsent() == 0 && sending.phase < Phase::Closing {
+            // Whoever closes meanwhile has it wait for something else, which may have a limit.
+            sending.rare().flusher = Some(cx.waker().clone());
+        }
         drop(sending);
         waits.into_iter().for_each(Waker::wake);
         if is_given_up {
@@ -267,10 +271,7 @@ impl Connection {
             match self.socket.poll_flush(cx, waiter) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => sending.fail(error),
-                Poll::Pending => {
-                    sending.rare().flusher = Some(cx.waker().clone());
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
         sending.flushes = false;

@@ -37,7 +37,7 @@ pub(super) struct Rare {
     pub(super) error: Option<Lost>,
     /// Whoever waits in the writer: there is one, since that takes it by `&mut`.
     pub(super) waits: Option<Waker>,
-    /// The flusher's, where it waits for the socket's own bytes.
+    /// The flusher's, where all is sent and it waits for the socket's own bytes.
     pub(super) flusher: Option<Waker>,
     /// The connection that this one has become.
     pub(super) successor: Weak<Connection>,

@@ -89,14 +89,14 @@ impl Selector for EpollSelector {
     fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let mut waiting = self.waiting.lock();
         let reported = waiting.wait(self.epoll.as_fd(), timeout)?;
-        let mut is_notified = false;
+        let (first, mut is_notified) = (events.len(), false);
         // As many as are reported, so there is one look whether they fit; of a filter nobody knows how many there are.
         events.extend(reported.map(|event| {
             is_notified |= event.data() == WAKE;
             to_event(event)
         }));
         if is_notified {
-            leave_out_the_wake(events);
+            leave_out_the_wake(events, first);
         }
         Ok(())
     }
@@ -115,8 +115,10 @@ impl Selector for EpollSelector {
 }
 
 #[cold]
-fn leave_out_the_wake(events: &mut Vec<Event>) {
-    events.retain(|event| event.key != WAKE as usize);
+fn leave_out_the_wake(events: &mut Vec<Event>, first: usize) {
+    let mut reported = events.split_off(first);
+    reported.retain(|event| event.key != WAKE as usize);
+    events.append(&mut reported);
 }
 
 /// So far down is `EPOLLRDHUP` moved.
