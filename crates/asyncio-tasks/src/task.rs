@@ -210,7 +210,7 @@ impl<T> Task<T> {
 impl<T> Task<T> {
     /// Returns the result of a task that has left this.
     #[inline]
-    fn result_of(&self, left: Option<thread::Result<Option<T>>>) -> Result<T, TaskError> {
+    fn result_of(&self, left: Option<std::thread::Result<Option<T>>>) -> Result<T, TaskError> {
         match left {
             Some(Ok(Some(output))) => Ok(output),
             Some(Ok(None)) | None => Err(self.error_without_output()),
