@@ -61,8 +61,8 @@ struct Entries {
     /// `None` stands for the next of `others`, so that a task takes 8 bytes here and not 16.
     places: VecDeque<Option<LocalTask>>,
     others: VecDeque<Other>,
-    /// How many tokens there are in `others`, besides the first of each row.
-    in_rows: usize,
+    /// How many tokens have no place: those that trail, and in `others` all but the first of each row.
+    placeless: usize,
     /// How many tokens come behind all places.
     trailing: usize,
 }
@@ -87,7 +87,7 @@ impl Entries {
         match entry {
             Entry::Task(task) => self.places.push_back(Some(task)),
             Entry::Main => self.push_other(Other::Main),
-            Entry::Shared => self.trailing += 1,
+            Entry::Shared => self.push_tokens(1),
         }
     }
 
@@ -102,12 +102,14 @@ impl Entries {
     fn place_tokens(&mut self) {
         let row = std::mem::take(&mut self.trailing);
         self.push_other(Other::Shared(row));
-        self.in_rows += row - 1;
+        // The first of them has one now.
+        self.placeless -= 1;
     }
 
     #[inline]
     fn push_tokens(&mut self, count: usize) {
         self.trailing += count;
+        self.placeless += count;
     }
 
     #[inline(always)]
@@ -117,6 +119,7 @@ impl Entries {
             Some(None) => self.pop_other(),
             None => {
                 self.trailing = self.trailing.checked_sub(1)?;
+                self.placeless -= 1;
                 Some(Entry::Shared)
             }
         }
@@ -127,7 +130,7 @@ impl Entries {
         match self.others.front_mut()? {
             Other::Shared(row @ 2..) => {
                 *row -= 1;
-                self.in_rows -= 1;
+                self.placeless -= 1;
                 // The others of the row stay where it was.
                 self.places.push_front(None);
                 return Some(Entry::Shared);
@@ -157,18 +160,18 @@ impl Entries {
 
     #[inline]
     fn len(&self) -> usize {
-        self.places.len() + self.in_rows + self.trailing
+        self.places.len() + self.placeless
     }
 
     #[inline]
     fn is_empty(&self) -> bool {
-        self.places.is_empty() && self.trailing == 0
+        self.places.is_empty() && self.placeless == 0
     }
 }
 
 pub(crate) struct Ready {
     entries: Entries,
-    /// How many of them belong to the present round.
+    /// How many of them belong to the present round. Only whoever chooses asks: first in, first out, rounds follow one another by themselves.
     round_left: usize,
     /// `None` is first in, first out.
     schedule: Option<Box<dyn Schedule>>,
@@ -204,10 +207,6 @@ impl Ready {
 
     #[inline(always)]
     fn pop_entry(&mut self) -> Option<Entry> {
-        if self.round_left == 0 {
-            self.round_left = self.entries.len();
-        }
-        self.round_left = self.round_left.checked_sub(1)?;
         if self.schedule.is_some() {
             return self.pop_scheduled();
         }
@@ -216,7 +215,11 @@ impl Ready {
 
     #[cold]
     fn pop_scheduled(&mut self) -> Option<Entry> {
-        let count = (self.round_left + 1).min(self.entries.len());
+        if self.round_left == 0 {
+            self.round_left = self.entries.len();
+        }
+        let count = self.round_left.min(self.entries.len());
+        self.round_left = self.round_left.checked_sub(1)?;
         let schedule = self.schedule.as_mut().filter(|_| count > 0)?;
         let chosen = schedule.next(ReadyTasks { queue: &self.entries.places, count }) % count;
         // Whoever has a schedule has no tokens.
