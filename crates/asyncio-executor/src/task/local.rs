@@ -86,6 +86,11 @@ unsafe impl Reference for LocalTask {
     }
 
     #[inline]
+    unsafe fn from_pointer(pointer: NonNull<Core<Local>>) -> Self {
+        Self(pointer)
+    }
+
+    #[inline]
     fn wake_by_ref(&self) {
         if self.core().kind.queue.is_entered() {
             if self.must_push() {
@@ -118,29 +123,6 @@ impl LocalTask {
         };
         let pointer = stage::allocate(local, header, future);
         (Self(pointer), TaskHandle::new(Self(pointer)))
-    }
-
-    /// # Safety
-    ///
-    /// - `data` comes from [`data`](Self::data), and brings a reference along.
-    #[inline]
-    unsafe fn from_data(data: *const ()) -> Self {
-        // SAFETY: it comes from a `NonNull`.
-        Self(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
-    }
-
-    /// # Safety
-    ///
-    /// - `data` comes from [`data`](Self::data), and somebody else's reference outlives what is returned.
-    #[inline]
-    unsafe fn borrowed(data: *const ()) -> ManuallyDrop<Self> {
-        // SAFETY: as the caller says; it is not dropped.
-        ManuallyDrop::new(unsafe { Self::from_data(data) })
-    }
-
-    #[inline]
-    fn data(&self) -> *const () {
-        self.0.as_ptr().cast_const().cast()
     }
 
     /// Says what the task is doing. On the owner's thread.

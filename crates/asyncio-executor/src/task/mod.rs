@@ -23,6 +23,7 @@ mod word;
 #[cfg(all(test, loom))]
 mod loom_tests;
 
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -69,6 +70,37 @@ pub(crate) unsafe trait Reference: Clone {
     type Kind: 'static;
 
     fn pointer(&self) -> NonNull<Core<Self::Kind>>;
+
+    /// # Safety
+    ///
+    /// - `pointer` is to a task of this kind, and brings a reference along.
+    unsafe fn from_pointer(pointer: NonNull<Core<Self::Kind>>) -> Self;
+
+    /// Returns what a waker carries.
+    #[inline]
+    fn data(&self) -> *const () {
+        self.pointer().as_ptr().cast_const().cast()
+    }
+
+    /// # Safety
+    ///
+    /// - `data` comes from [`data`](Self::data), and brings a reference along.
+    #[inline]
+    unsafe fn from_data(data: *const ()) -> Self {
+        // SAFETY: it comes from a `NonNull`.
+        let pointer = unsafe { NonNull::new_unchecked(data.cast_mut().cast()) };
+        // SAFETY: as the caller says.
+        unsafe { Self::from_pointer(pointer) }
+    }
+
+    /// # Safety
+    ///
+    /// - `data` comes from [`data`](Self::data), and somebody else's reference outlives what is returned.
+    #[inline]
+    unsafe fn borrowed(data: *const ()) -> ManuallyDrop<Self> {
+        // SAFETY: as the caller says; it is not dropped.
+        ManuallyDrop::new(unsafe { Self::from_data(data) })
+    }
 
     #[inline]
     fn core(&self) -> &Core<Self::Kind> {

@@ -90,6 +90,11 @@ unsafe impl Reference for MovableTask {
     }
 
     #[inline]
+    unsafe fn from_pointer(pointer: NonNull<Core<Movable>>) -> Self {
+        Self(pointer)
+    }
+
+    #[inline]
     fn wake_by_ref(&self) {
         if !self.is_woken_by_itself() {
             let then = self.core().kind.word.wake_by_ref();
@@ -99,29 +104,6 @@ unsafe impl Reference for MovableTask {
 }
 
 impl MovableTask {
-    /// # Safety
-    ///
-    /// - `data` comes from [`data`](Self::data), and brings a reference along.
-    #[inline]
-    unsafe fn from_data(data: *const ()) -> Self {
-        // SAFETY: it comes from a `NonNull`.
-        Self(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
-    }
-
-    /// # Safety
-    ///
-    /// - `data` comes from [`data`](Self::data), and somebody else's reference outlives what is returned.
-    #[inline]
-    unsafe fn borrowed(data: *const ()) -> ManuallyDrop<Self> {
-        // SAFETY: as the caller says; it is not dropped.
-        ManuallyDrop::new(unsafe { Self::from_data(data) })
-    }
-
-    #[inline]
-    fn data(&self) -> *const () {
-        self.0.as_ptr().cast_const().cast()
-    }
-
     #[inline]
     pub(crate) fn wake(self) {
         if self.is_woken_by_itself() {
