@@ -15,7 +15,12 @@ use crate::trace::Kind;
 /// A path, or the name in the abstract space of Linux.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Name {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "no address of this system has one"))]
     Path(PathBuf),
+    #[cfg_attr(
+        not(any(target_os = "linux", target_os = "android")),
+        expect(dead_code, reason = "no address of this system has one")
+    )]
     Abstract(Vec<u8>),
 }
 
