@@ -82,6 +82,8 @@ fn read_one(path: PathBuf) -> Result<Plant> {
     let bug = line("# bug:")?.to_owned();
     let finds: Vec<String> = line("# finds:")?.split_whitespace().map(str::to_owned).collect();
     ensure!(!finds.is_empty(), "{} names no command", path.display());
+    // They are not built before they run, so a bug that does not compile would count as found.
+    ensure!(!finds.contains(&"--doc".to_owned()), "{}: a doc test cannot find a bug", path.display());
     let kills = text.lines().find_map(|line| line.strip_prefix("# kills:")).unwrap_or_default();
     let kills = kills.split_whitespace().map(str::to_owned).collect();
     Ok(Plant { path, bug, finds, kills })

@@ -47,3 +47,20 @@ impl Drop for DebugGuard {
         let _ = IS_ON.try_with(|is_on| is_on.set(self.former));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_former_mode_comes_back_when_a_loop_is_left() {
+        let outer = enter(true);
+        {
+            let _inner = enter(false);
+            assert!(!is_on(), "the inner loop's mode");
+        }
+        assert!(is_on(), "the outer one's");
+        drop(outer);
+        assert!(!is_on(), "nobody's");
+    }
+}

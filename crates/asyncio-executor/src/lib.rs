@@ -47,6 +47,7 @@ mod spawn;
 mod task;
 
 mod current;
+mod lent;
 mod live;
 mod local;
 mod main_waker;
@@ -66,8 +67,9 @@ pub use block_on::block_on;
 pub use foreign::{Spawn, spawn_on};
 pub use header::{Header, TaskId, TaskState};
 pub use live::{LiveTask, live_local_tasks, live_tasks, main_turns, stack_base, wake_main, worker_count};
-pub use local::{EnterGuard, IdleGuard, LocalExecutor, NoExecutor, current_header, spawn_local};
-pub use queue::{Ran, Stopped};
+pub use local::{
+    EnterGuard, IdleGuard, LocalExecutor, NoExecutor, Ran, Stopped, current_header, spawn_local,
+};
 pub use schedule::{Fifo, ReadyTasks, Schedule, SeededRandom};
 pub use spawn::{Handle, SpawnLocalError, Spawner, TaskOptions};
 pub use task::Runnable;

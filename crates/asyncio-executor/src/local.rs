@@ -9,7 +9,7 @@ use asyncio_base::shim::Arc;
 use crate::current::{Entered, with_polled};
 use crate::header::{Header, TaskState};
 use crate::main_waker::MainWaker;
-use crate::queue::{Owner, Queue, Ran, Stopped};
+use crate::queue::{Owner, Queue};
 use crate::schedule::Schedule;
 use crate::spawn::{self, Handle, Spawner, TaskOptions};
 use crate::task::{LocalTask, Reference};
@@ -238,6 +238,28 @@ impl fmt::Debug for LocalExecutor {
             .field("queue", self.owner.queue())
             .finish()
     }
+}
+
+/// What [`LocalExecutor::run_up_to`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ran {
+    /// How many tasks were polled.
+    pub polls: usize,
+    /// Why no more were.
+    pub stopped: Stopped,
+}
+
+/// Why a run of polls stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// Nothing is ready.
+    Idle,
+    /// The limit is reached.
+    Limit,
+    /// It is the turn of the main future, which was woken through [`main_waker`](LocalExecutor::main_waker).
+    Main,
 }
 
 /// Leaves the executor that [`LocalExecutor::enter`] entered; the former one comes back.

@@ -14,7 +14,7 @@
 
 #![expect(unsafe_code, reason = "one thread's side of a queue that all threads hold")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -30,7 +30,8 @@ use slab::Slab;
 
 use crate::current::{self, Entered};
 use crate::header::TaskId;
-use crate::local::NoExecutor;
+use crate::lent::Lent;
+use crate::local::{NoExecutor, Ran, Stopped};
 use crate::main_waker::MainWaker;
 use crate::ready::{Because, Entry, Next, Ready};
 use crate::schedule::Schedule;
@@ -48,28 +49,8 @@ pub(crate) struct Queue {
     is_closing: AtomicBool,
     /// The owner's: an executor does not leave the thread on which it was made.
     thread: ThreadId,
-}
-
-/// What [`LocalExecutor::run_up_to`](crate::LocalExecutor::run_up_to) did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Ran {
-    /// How many tasks were polled.
-    pub polls: usize,
-    /// Why no more were.
-    pub stopped: Stopped,
-}
-
-/// Why a run of polls stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Stopped {
-    /// Nothing is ready.
-    Idle,
-    /// The limit is reached.
-    Limit,
-    /// It is the turn of the main future, which was woken through [`main_waker`](crate::LocalExecutor::main_waker).
-    Main,
+    /// The owner's: so many counts of this queue are kept by itself, for the tasks to come (`lent.rs`).
+    spare: Owned<Cell<u32>>,
 }
 
 struct Local {
@@ -114,6 +95,7 @@ impl Queue {
             unpark,
             is_closing: AtomicBool::new(false),
             thread: std::thread::current().id(),
+            spare: Owned(Cell::new(0)),
         }
     }
 
@@ -185,6 +167,14 @@ impl Queue {
     #[inline]
     unsafe fn owner_side(&self) -> &RefCell<Local> {
         &self.local.0
+    }
+
+    /// # Safety
+    ///
+    /// - The caller is on the owner's thread (E1).
+    #[inline]
+    pub(crate) unsafe fn spare(&self) -> &Cell<u32> {
+        &self.spare.0
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -544,6 +534,7 @@ impl Owner {
         // Outside of the borrow: shells, a user's schedule, and the seat that is given up. The latter two may hold the queue.
         let ready = std::mem::replace(&mut self.local().borrow_mut().ready, Ready::new(None));
         drop(ready);
+        Lent::forgo(self);
     }
 }
 

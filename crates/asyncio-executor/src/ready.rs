@@ -32,6 +32,17 @@ pub(crate) enum Next {
     Announce(Helper),
 }
 
+impl From<Entry> for Next {
+    /// Of a queue without tokens.
+    fn from(entry: Entry) -> Self {
+        match entry {
+            Entry::Task(task) => Self::Task(task),
+            Entry::Main => Self::Main,
+            Entry::Shared => unreachable!("a member's token"),
+        }
+    }
+}
+
 /// What is to be told of what was put into a ring, outside of every borrow.
 pub(crate) struct Helper {
     executor: Arc<Shared<Runnable>>,
@@ -177,15 +188,19 @@ pub(crate) struct Ready {
     schedule: Option<Box<dyn Schedule>>,
     /// This worker's side of an executor of several, if it is one of them.
     member: Option<Member<Runnable>>,
+    /// There is neither a schedule nor a member.
+    is_plain: bool,
 }
 
 impl Ready {
     pub(crate) fn new(schedule: Option<Box<dyn Schedule>>) -> Self {
-        Self { entries: Entries::default(), round_left: 0, schedule, member: None }
+        let is_plain = schedule.is_none();
+        Self { entries: Entries::default(), round_left: 0, schedule, member: None, is_plain }
     }
 
     pub(crate) fn join(&mut self, member: Member<Runnable>) {
         self.member = Some(member);
+        self.is_plain = false;
     }
 
     #[inline]
@@ -195,22 +210,19 @@ impl Ready {
 
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Next> {
-        if self.member.is_some() {
-            return self.pop_as_member();
+        if !self.is_plain {
+            return self.pop_chosen();
         }
-        match self.pop_entry()? {
-            Entry::Task(task) => Some(Next::Task(task)),
-            Entry::Main => Some(Next::Main),
-            Entry::Shared => unreachable!("a member's token"),
+        match self.entries.places.pop_front()? {
+            Some(task) => Some(Next::Task(task)),
+            None => self.entries.pop_other().map(Next::from),
         }
     }
 
-    #[inline(always)]
-    fn pop_entry(&mut self) -> Option<Entry> {
-        if self.schedule.is_some() {
-            return self.pop_scheduled();
-        }
-        self.entries.pop()
+    /// The same where more than the order has a say in it.
+    #[inline]
+    fn pop_chosen(&mut self) -> Option<Next> {
+        if self.member.is_some() { self.pop_as_member() } else { self.pop_scheduled().map(Next::from) }
     }
 
     #[cold]
@@ -241,8 +253,7 @@ impl Ready {
             FromHot::Nothing => {}
         }
         loop {
-            let entry = self.pop_entry()?;
-            match entry {
+            match self.entries.pop()? {
                 Entry::Task(task) => return Some(Next::Task(task)),
                 Entry::Main => return Some(Next::Main),
                 Entry::Shared => {

@@ -19,6 +19,7 @@ use asyncio_base::shim::{Arc, AtomicU8};
 
 use crate::current::with_polled;
 use crate::header::{Header, Rare, TaskId, TaskState};
+use crate::lent::Lent;
 use crate::local::NoExecutor;
 use crate::once_box::OnceBox;
 use crate::queue::{Owner, Queue};
@@ -213,7 +214,7 @@ where
     F::Output: 'static,
 {
     let is_eager = options.is_eager();
-    let (task, handle) = LocalTask::create(owner.queue().clone(), options.header(owner.fresh_id()), future);
+    let (task, handle) = LocalTask::create(Lent::by(owner), options.header(owner.fresh_id()), future);
     if is_eager {
         owner.take_in_and_run(task);
     } else {
@@ -314,7 +315,7 @@ impl Spawner {
                 Ok(spawn_local(&owner, options, future))
             };
         }
-        let (task, handle) = LocalTask::create(self.queue.clone(), options.header(fresh_id()), future);
+        let (task, handle) = LocalTask::create(self.queue.clone().into(), options.header(fresh_id()), future);
         if let Err(task) = Queue::push_new(&self.queue, task) {
             task.cancel_unlisted();
             return Err(LoopClosed::new());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use asyncio_base::budget;
@@ -108,8 +108,8 @@ impl<F: Future> Future for WithTimeout<F> {
     /// Panics if it is polled after it was ready.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = ready!(self.project().scope.poll(cx));
-        Poll::Ready(outcome.into_value().ok_or_else(TimedOut::default))
+        let scope = self.project().scope;
+        scope.poll_map(cx, |outcome| outcome.into_value().ok_or_else(TimedOut::default))
     }
 }
 

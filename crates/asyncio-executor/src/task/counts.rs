@@ -75,6 +75,10 @@ impl Counts {
             }
             return false;
         }
+        // Acquire: as below. Whoever has the last one has the task to himself, and nobody counts any more.
+        if self.elsewhere.load(Ordering::Acquire) == 1 {
+            return true;
+        }
         // AcqRel: what others did with the task before they dropped it comes before the freeing (C3).
         self.elsewhere.fetch_sub(1, Ordering::AcqRel) == 1
     }

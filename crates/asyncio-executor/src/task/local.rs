@@ -29,6 +29,7 @@ use super::join::AtEnd;
 use super::{Core, Reference, TaskHandle, guard, stage};
 use crate::current::Polling;
 use crate::header::{Header, TaskState};
+use crate::lent::Lent;
 use crate::queue::{Owner, Queue};
 use crate::ready::Entry;
 
@@ -43,7 +44,7 @@ const UNLISTED: u32 = u32::MAX;
 
 /// What a task of a queue has besides what all tasks have.
 pub(crate) struct Local {
-    queue: Arc<Queue>,
+    queue: Lent,
     counts: Counts,
     /// The owner's (K1).
     flags: Cell<u8>,
@@ -105,11 +106,7 @@ unsafe impl Reference for LocalTask {
 
 impl LocalTask {
     /// Makes a task for `queue` that is in no list yet. The caller has it to himself until he hands it over.
-    pub(crate) fn create<F>(
-        queue: Arc<Queue>,
-        header: Header,
-        future: F,
-    ) -> (Self, TaskHandle<Self, F::Output>)
+    pub(crate) fn create<F>(queue: Lent, header: Header, future: F) -> (Self, TaskHandle<Self, F::Output>)
     where
         F: Future + 'static,
         F::Output: 'static,
@@ -219,7 +216,7 @@ impl LocalTask {
     #[cold]
     #[inline(never)]
     fn push_remotely(self) {
-        let queue = self.core().kind.queue.clone();
+        let queue = Arc::clone(&self.core().kind.queue);
         Queue::push_remote(&queue, Entry::Task(self));
     }
 

@@ -24,6 +24,7 @@ mod here;
 mod place;
 mod root;
 mod signal;
+mod step;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -45,12 +46,14 @@ use crate::cleanup;
 use self::below::Held;
 use self::current::Frame;
 use self::place::Place;
+use self::step::{Cancellation, Step, last_poll, next_step};
 
 pub(crate) use self::below::wake;
 pub(crate) use self::closer::{Batch, Closer, Registration};
 pub(crate) use self::here::{defer, is_cancelled, shielded, start};
 pub(crate) use self::root::{Attached, Root, cancelled};
 pub(crate) use self::signal::Signal;
+pub(crate) use self::step::Progress;
 
 /// How the body of a scope ended.
 pub(crate) enum Outcome<T> {
@@ -130,6 +133,7 @@ pin_project! {
 
 pin_project! {
     /// A scope. Its output comes when all that is in it has ended.
+    #[project = ScopeProjection]
     #[must_use = "a scope does nothing unless it is polled"]
     pub(crate) struct Scope<F: Future, K: Kind> {
         #[pin]
@@ -193,24 +197,35 @@ impl<F: Future, K: Kind> Future for Scope<F, K> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let poll =
-            ScopePoll { stage: this.stage, place: this.place, kind: this.kind, progress: this.progress, cx };
-        current::run(poll)
+        self.poll_map(cx, |outcome| outcome)
+    }
+}
+
+impl<F: Future, K: Kind> Scope<F, K> {
+    /// Polls it, and makes `map`'s of its outcome: where the two are done at once, no outcome is written to memory.
+    #[inline(always)]
+    pub(crate) fn poll_map<R>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        map: impl FnOnce(Outcome<F::Output>) -> R,
+    ) -> Poll<R> {
+        let ScopeProjection { stage, place, progress, kind } = self.project();
+        current::run(ScopePoll { stage, place, kind, progress, map, cx })
     }
 }
 
 /// A poll of a scope. A type and not a closure: of that one cannot say that it is always inlined.
-struct ScopePoll<'a, 'c, F: Future, K: Kind> {
+struct ScopePoll<'a, 'c, F: Future, K: Kind, M> {
     stage: Pin<&'a mut Stage<F>>,
     place: &'a Place,
     kind: &'a mut K,
     progress: &'a mut Progress,
+    map: M,
     cx: &'a mut Context<'c>,
 }
 
-impl<F: Future, K: Kind> current::Run for ScopePoll<'_, '_, F, K> {
-    type Output = Poll<Outcome<F::Output>>;
+impl<F: Future, K: Kind, M: FnOnce(Outcome<F::Output>) -> R, R> current::Run for ScopePoll<'_, '_, F, K, M> {
+    type Output = Poll<R>;
 
     #[inline(always)]
     fn run(self, outer: Option<&Frame<'_>>) -> Self::Output {
@@ -224,35 +239,35 @@ impl<F: Future, K: Kind> current::Run for ScopePoll<'_, '_, F, K> {
 /// polled, so that one whose body is ready at once is hardly there; the rest is behind calls. The body is polled in one place, so that it can
 /// be inlined there too.
 #[inline(always)]
-fn drive<F: Future, K: Kind>(
-    poll: ScopePoll<'_, '_, F, K>,
+fn drive<F: Future, K: Kind, R>(
+    poll: ScopePoll<'_, '_, F, K, impl FnOnce(Outcome<F::Output>) -> R>,
     outer: Option<&Frame<'_>>,
-) -> Poll<Outcome<F::Output>> {
-    let ScopePoll { mut stage, place, kind, progress, cx } = poll;
+) -> Poll<R> {
+    let ScopePoll { mut stage, place, kind, progress, map, cx } = poll;
     let outer = if K::IS_ROOT { None } else { outer };
-    let cancelled = Cancellation {
-        is_own: kind.is_cancelled(cx),
-        is_outer: !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled),
-    };
-    let is_there = matches!(&*stage, Stage::Body { .. });
-    let is_plain =
-        is_there && !cancelled.is_any() && matches!(progress, Progress::Unpolled | Progress::Begun);
-    let step = if is_plain { Step::Poll } else { next_step(is_there, place, kind, cancelled, *progress) };
-    let mut ended = None;
-    if step == Step::Poll {
-        *progress = if cancelled.is_any() { Progress::Shaken } else { Progress::Begun };
-        let frame = Frame::of_body(outer, place, cancelled.is_any(), kind, cx.waker());
-        ended = poll_body(stage.as_mut(), &frame, cx);
-        if !cancelled.is_any() && place.is_empty() {
-            match ended {
-                // Taken apart: moved whole, it would be read before all of it has been written.
-                Some(Outcome::Value(value)) => return Poll::Ready(Outcome::Value(value)),
-                None => return begin_to_wait(place, kind, outer, cx),
-                Some(_) => {}
-            }
+    let is_outer = !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled);
+    let cancelled = Cancellation::new(kind.is_cancelled(cx), is_outer);
+    if !matches!(&*stage, Stage::Body { .. }) {
+        return drive_on(stage, place, kind, outer, progress, cancelled, Step::Leave, None, cx).map(map);
+    }
+    if cancelled.is_any() || matches!(progress, Progress::Shaken | Progress::Left) {
+        let step = next_step(place, kind, cancelled, *progress);
+        if step != Step::Poll {
+            return drive_on(stage, place, kind, outer, progress, cancelled, step, None, cx).map(map);
         }
     }
-    drive_on(stage, place, kind, outer, progress, cancelled, step, ended, cx)
+    *progress = if cancelled.is_any() { Progress::Shaken } else { Progress::Begun };
+    let frame = Frame::of_body(outer, place, cancelled.is_any(), kind, cx.waker());
+    let ended = poll_body(stage.as_mut(), &frame, cx);
+    if !cancelled.is_any() && place.is_empty() {
+        match ended {
+            // Taken apart: moved whole, it would be read before all of it has been written.
+            Some(Outcome::Value(value)) => return Poll::Ready(map(Outcome::Value(value))),
+            None => return begin_to_wait(place, kind, outer, cx),
+            Some(_) => {}
+        }
+    }
+    drive_on(stage, place, kind, outer, progress, cancelled, Step::Poll, ended, cx).map(map)
 }
 
 /// The body waits, and nothing is registered.
@@ -292,7 +307,7 @@ fn drive_on<F: Future, K: Kind>(
         Step::End => ended = Some(Outcome::Cancelled),
         Step::Poll | Step::Leave => {}
     }
-    if cancelled.is_outer
+    if cancelled.is_outer()
         && ended.is_none()
         && matches!(progress, Progress::Begun | Progress::Shaken)
         && !place.is_held()
@@ -301,78 +316,6 @@ fn drive_on<F: Future, K: Kind>(
         *progress = Progress::Left;
     }
     go_on(stage, place, kind, outer, cancelled, ended, cx)
-}
-
-/// How far a body has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Progress {
-    Unpolled,
-    Begun,
-    /// It was polled while it was cancelled.
-    Shaken,
-    /// It was polled once more, and waits for the scope around to drop it: that is not its own to do, and it is not polled any more.
-    Left,
-}
-
-/// What a scope is cancelled by.
-#[derive(Clone, Copy)]
-struct Cancellation {
-    is_own: bool,
-    /// By a scope around, which will drop it.
-    is_outer: bool,
-}
-
-impl Cancellation {
-    #[inline]
-    fn is_any(self) -> bool {
-        self.is_own || self.is_outer
-    }
-}
-
-/// What is done with the body (S2).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Poll,
-    /// It is dropped as it is.
-    End,
-    /// It is left to the scope around, which drops it as it is: whoever has it by reference finds it whole. Or it is gone.
-    Leave,
-}
-
-/// Of a body that is cancelled, or was, or is gone.
-#[cold]
-#[inline(never)]
-fn next_step<K: Kind>(
-    is_there: bool,
-    place: &Place,
-    kind: &K,
-    cancelled: Cancellation,
-    progress: Progress,
-) -> Step {
-    if !is_there {
-        return Step::Leave;
-    }
-    if cancelled.is_any() {
-        return last_poll(place, kind, cancelled.is_own, progress);
-    }
-    if matches!(progress, Progress::Shaken | Progress::Left) {
-        place.revive();
-    }
-    Step::Poll
-}
-
-/// A body that is cancelled is about to be polled once more, and so are the scopes inside.
-#[cold]
-fn last_poll<K: Kind>(place: &Place, kind: &K, is_own: bool, progress: Progress) -> Step {
-    place.cancel_below();
-    match progress {
-        Progress::Unpolled | Progress::Left if is_own => Step::End,
-        Progress::Unpolled | Progress::Left => Step::Leave,
-        Progress::Begun | Progress::Shaken if is_own && !kind.is_polled_once_more() && !place.is_held() => {
-            Step::End
-        }
-        Progress::Begun | Progress::Shaken => Step::Poll,
-    }
 }
 
 /// The body waits. If the scope has just been cancelled, it is polled once more in a poll of its own, with a budget of its own.
@@ -429,7 +372,7 @@ fn go_on<F: Future, K: Kind>(
     if ended.is_none() && is_there {
         if !cancelled.is_any() {
             wait_for_cancellation(kind, cx);
-        } else if cancelled.is_own && !place.is_held() {
+        } else if cancelled.is_own() && !place.is_held() {
             ended = Some(Outcome::Cancelled);
         }
     }
@@ -445,7 +388,7 @@ fn go_on<F: Future, K: Kind>(
         return Poll::Pending;
     }
     place.end();
-    let poll = take_outcome(stage, kind, cancelled.is_outer);
+    let poll = take_outcome(stage, kind, cancelled.is_outer());
     if poll.is_pending() {
         // It is silent, but whoever goes on with it by reference is to be told.
         place.tie(outer, cx.waker(), false);
@@ -499,7 +442,7 @@ fn clean_up<F: Future>(
         }
         // It would have been dropped, by this scope or by the one around, but somebody inside may hold it.
         let outcome = match place.wait_for_holds(cx.waker()) {
-            Held::Not if cancelled.is_own => Outcome::Cancelled,
+            Held::Not if cancelled.is_own() => Outcome::Cancelled,
             Held::Not => {
                 // Its body is left to the scope around, which waits for the clean-up.
                 if !place.is_closing() {
@@ -519,7 +462,7 @@ fn clean_up<F: Future>(
                     return false;
                 }
                 place.report_leak(grace);
-                if cancelled.is_own { Outcome::Cancelled } else { Outcome::Abandoned }
+                if cancelled.is_own() { Outcome::Cancelled } else { Outcome::Abandoned }
             }
         };
         end_body(stage.as_mut(), frame, outcome);

@@ -156,23 +156,22 @@ impl<F: Future> Root<F> {
         let (is_cancelled, parked) = task.unwrap_or((false, None));
         let mut place = Place::with(parked);
         let mut stage = this.stage;
-        let mut ended = None;
-        if matches!(&*stage, Stage::Body { .. }) {
-            ended = if is_cancelled && last_poll(&place, &OfTask, true, progress()) != Step::Poll {
-                Some(Outcome::Cancelled)
-            } else {
-                let frame = Frame::of_body(None, &place, is_cancelled, &OfTask, cx.waker());
-                poll_body(stage.as_mut(), &frame, cx)
-            };
-            if !is_cancelled && place.is_empty() {
-                match ended {
-                    None => return Poll::Pending,
-                    Some(outcome @ Outcome::Value(_)) => return Poll::Ready(outcome),
-                    Some(_) => {}
+        let is_there = matches!(&*stage, Stage::Body { .. });
+        if !is_there || (is_cancelled && last_poll(&place, &OfTask, true, progress()) != Step::Poll) {
+            let ended = is_there.then_some(Outcome::Cancelled);
+            return poll_on(stage, Unparked(place), is_cancelled, ended, cx);
+        }
+        let frame = Frame::of_body(None, &place, is_cancelled, &OfTask, cx.waker());
+        let ended = poll_body(stage.as_mut(), &frame, cx);
+        if !is_cancelled {
+            match ended {
+                None if place.is_empty() => return Poll::Pending,
+                Some(Outcome::Value(value)) if place.is_empty() => return Poll::Ready(Outcome::Value(value)),
+                None if place.is_at_rest(None, cx.waker(), false) => {
+                    park(place.take());
+                    return Poll::Pending;
                 }
-            } else if !is_cancelled && ended.is_none() && place.is_at_rest(None, cx.waker(), false) {
-                park(place.take());
-                return Poll::Pending;
+                ended => return poll_on(stage, Unparked(place), false, ended, cx),
             }
         }
         poll_on(stage, Unparked(place), is_cancelled, ended, cx)
@@ -248,7 +247,7 @@ fn poll_on<F: Future>(
     ended: Option<Outcome<F::Output>>,
     cx: &mut task::Context<'_>,
 ) -> Poll<Outcome<F::Output>> {
-    let cancelled = Cancellation { is_own, is_outer: false };
+    let cancelled = Cancellation::new(is_own, false);
     let poll = go_on(stage, &unparked.0, &mut OfTask, None, cancelled, ended, cx);
     if poll.is_ready() {
         // All that was registered has ended.
