@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Plant {
     path: PathBuf,
     bug: String,
+    /// The file that it changes, the first if there are several: bugs of one file follow one another, so that little is built anew.
+    file: String,
     finds: Vec<String>,
     /// Tests that must fail each, of those that `finds` runs.
     kills: Vec<String>,
@@ -69,8 +71,9 @@ fn read(folder: &Path) -> Result<Vec<Plant>> {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "patch"));
-    paths.sort();
-    paths.into_iter().map(read_one).collect()
+    let mut plants: Vec<Plant> = paths.into_iter().map(read_one).collect::<Result<_>>()?;
+    plants.sort_by(|one, other| (&one.file, &one.path).cmp(&(&other.file, &other.path)));
+    Ok(plants)
 }
 
 fn read_one(path: PathBuf) -> Result<Plant> {
@@ -80,13 +83,14 @@ fn read_one(path: PathBuf) -> Result<Plant> {
         found.map(str::trim).with_context(|| format!("{} has no line `{key}`", path.display()))
     };
     let bug = line("# bug:")?.to_owned();
+    let file = line("diff --git a/")?.to_owned();
     let finds: Vec<String> = line("# finds:")?.split_whitespace().map(str::to_owned).collect();
     ensure!(!finds.is_empty(), "{} names no command", path.display());
     // They are not built before they run, so a bug that does not compile would count as found.
     ensure!(!finds.contains(&"--doc".to_owned()), "{}: a doc test cannot find a bug", path.display());
     let kills = text.lines().find_map(|line| line.strip_prefix("# kills:")).unwrap_or_default();
     let kills = kills.split_whitespace().map(str::to_owned).collect();
-    Ok(Plant { path, bug, finds, kills })
+    Ok(Plant { path, bug, file, finds, kills })
 }
 
 /// Whether each test that is to find the bug does.
@@ -142,6 +146,8 @@ fn fails(finds: &[String], copy: &Path) -> Result<bool> {
         let mut test = Command::new(words[0]);
         test.args(&words[1..end]).args(more).args(&words[end..]).current_dir(copy);
         test.env("CARGO_TARGET_DIR", root().join("target/planted/build"));
+        // It is built hundreds of times, and nobody debugs it.
+        test.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
         for variable in variables {
             if let Some((name, value)) = variable.split_once('=') {
                 // A blank in a value is written as a plus sign.
