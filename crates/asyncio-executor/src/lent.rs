@@ -4,7 +4,7 @@
 //! `Arc`. An executor in which tasks come and go would touch it twice a task.
 //!
 //! - N1: `spare` is the number of counts that were forgotten for it. It belongs to the owner's thread (E1 in `queue.rs`).
-//! - N2: nothing is given back to a queue that closes, and closing drops what is there: so the queue does not keep itself.
+//! - N2: nothing is given back to a queue that closes, and closing begins by dropping what is there: so the queue does not keep itself.
 
 #![expect(unsafe_code, reason = "counts of an `Arc` without the `Arc`")]
 
@@ -25,9 +25,11 @@ impl Lent {
     #[inline]
     pub(crate) fn by(owner: &Owner) -> Self {
         // SAFETY: an `Owner` exists on the owner's thread alone.
-        let spare = unsafe { owner.queue().spare() };
-        let Some(left) = spare.get().checked_sub(1) else { return Self::from(owner.queue().clone()) };
-        spare.set(left);
+        let is_spare =
+            unsafe { owner.queue().with_spare(|spare| spare.checked_sub(1).map(|left| *spare = left)) };
+        if is_spare.is_none() {
+            return Self::from(owner.queue().clone());
+        }
         // SAFETY: N1: a count that was forgotten, and is not in `spare` any more.
         Self::from(unsafe { Arc::from_raw(Arc::as_ptr(owner.queue())) })
     }
@@ -35,7 +37,7 @@ impl Lent {
     /// Drops what is spare, of a queue that closes (N2).
     pub(crate) fn forgo(owner: &Owner) {
         // SAFETY: an `Owner` exists on the owner's thread alone.
-        for _ in 0..unsafe { owner.queue().spare() }.replace(0) {
+        for _ in 0..unsafe { owner.queue().with_spare(mem::take) } {
             // SAFETY: N1: a count that was forgotten. The owner has one of its own besides.
             drop(unsafe { Arc::from_raw(Arc::as_ptr(owner.queue())) });
         }
@@ -66,10 +68,13 @@ impl Drop for Lent {
         if !queue.is_entered() || queue.is_closing() {
             return;
         }
+        let put_back = |spare: &mut u32| {
+            let has_room = *spare < SPARE_MAX;
+            *spare += u32::from(has_room);
+            has_room
+        };
         // SAFETY: where the queue is entered is the owner's thread.
-        let spare = unsafe { queue.spare() };
-        if spare.get() < SPARE_MAX {
-            spare.set(spare.get() + 1);
+        if unsafe { queue.with_spare(put_back) } {
             mem::forget(queue);
         }
     }
@@ -77,10 +82,12 @@ impl Drop for Lent {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::task::{Wake, Waker};
 
-    use crate::LocalExecutor;
+    use super::SPARE_MAX;
+    use crate::{LocalExecutor, ReadyTasks, Schedule};
 
     struct Unpark;
 
@@ -97,36 +104,78 @@ mod tests {
     #[test]
     fn counts_that_were_given_back_do_not_keep_the_queue() {
         let (executor, unpark) = executor();
-        for tasks in [1, 3, 2, 5000] {
-            let entered = executor.enter();
+        for tasks in [1, 3, 2, SPARE_MAX + 10] {
+            let _entered = executor.enter();
             let handles: Vec<_> = (0..tasks).map(|n| executor.spawn(async move { n })).collect();
             executor.run_round();
-            for (n, handle) in handles.into_iter().enumerate() {
+            for (n, handle) in (0..).zip(handles) {
                 assert_eq!(handle.try_take().flatten().map(Result::unwrap), Some(n));
             }
-            drop(entered);
         }
         drop(executor);
         assert_eq!(Arc::strong_count(&unpark), 1, "the queue is gone");
     }
 
+    /// What else might be counted are those who have the queue: here the executor, whoever has entered it, and its main future's waker.
     #[test]
-    fn a_handle_that_outlives_its_executor_gives_nothing_back() {
+    fn a_task_takes_the_count_of_another_one_that_has_ended() {
+        let (executor, _unpark) = executor();
+        let entered = executor.enter();
+        let counts = || Arc::strong_count(executor.owner().queue());
+        let before = counts();
+        executor.spawn(async {}).detach();
+        executor.run_round();
+        assert_eq!(counts(), before + 1, "it is kept");
+        let task = executor.spawn(async {});
+        assert_eq!(counts(), before + 1, "and is the next one's");
+        executor.run_round();
+        drop(entered);
+        let left = counts();
+        drop(task);
+        assert_eq!(counts(), left - 1, "given up where nobody knows whether this is the owner's thread");
+    }
+
+    #[test]
+    fn a_task_that_outlives_its_executor_gives_nothing_back() {
         let (executor, unpark) = executor();
-        let (other, of_other) = self::executor();
+        let entered = executor.enter();
         let ended = executor.spawn(async {});
         executor.run_round();
-        let cut_off = executor.spawn(std::future::pending::<()>());
-        let elsewhere = executor.spawn(async { 7 });
+        let (cut_off, elsewhere) =
+            (executor.spawn(std::future::pending::<()>()), executor.spawn(async { 7 }));
         executor.run_round();
         drop(executor);
-        assert_eq!(Arc::strong_count(&unpark), 2, "three handles keep it");
-        let entered = other.enter();
         drop((ended, cut_off));
         assert_eq!(std::thread::spawn(move || crate::block_on(elsewhere)).join().unwrap(), Some(7));
-        assert_eq!(Arc::strong_count(&unpark), 1, "the queue is gone");
         drop(entered);
-        drop(other);
-        assert_eq!(Arc::strong_count(&of_other), 1);
+        assert_eq!(Arc::strong_count(&unpark), 1, "the queue is gone");
+    }
+
+    /// A schedule of a user's, which is dropped with its executor.
+    #[derive(Debug)]
+    struct Bad;
+
+    impl Schedule for Bad {
+        fn next(&mut self, _ready: ReadyTasks<'_>) -> usize {
+            0
+        }
+    }
+
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("a drop panics on purpose");
+        }
+    }
+
+    #[test]
+    fn a_panic_while_it_closes_keeps_nothing() {
+        let unpark = Arc::new(Unpark);
+        let executor = LocalExecutor::with_schedule(Waker::from(unpark.clone()), Bad);
+        let entered = executor.enter();
+        executor.spawn(async {}).detach();
+        executor.run_round();
+        drop(entered);
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(executor))).is_err());
+        assert_eq!(Arc::strong_count(&unpark), 1, "the queue is gone");
     }
 }

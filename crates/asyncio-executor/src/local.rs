@@ -69,6 +69,11 @@ impl LocalExecutor {
         Self { owner, main }
     }
 
+    #[cfg(test)]
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     /// Sets how many ready leaf operations a task may do in one poll, or eight times as many in memory:
     /// [`budget::DEFAULT`](asyncio_base::budget::DEFAULT) if nobody says otherwise. Zero counts as one, since a task that may do
     /// nothing would never end, and more than [`budget::MAX`](asyncio_base::budget::MAX) as that.

@@ -14,7 +14,7 @@
 
 #![expect(unsafe_code, reason = "one thread's side of a queue that all threads hold")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -23,7 +23,7 @@ use std::task::Waker;
 use std::thread::ThreadId;
 
 use asyncio_base::budget::{self, Grant};
-use asyncio_base::shim::{Arc, AtomicBool, Ordering, Weak};
+use asyncio_base::shim::{Arc, AtomicBool, Ordering, UnsafeCell, Weak};
 
 use concurrent_queue::ConcurrentQueue;
 use slab::Slab;
@@ -50,7 +50,7 @@ pub(crate) struct Queue {
     /// The owner's: an executor does not leave the thread on which it was made.
     thread: ThreadId,
     /// The owner's: so many counts of this queue are kept by itself, for the tasks to come (`lent.rs`).
-    spare: Owned<Cell<u32>>,
+    spare: Owned<UnsafeCell<u32>>,
 }
 
 struct Local {
@@ -71,7 +71,7 @@ struct Local {
 /// Something that only the owner touches (E1).
 struct Owned<T>(T);
 
-// SAFETY: E1. The value is reached through `Queue::owner_side` alone, which is unsafe and asks for the owner's thread; and it is
+// SAFETY: E1. The value is reached through `Queue::owner_side` or `with_spare`, which are unsafe and ask for the owner's thread; and it is
 // dropped with the queue, when the last waker is: by then `close` has emptied it (E3), or the executor was leaked with it.
 unsafe impl<T> Send for Owned<T> {}
 // SAFETY: as above.
@@ -95,7 +95,7 @@ impl Queue {
             unpark,
             is_closing: AtomicBool::new(false),
             thread: std::thread::current().id(),
-            spare: Owned(Cell::new(0)),
+            spare: Owned(UnsafeCell::new(0)),
         }
     }
 
@@ -171,10 +171,11 @@ impl Queue {
 
     /// # Safety
     ///
-    /// - The caller is on the owner's thread (E1).
+    /// - The caller is on the owner's thread (E1), and `f` does not come here again.
     #[inline]
-    pub(crate) unsafe fn spare(&self) -> &Cell<u32> {
-        &self.spare.0
+    pub(crate) unsafe fn with_spare<R>(&self, f: impl FnOnce(&mut u32) -> R) -> R {
+        // SAFETY: as the caller says.
+        self.spare.0.with_mut(|spare| f(unsafe { &mut *spare }))
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -519,6 +520,8 @@ impl Owner {
     /// Drops every future in place, here, and then closes the queue (E3).
     pub(crate) fn close(&self) {
         self.queue.is_closing.store(true, Ordering::Release);
+        // First, for what is below may panic.
+        Lent::forgo(self);
         let _entered = self.enter();
         // What they spawn meanwhile is dropped where it is spawned.
         self.tasks().into_iter().for_each(|task| task.cancel(self));
@@ -534,7 +537,6 @@ impl Owner {
         // Outside of the borrow: shells, a user's schedule, and the seat that is given up. The latter two may hold the queue.
         let ready = std::mem::replace(&mut self.local().borrow_mut().ready, Ready::new(None));
         drop(ready);
-        Lent::forgo(self);
     }
 }
 
