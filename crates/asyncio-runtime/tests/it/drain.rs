@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::pending;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,11 +33,13 @@ async fn close_slowly(log: Log, what: &'static str) {
 fn what_is_left_is_cancelled_and_cleaned_up_before_run_returns() {
     for mut runner in runners() {
         let log = Log::default();
+        let begun = Arc::new(AtomicU32::new(0));
         runner.run(async {
             for (what, task) in [("anywhere", 0), ("here", 1), ("on the last worker", 2)] {
-                let closer = log.clone();
+                let (closer, begun) = (log.clone(), begun.clone());
                 let work = async move {
                     let _guard = guard(closer, move |log| close_slowly(log, what));
+                    begun.fetch_add(1, Ordering::Relaxed);
                     pending::<()>().await;
                 };
                 let last = EventLoop::current().unwrap().worker().max(runner_workers() - 1);
@@ -46,8 +49,9 @@ fn what_is_left_is_cancelled_and_cleaned_up_before_run_returns() {
                     _ => spawn_pinned(last, || work).unwrap().detach(),
                 }
             }
-            // So that all have begun.
-            sleep(5 * MS).await;
+            while begun.load(Ordering::Relaxed) < 3 {
+                sleep(MS).await;
+            }
         });
         drop(runner);
         let mut seen = log.lock().unwrap().clone();
