@@ -27,6 +27,7 @@ impl Around {
     }
 
     /// How many bytes have been received.
+    #[cfg(feature = "tls")]
     pub(crate) fn received(&self) -> usize {
         self.received.load(Ordering::Relaxed)
     }
