@@ -65,19 +65,24 @@ impl Drop for Lent {
     fn drop(&mut self) {
         // SAFETY: it is not used again.
         let queue = unsafe { ManuallyDrop::take(&mut self.0) };
-        if !queue.is_entered() || queue.is_closing() {
-            return;
-        }
         let put_back = |spare: &mut u32| {
             let has_room = *spare < SPARE_MAX;
             *spare += u32::from(has_room);
             has_room
         };
         // SAFETY: where the queue is entered is the owner's thread.
-        if unsafe { queue.with_spare(put_back) } {
+        if queue.is_entered() && !queue.is_closing() && unsafe { queue.with_spare(put_back) } {
             mem::forget(queue);
+        } else {
+            give_up(queue);
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn give_up(queue: Arc<Queue>) {
+    drop(queue);
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

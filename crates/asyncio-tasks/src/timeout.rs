@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -124,7 +125,8 @@ enum Limit {
     /// Not started: the body has not waited yet.
     After(Duration),
     At(Instant),
-    Running(Sleep),
+    /// Dropped by hand: a timeout whose future was ready has none, and should not look for one.
+    Running(ManuallyDrop<Sleep>),
     Over,
 }
 
@@ -133,9 +135,9 @@ impl Limit {
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let Self::Running(sleep) = self else { return matches!(self, Self::Over) };
         // Without the budget, which the body may just have spent: else one that is always ready would never time out.
-        let poll: Poll<()> = budget::unlimited(|| Pin::new(sleep).poll(cx));
+        let poll: Poll<()> = budget::unlimited(|| Pin::new(&mut **sleep).poll(cx));
         if poll.is_ready() {
-            *self = Self::Over;
+            self.forgo();
         }
         poll.is_ready()
     }
@@ -150,10 +152,22 @@ impl Kind for Limit {
         }
     }
 
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        matches!(self, Self::Running(_))
+    }
+
+    #[cold]
+    fn forgo(&mut self) {
+        if let Self::Running(sleep) = mem::replace(self, Self::Over) {
+            drop(ManuallyDrop::into_inner(sleep));
+        }
+    }
+
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
-            Self::After(duration) => *self = Self::Running(sleep(*duration)),
-            Self::At(deadline) => *self = Self::Running(sleep_until(*deadline)),
+            Self::After(duration) => *self = Self::Running(ManuallyDrop::new(sleep(*duration))),
+            Self::At(deadline) => *self = Self::Running(ManuallyDrop::new(sleep_until(*deadline))),
             Self::Running(_) | Self::Over => {}
         }
         self.is_over(cx)

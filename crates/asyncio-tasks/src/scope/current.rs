@@ -21,19 +21,22 @@ pub(crate) struct Frame<'a> {
     /// The scope around.
     pub(crate) outer: Option<&'a Frame<'a>>,
     pub(crate) place: &'a Place,
-    /// Whether this scope, or one around it that it does not shield from, is cancelled.
-    pub(crate) is_cancelled: bool,
-    /// It polls clean-up, not its body: what is inside need not be known, for it is neither cancelled nor dropped.
-    pub(crate) is_clean_up: bool,
-    /// When it is cancelled, all that is inside is polled, whatever wakers that has.
-    pub(crate) polls_all: bool,
-    /// What is deferred here is for the end of the scope around.
-    pub(crate) passes_deferred: bool,
+    /// All that is said by yes or no, a bit each: it is written at every poll.
+    flags: u8,
     /// How long clean-up may take, if this scope says so; it may come to say so in this very poll.
     pub(crate) grace: Option<&'a OnceLock<Duration>>,
     /// Who polls; `None` while it is dropped.
     pub(crate) waker: Option<&'a Waker>,
 }
+
+/// This scope, or one around it that it does not shield from, is cancelled.
+const CANCELLED: u8 = 1;
+/// It polls clean-up, not its body: what is inside need not be known, for it is neither cancelled nor dropped.
+const CLEAN_UP: u8 = 1 << 1;
+/// When it is cancelled, all that is inside is polled, whatever wakers that has.
+const POLLS_ALL: u8 = 1 << 2;
+/// What is deferred here is for the end of the scope around.
+const PASSES_DEFERRED: u8 = 1 << 3;
 
 impl<'a> Frame<'a> {
     /// A scope that polls its body.
@@ -49,27 +52,44 @@ impl<'a> Frame<'a> {
         Self {
             outer,
             place,
-            is_cancelled,
-            is_clean_up: false,
-            polls_all: K::POLLS_ALL,
-            passes_deferred: K::PASSES_DEFERRED,
+            flags: flag(is_cancelled, CANCELLED)
+                | flag(K::POLLS_ALL, POLLS_ALL)
+                | flag(K::PASSES_DEFERRED, PASSES_DEFERRED),
             grace,
             waker,
         }
     }
 
+    /// The same scope while it drops its body: what is polled there, by a `block_on` perhaps, is not cancelled.
+    pub(crate) fn in_drop(&self) -> Self {
+        Self { flags: self.flags & !CANCELLED, waker: None, ..*self }
+    }
+
+    /// The same scope while it polls clean-up.
+    pub(crate) fn in_clean_up(&self) -> Self {
+        Self { flags: (self.flags & !CANCELLED) | CLEAN_UP, ..*self }
+    }
+
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.flags & CANCELLED != 0
+    }
+
+    pub(crate) fn is_clean_up(&self) -> bool {
+        self.flags & CLEAN_UP != 0
+    }
+
+    pub(crate) fn polls_all(&self) -> bool {
+        self.flags & POLLS_ALL != 0
+    }
+
+    pub(crate) fn passes_deferred(&self) -> bool {
+        self.flags & PASSES_DEFERRED != 0
+    }
+
     /// A scope that is dropped. What is polled there, by a `block_on` perhaps, is not cancelled.
     pub(crate) fn dropping(place: &'a Place) -> Self {
-        Self {
-            outer: None,
-            place,
-            is_cancelled: false,
-            is_clean_up: false,
-            polls_all: false,
-            passes_deferred: false,
-            grace: None,
-            waker: None,
-        }
+        Self { outer: None, place, flags: 0, grace: None, waker: None }
     }
 
     /// Returns how long clean-up may take, if this scope or one around says so.
@@ -93,6 +113,11 @@ impl<'a> Frame<'a> {
         let _leave = Leave(former);
         f()
     }
+}
+
+#[inline]
+fn flag(is_set: bool, flag: u8) -> u8 {
+    if is_set { flag } else { 0 }
 }
 
 /// Runs `f` with the current scope of this thread.

@@ -15,7 +15,7 @@ pub(crate) fn start(closer: Closer) {
 pub(crate) fn defer(closer: Closer) {
     let outermost = |frame: &Frame<'_>, closer| {
         let mut frame = frame;
-        while let (true, Some(outer)) = (frame.passes_deferred, frame.outer) {
+        while let (true, Some(outer)) = (frame.passes_deferred(), frame.outer) {
             frame = outer;
         }
         frame.place.defer(closer);
@@ -28,7 +28,7 @@ pub(crate) fn defer(closer: Closer) {
 /// Runs a poll of clean-up that is a part of the body: no cancellation enters it.
 pub(crate) fn shielded<R>(poll: impl FnOnce() -> R) -> R {
     current::with(|frame| match frame {
-        Some(frame) => Frame { is_cancelled: false, is_clean_up: true, ..*frame }.enter(poll),
+        Some(frame) => frame.in_clean_up().enter(poll),
         None => poll(),
     })
 }
@@ -46,5 +46,5 @@ fn register(closer: Closer, how: impl FnOnce(&Frame<'_>, Closer)) -> Option<Clos
 
 /// Says whether the current scope, or one around it, is cancelled.
 pub(crate) fn is_cancelled() -> bool {
-    current::with(|frame| frame.is_some_and(|frame| frame.is_cancelled))
+    current::with(|frame| frame.is_some_and(Frame::is_cancelled))
 }

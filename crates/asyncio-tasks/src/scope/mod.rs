@@ -115,6 +115,14 @@ pub(crate) trait Kind {
         !is_outer_cancelled
     }
 
+    /// Says whether something of it is to be [dropped](Self::forgo) by hand. Hardly any scope that ends has something.
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    fn forgo(&mut self) {}
+
     /// The time that clean-up has, if it is not inherited.
     fn grace(&self) -> Option<&OnceLock<Duration>> {
         None
@@ -147,8 +155,8 @@ pin_project! {
         #[inline]
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if !this.stage.is_empty() || !this.place.is_empty() {
-                drop_stage(this.stage, this.place);
+            if !this.stage.is_empty() || !this.place.is_empty() || this.kind.is_waiting() {
+                drop_scope(this.stage, this.place, this.kind);
             }
         }
     }
@@ -245,7 +253,7 @@ fn drive<F: Future, K: Kind, R>(
 ) -> Poll<R> {
     let ScopePoll { mut stage, place, kind, progress, map, cx } = poll;
     let outer = if K::IS_ROOT { None } else { outer };
-    let is_outer = !K::IS_SHIELD && outer.is_some_and(|outer| outer.is_cancelled);
+    let is_outer = !K::IS_SHIELD && outer.is_some_and(Frame::is_cancelled);
     let cancelled = Cancellation::new(kind.is_cancelled(cx), is_outer);
     if !matches!(&*stage, Stage::Body { .. }) {
         return drive_on(stage, place, kind, outer, progress, cancelled, Step::Leave, None, cx).map(map);
@@ -400,9 +408,7 @@ fn go_on<F: Future, K: Kind>(
 #[cold]
 fn end_body<F: Future>(mut stage: Pin<&mut Stage<F>>, frame: &Frame<'_>, mut outcome: Outcome<F::Output>) {
     let mut panic = None;
-    // What its drop polls, by a `block_on` perhaps, is not cancelled.
-    let dropping = Frame { is_cancelled: false, waker: None, ..*frame };
-    dropping.enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
+    frame.in_drop().enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
     if let Some(panic) = panic {
         match outcome {
             Outcome::Panic(_) => discard(panic),
@@ -424,7 +430,7 @@ fn clean_up<F: Future>(
     cx: &mut Context<'_>,
 ) -> bool {
     let place = frame.place;
-    let shielded = Frame { is_cancelled: false, is_clean_up: true, ..*frame };
+    let shielded = frame.in_clean_up();
     let grace = frame.grace().unwrap_or_else(cleanup::default_grace);
     loop {
         shielded.enter(|| place.poll_closers(has_ended, cx));
@@ -497,7 +503,23 @@ fn take_outcome<F: Future, K: Kind>(
     }
 }
 
-/// What is left of a scope that is dropped (S5).
+/// What is left of a scope that is dropped.
+#[inline(never)]
+fn drop_scope<F: Future, K: Kind>(stage: Pin<&mut Stage<F>>, place: &Place, kind: &mut K) {
+    struct Forgo<'a, K: Kind>(&'a mut K);
+    impl<K: Kind> Drop for Forgo<'_, K> {
+        fn drop(&mut self) {
+            self.0.forgo();
+        }
+    }
+    // Also where the body panics.
+    let _forgo = Forgo(kind);
+    if !stage.is_empty() || !place.is_empty() {
+        drop_stage(stage, place);
+    }
+}
+
+/// The body of a scope that is dropped, and what is registered (S5).
 #[inline(never)]
 fn drop_stage<F: Future>(mut stage: Pin<&mut Stage<F>>, place: &Place) {
     let mut panic = None;

@@ -164,11 +164,11 @@ impl Place {
     /// Ties a scope that waits to the one around it, as far as that is needed.
     #[inline]
     pub(crate) fn tie(&self, outer: Option<&Frame<'_>>, waker: &Waker, is_held: bool) {
-        let outer = outer.filter(|outer| !outer.is_clean_up);
+        let outer = outer.filter(|outer| !outer.is_clean_up());
         let is_holding = is_held || self.is_holding();
         // Whoever wakes the scope around then polls this one, too (B1).
         let is_same = outer
-            .is_none_or(|outer| outer.polls_all || outer.waker.is_some_and(|outer| outer.will_wake(waker)));
+            .is_none_or(|outer| outer.polls_all() || outer.waker.is_some_and(|outer| outer.will_wake(waker)));
         match outer {
             Some(outer) if is_holding || !is_same => self.tie_to(outer, waker, is_same, is_holding),
             _ if self.is_empty() => {}
@@ -180,9 +180,9 @@ impl Place {
     /// be. So it is with one that waits for its children, again and again.
     #[inline]
     pub(crate) fn is_at_rest(&self, outer: Option<&Frame<'_>>, waker: &Waker, holds: bool) -> bool {
-        let outer = outer.filter(|outer| !outer.is_clean_up);
+        let outer = outer.filter(|outer| !outer.is_clean_up());
         let is_same = outer.is_none_or(|outer| outer.waker.is_some_and(|outer| outer.will_wake(waker)));
-        if !is_same || outer.is_some_and(|outer| !holds || outer.is_cancelled) {
+        if !is_same || outer.is_some_and(|outer| !holds || outer.is_cancelled()) {
             return false;
         }
         let below = outer.map(|outer| {
@@ -204,7 +204,7 @@ impl Place {
         // Outside of the borrow: wakers are cloned and dropped.
         let former = self.edit(|registered| registered.tie.take());
         let mut tie = former.filter(|tie| tie.is_to(&below)).unwrap_or_else(|| Tie::to(below));
-        tie.update((!is_same).then_some(waker), is_holding, outer.is_cancelled);
+        tie.update((!is_same).then_some(waker), is_holding, outer.is_cancelled());
         self.edit(|registered| registered.tie = Some(tie));
     }
 
