@@ -5,6 +5,7 @@ use asyncio_timers::{Clock, DEFAULT_TICK, ManualClock, Timers};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::future::{Future, pending, poll_fn, ready};
 use std::marker::PhantomPinned;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -64,6 +65,47 @@ fn a_value_that_is_ready_at_the_deadline_wins() {
     clock.advance(2 * SECOND);
     timers.fire_due();
     assert_eq!(both.as_mut().poll(&mut cx), Poll::Ready(Ok(2)));
+}
+
+/// Panics when it is dropped.
+struct Bad;
+
+impl Future for Bad {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        panic!("a drop panics on purpose");
+    }
+}
+
+#[test]
+fn its_timer_goes_with_it_however_it_ends() {
+    let timers = Timers::new(ManualClock::new(), Waker::noop().clone());
+    let _entered = timers.enter();
+    let mut cx = Context::from_waker(Waker::noop());
+
+    let mut waiting = Box::pin(timeout(SECOND, pending::<()>()));
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(timers.len(), 1);
+    drop(waiting);
+    assert!(timers.is_empty(), "dropped while it waits");
+
+    let mut has_waited = Box::pin(timeout(SECOND, yield_now()));
+    assert!(has_waited.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(has_waited.as_mut().poll(&mut cx), Poll::Ready(Ok(())));
+    drop(has_waited);
+    assert!(timers.is_empty(), "dropped when it has a value");
+
+    let mut bad = Box::pin(timeout(SECOND, Bad));
+    assert!(bad.as_mut().poll(&mut cx).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(bad))).is_err());
+    assert!(timers.is_empty(), "the drop of its future panicked");
 }
 
 #[test]
