@@ -24,10 +24,11 @@ impl Lent {
     /// Takes a count for a task.
     #[inline]
     pub(crate) fn by(owner: &Owner) -> Self {
-        // SAFETY: an `Owner` exists on the owner's thread alone.
-        let is_spare =
-            unsafe { owner.queue().with_spare(|spare| spare.checked_sub(1).map(|left| *spare = left)) };
-        if is_spare.is_none() {
+        // SAFETY: an `Owner` exists on the owner's thread alone, and counting leads nowhere.
+        let is_spare = unsafe {
+            owner.queue().with_spare(|spare| spare.checked_sub(1).map(|left| *spare = left).is_some())
+        };
+        if !is_spare {
             return Self::from(owner.queue().clone());
         }
         // SAFETY: N1: a count that was forgotten, and is not in `spare` any more.
@@ -35,8 +36,8 @@ impl Lent {
     }
 
     /// Drops what is spare, of a queue that closes (N2).
-    pub(crate) fn forgo(owner: &Owner) {
-        // SAFETY: an `Owner` exists on the owner's thread alone.
+    pub(crate) fn drop_spare(owner: &Owner) {
+        // SAFETY: an `Owner` exists on the owner's thread alone, and counting leads nowhere.
         for _ in 0..unsafe { owner.queue().with_spare(mem::take) } {
             // SAFETY: N1: a count that was forgotten. The owner has one of its own besides.
             drop(unsafe { Arc::from_raw(Arc::as_ptr(owner.queue())) });
@@ -70,7 +71,7 @@ impl Drop for Lent {
             *spare += u32::from(has_room);
             has_room
         };
-        // SAFETY: where the queue is entered is the owner's thread.
+        // SAFETY: where the queue is entered is the owner's thread; and counting leads nowhere.
         if queue.is_entered() && !queue.is_closing() && unsafe { queue.with_spare(put_back) } {
             mem::forget(queue);
         } else {
@@ -79,6 +80,7 @@ impl Drop for Lent {
     }
 }
 
+/// Apart, since a task that is freed has mostly put its count back.
 #[cold]
 #[inline(never)]
 fn give_up(queue: Arc<Queue>) {

@@ -69,7 +69,7 @@ impl LocalExecutor {
         Self { owner, main }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
     }

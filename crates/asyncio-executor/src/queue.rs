@@ -171,10 +171,11 @@ impl Queue {
 
     /// # Safety
     ///
-    /// - The caller is on the owner's thread (E1), and `f` does not come here again.
+    /// - The caller is on the owner's thread (E1).
+    /// - `f` does not come here again.
     #[inline]
     pub(crate) unsafe fn with_spare<R>(&self, f: impl FnOnce(&mut u32) -> R) -> R {
-        // SAFETY: as the caller says.
+        // SAFETY: one thread, and not from inside: nobody else is there while `f` runs.
         self.spare.0.with_mut(|spare| f(unsafe { &mut *spare }))
     }
 
@@ -521,7 +522,7 @@ impl Owner {
     pub(crate) fn close(&self) {
         self.queue.is_closing.store(true, Ordering::Release);
         // First, for what is below may panic.
-        Lent::forgo(self);
+        Lent::drop_spare(self);
         let _entered = self.enter();
         // What they spawn meanwhile is dropped where it is spawned.
         self.tasks().into_iter().for_each(|task| task.cancel(self));

@@ -125,7 +125,7 @@ enum Limit {
     /// Not started: the body has not waited yet.
     After(Duration),
     At(Instant),
-    /// Dropped by hand: a timeout whose future was ready has none, and should not look for one.
+    /// Dropped by hand, and so never overwritten.
     Running(ManuallyDrop<Sleep>),
     Over,
 }
@@ -137,7 +137,7 @@ impl Limit {
         // Without the budget, which the body may just have spent: else one that is always ready would never time out.
         let poll: Poll<()> = budget::unlimited(|| Pin::new(&mut **sleep).poll(cx));
         if poll.is_ready() {
-            self.forgo();
+            self.drop_by_hand();
         }
         poll.is_ready()
     }
@@ -153,12 +153,11 @@ impl Kind for Limit {
     }
 
     #[inline]
-    fn is_waiting(&self) -> bool {
+    fn needs_drop(&self) -> bool {
         matches!(self, Self::Running(_))
     }
 
-    #[cold]
-    fn forgo(&mut self) {
+    fn drop_by_hand(&mut self) {
         if let Self::Running(sleep) = mem::replace(self, Self::Over) {
             drop(ManuallyDrop::into_inner(sleep));
         }

@@ -7,7 +7,7 @@
 //!   starts at `BIAS`. A reference may be taken on one side and dropped on the other; only the sum means something.
 //! - C2: until then nobody frees: the list of live tasks holds a reference, and no number of references brings `elsewhere` from `BIAS`
 //!   to zero.
-//! - C3: settling adds `here - BIAS` to `elsewhere`, once, by the owner. From then on `elsewhere` is the number of
+//! - C3: settling adds `here - BIAS` to `elsewhere`, once, by the owner, unless nothing would be left. From then on `elsewhere` is the number of
 //!   references, everybody counts there, and whoever gives up the last one frees: who finds it at one need not even count.
 //! - C4: a waker that is taken here and dropped elsewhere, again and again, makes both sides drift apart. When `here` has gone far, the
 //!   owner moves it over to `elsewhere`, which brings both back.

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use asyncio_base::report;
 use asyncio_runtime::{EventLoop, Runner, run};
-use asyncio_tasks::{defer, guard, guard_local, shield, spawn, spawn_local, spawn_pinned, yield_now};
+use asyncio_tasks::{
+    defer, guard, guard_local, shield, spawn, spawn_local, spawn_pinned, timeout, yield_now,
+};
 use asyncio_timers::sleep;
 
 use crate::worlds::{on_each, runners};
@@ -49,9 +51,12 @@ fn what_is_left_is_cancelled_and_cleaned_up_before_run_returns() {
                     _ => spawn_pinned(last, || work).unwrap().detach(),
                 }
             }
-            while begun.load(Ordering::Relaxed) < 3 {
-                sleep(MS).await;
-            }
+            let all_have_begun = async {
+                while begun.load(Ordering::Relaxed) < 3 {
+                    sleep(MS).await;
+                }
+            };
+            timeout(60 * 1000 * MS, all_have_begun).await.expect("each task begins");
         });
         drop(runner);
         let mut seen = log.lock().unwrap().clone();

@@ -16,6 +16,15 @@ thread_local! {
     static CURRENT: Cell<*const Frame<'static>> = const { Cell::new(ptr::null()) };
 }
 
+/// This scope, or one around it that it does not shield from, is cancelled.
+const CANCELLED: u8 = 1;
+/// It polls clean-up, not its body: what is inside need not be known, for it is neither cancelled nor dropped.
+const CLEAN_UP: u8 = 1 << 1;
+/// When it is cancelled, all that is inside is polled, whatever wakers that has.
+const POLLS_ALL: u8 = 1 << 2;
+/// What is deferred here is for the end of the scope around.
+const PASSES_DEFERRED: u8 = 1 << 3;
+
 /// What a scope shows to what it polls.
 pub(crate) struct Frame<'a> {
     /// The scope around.
@@ -28,15 +37,6 @@ pub(crate) struct Frame<'a> {
     /// Who polls; `None` while it is dropped.
     pub(crate) waker: Option<&'a Waker>,
 }
-
-/// This scope, or one around it that it does not shield from, is cancelled.
-const CANCELLED: u8 = 1;
-/// It polls clean-up, not its body: what is inside need not be known, for it is neither cancelled nor dropped.
-const CLEAN_UP: u8 = 1 << 1;
-/// When it is cancelled, all that is inside is polled, whatever wakers that has.
-const POLLS_ALL: u8 = 1 << 2;
-/// What is deferred here is for the end of the scope around.
-const PASSES_DEFERRED: u8 = 1 << 3;
 
 impl<'a> Frame<'a> {
     /// A scope that polls its body.
@@ -60,6 +60,11 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// A scope that is dropped. What is polled there, by a `block_on` perhaps, is not cancelled.
+    pub(crate) fn dropping(place: &'a Place) -> Self {
+        Self { outer: None, place, flags: 0, grace: None, waker: None }
+    }
+
     /// The same scope while it drops its body: what is polled there, by a `block_on` perhaps, is not cancelled.
     pub(crate) fn in_drop(&self) -> Self {
         Self { flags: self.flags & !CANCELLED, waker: None, ..*self }
@@ -75,21 +80,19 @@ impl<'a> Frame<'a> {
         self.flags & CANCELLED != 0
     }
 
+    #[inline]
     pub(crate) fn is_clean_up(&self) -> bool {
         self.flags & CLEAN_UP != 0
     }
 
+    #[inline]
     pub(crate) fn polls_all(&self) -> bool {
         self.flags & POLLS_ALL != 0
     }
 
+    #[inline]
     pub(crate) fn passes_deferred(&self) -> bool {
         self.flags & PASSES_DEFERRED != 0
-    }
-
-    /// A scope that is dropped. What is polled there, by a `block_on` perhaps, is not cancelled.
-    pub(crate) fn dropping(place: &'a Place) -> Self {
-        Self { outer: None, place, flags: 0, grace: None, waker: None }
     }
 
     /// Returns how long clean-up may take, if this scope or one around says so.

@@ -115,13 +115,15 @@ pub(crate) trait Kind {
         !is_outer_cancelled
     }
 
-    /// Says whether something of it is to be [dropped](Self::forgo) by hand. Hardly any scope that ends has something.
+    /// Says whether it holds something that is dropped by [`drop_by_hand`](Self::drop_by_hand). If the compiler did that, it would look for it
+    /// wherever a scope is dropped: a `timeout` of what is ready takes 102 instructions so, and 121 otherwise.
     #[inline]
-    fn is_waiting(&self) -> bool {
+    fn needs_drop(&self) -> bool {
         false
     }
 
-    fn forgo(&mut self) {}
+    /// Drops that, if it is there.
+    fn drop_by_hand(&mut self) {}
 
     /// The time that clean-up has, if it is not inherited.
     fn grace(&self) -> Option<&OnceLock<Duration>> {
@@ -155,7 +157,7 @@ pin_project! {
         #[inline]
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if !this.stage.is_empty() || !this.place.is_empty() || this.kind.is_waiting() {
+            if !this.stage.is_empty() || !this.place.is_empty() || this.kind.needs_drop() {
                 drop_scope(this.stage, this.place, this.kind);
             }
         }
@@ -506,20 +508,20 @@ fn take_outcome<F: Future, K: Kind>(
 /// What is left of a scope that is dropped.
 #[inline(never)]
 fn drop_scope<F: Future, K: Kind>(stage: Pin<&mut Stage<F>>, place: &Place, kind: &mut K) {
-    struct Forgo<'a, K: Kind>(&'a mut K);
-    impl<K: Kind> Drop for Forgo<'_, K> {
+    /// Also where the body panics.
+    struct AtEnd<'a, K: Kind>(&'a mut K);
+    impl<K: Kind> Drop for AtEnd<'_, K> {
         fn drop(&mut self) {
-            self.0.forgo();
+            self.0.drop_by_hand();
         }
     }
-    // Also where the body panics.
-    let _forgo = Forgo(kind);
+    let _at_end = AtEnd(kind);
     if !stage.is_empty() || !place.is_empty() {
         drop_stage(stage, place);
     }
 }
 
-/// The body of a scope that is dropped, and what is registered (S5).
+/// The body of a scope that is dropped, and what is registered in it (S5).
 #[inline(never)]
 fn drop_stage<F: Future>(mut stage: Pin<&mut Stage<F>>, place: &Place) {
     let mut panic = None;

@@ -7,7 +7,8 @@ use std::future::{Future, pending, poll_fn, ready};
 use std::marker::PhantomPinned;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 assert_impl_all!(WithTimeout<std::future::Ready<u8>>: Send, Unpin);
@@ -106,6 +107,33 @@ fn its_timer_goes_with_it_however_it_ends() {
     assert!(bad.as_mut().poll(&mut cx).is_pending());
     assert!(catch_unwind(AssertUnwindSafe(|| drop(bad))).is_err());
     assert!(timers.is_empty(), "the drop of its future panicked");
+}
+
+struct Unpark;
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// A sleep that has fired is in the wheel no more, but it keeps what belongs to the wheel.
+#[test]
+fn its_sleep_goes_with_it_when_the_time_is_over() {
+    let (clock, unpark) = (ManualClock::new(), Arc::new(Unpark));
+    let timers = Timers::new(clock.clone(), Waker::from(unpark.clone()));
+    let entered = timers.enter();
+    let mut cx = Context::from_waker(Waker::noop());
+    for is_polled_again in [true, false] {
+        let mut waiting = Box::pin(timeout(SECOND, pending::<()>()));
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        clock.advance(2 * SECOND);
+        timers.fire_due();
+        if is_polled_again {
+            assert!(matches!(waiting.as_mut().poll(&mut cx), Poll::Ready(Err(_))));
+        }
+    }
+    drop(entered);
+    drop((timers, clock));
+    assert_eq!(Arc::strong_count(&unpark), 1, "the wheel is gone");
 }
 
 #[test]
