@@ -105,8 +105,10 @@ fn listeners_of_one_address_share_its_connections() {
             let serve = move || async move {
                 let listener = TcpListener::bind_shared(addr).await.unwrap();
                 loop {
-                    drop(listener.accept().await.unwrap());
+                    let accepted = listener.accept().await.unwrap();
+                    // First: the client may see the end before this worker goes on.
                     count.fetch_add(1, Ordering::SeqCst);
+                    drop(accepted);
                 }
             };
             spawn_pinned(worker, serve).unwrap().detach();
