@@ -220,7 +220,7 @@ impl Ready {
     }
 
     /// The same where more than the order has a say in it.
-    #[inline]
+    #[inline(always)]
     fn pop_chosen(&mut self) -> Option<Next> {
         if self.member.is_some() { self.pop_as_member() } else { self.pop_scheduled().map(Next::from) }
     }
