@@ -18,6 +18,7 @@ use crate::queue::{Owner, Queue};
 /// No more are kept than this: closing drops them one by one.
 const SPARE_MAX: u32 = 4096;
 
+/// A count of a queue, for as long as a task has it.
 pub(crate) struct Lent(ManuallyDrop<Arc<Queue>>);
 
 impl Lent {

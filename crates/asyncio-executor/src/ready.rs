@@ -213,6 +213,7 @@ impl Ready {
         if !self.is_plain {
             return self.pop_chosen();
         }
+        // As `Entries::pop`, but that here are no tokens: which one comes is known by one comparison.
         match self.entries.places.pop_front()? {
             Some(task) => Some(Next::Task(task)),
             None => self.entries.pop_other().map(Next::from),
