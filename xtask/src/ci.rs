@@ -160,7 +160,8 @@ fn address_sanitizer() -> Result<()> {
         let mut test =
             command("cargo", &["+nightly", "test", "--target", "x86_64-unknown-linux-gnu", "--tests"]);
         packages.iter().for_each(|package| _ = test.args(["--package", package]));
-        test.env("RUSTFLAGS", "-Zsanitizer=address").env("CARGO_TARGET_DIR", "target/address-sanitizer");
+        test.env("RUSTFLAGS", "-Zsanitizer=address --cfg asan")
+            .env("CARGO_TARGET_DIR", "target/address-sanitizer");
         test
     };
     let others = ["asyncio-executor", "asyncio-reactor", "asyncio-timers", "asyncio-runtime", "asyncio-net"];

@@ -6,6 +6,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`stage`] | the future, and then the output: what depends on their types |
+//! | [`memory`] | where they lie |
 //! | [`join`], [`handle`] | whoever awaits the end |
 //! | [`local`], [`counts`] | tasks that stay, and their counts |
 //! | [`movable`], [`word`] | tasks that move, and who has them |
@@ -16,6 +17,7 @@ mod counts;
 mod handle;
 mod join;
 mod local;
+mod memory;
 mod movable;
 mod stage;
 mod word;

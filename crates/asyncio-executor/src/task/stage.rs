@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "the memory of a future, and of its output after it")]
 
 use std::future::Future;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use std::task::{Context, Poll};
 use asyncio_base::panic::{Payload, catch_and_store};
 use asyncio_base::shim::UnsafeCell;
 
-use super::{Core, Join, drop_unread, guard};
+use super::{Core, Join, drop_unread, guard, memory};
 use crate::header::Header;
 
 /// What a task left: its value or its panic, or nothing if its future was dropped.
@@ -62,7 +63,9 @@ pub(super) fn allocate<K: 'static, F: Future>(kind: K, header: Header, future: F
         #[cfg(loom)]
         _track: loom::alloc::Track::new(()),
     };
-    let place = Box::leak(Box::new_uninit());
+    let mut place = memory::allocate();
+    // SAFETY: nobody else has it.
+    let place = unsafe { place.as_mut() };
     // Made where it is to lie, after `malloc` was called. The pointer may reach the whole, which a `&Core` may not.
     NonNull::from(place.write(Whole { core: core(), stage: UnsafeCell::new(Stage::Future(future)) })).cast()
 }
@@ -184,8 +187,10 @@ unsafe fn free<K: 'static, F: Future>(core: NonNull<Core<K>>) {
     // SAFETY: it is there until the next line.
     let header = unsafe { &core.as_ref().header };
     let task = (header.id, header.spawned_at);
-    // SAFETY: it comes from a `Box` of this type, and nobody has it any more.
-    let whole = unsafe { Box::from_raw(core.cast::<Whole<K, F>>().as_ptr()) };
+    let whole = core.cast::<Whole<K, F>>();
     // What upper layers attach may be a user's. Whoever gave up the last reference still has it in hand, and must not be unwound.
-    guard(|| task, "dropping what belongs to the task", || drop(whole));
+    // SAFETY: nobody has it any more.
+    guard(|| task, "dropping what belongs to the task", || unsafe { whole.drop_in_place() });
+    // SAFETY: `allocate` made it for this type, and it is empty.
+    unsafe { memory::free(whole.cast::<MaybeUninit<Whole<K, F>>>()) };
 }
