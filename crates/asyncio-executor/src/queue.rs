@@ -5,8 +5,8 @@
 //!
 //! - E1: the local side is touched only by its *owner*, the thread on which the executor was made. Two ways lead to it: through
 //!   `LocalExecutor`, which is `!Send`, and through what is current on a thread (`current.rs`), which only the owner's `EnterGuard` sets.
-//! - E2: a borrow of the local side never spans user code. Where a user's `Schedule` wakes a task from inside a choice, the
-//!   borrow is seen and the wake takes the remote side.
+//! - E2: a borrow of the local side never spans user code. Where a user's `Schedule` wakes or spawns a task from inside a choice, the
+//!   borrow is seen and the task takes the remote side.
 //! - E3: the future of a task of this queue is polled and dropped on the owner alone (K4 in `task/local.rs`), and `close` does not return
 //!   before every future is gone. What arrives later is an empty shell.
 //! - E4: the remote side publishes last: after the push only a count of the queue that was taken before it is touched
@@ -22,10 +22,11 @@ use std::ptr;
 use std::task::Waker;
 use std::thread::ThreadId;
 
+use asyncio_base::LoopClosed;
 use asyncio_base::budget::{self, Grant};
 use asyncio_base::shim::{Arc, AtomicBool, Ordering, UnsafeCell, Weak};
 
-use concurrent_queue::ConcurrentQueue;
+use concurrent_queue::{ConcurrentQueue, PushError};
 use slab::Slab;
 
 use crate::current::{self, Entered};
@@ -35,6 +36,7 @@ use crate::local::{NoExecutor, Ran, Stopped};
 use crate::main_waker::MainWaker;
 use crate::ready::{Because, Entry, Next, Ready};
 use crate::schedule::Schedule;
+use crate::spawn;
 use crate::task::{LocalTask, Reference, Runnable};
 use crate::watch::Watch;
 use crate::workers::{Found, Member, Seat, Shared};
@@ -147,17 +149,18 @@ impl Queue {
         }
     }
 
-    /// Hands a new task to the owner; gives it back where the queue is closed.
-    pub(crate) fn push_new(this: &Arc<Self>, task: LocalTask) -> Result<(), LocalTask> {
-        match this.remote.push(Entry::Task(task)) {
+    /// Hands a new task to the owner; ends it where the queue is closed, and says so. `this` is a count of the caller's own (E4).
+    pub(crate) fn push_new(this: &Arc<Self>, task: LocalTask) -> Result<(), LoopClosed> {
+        match this.remote.push(Entry::Task(task)).map_err(PushError::into_inner) {
             Ok(()) => {
                 this.unpark.wake_by_ref();
                 Ok(())
             }
-            Err(error) => match error.into_inner() {
-                Entry::Task(task) => Err(task),
-                Entry::Main | Entry::Shared => unreachable!("a task was pushed"),
-            },
+            Err(Entry::Task(task)) => {
+                task.cancel_unlisted();
+                Err(LoopClosed::new())
+            }
+            Err(Entry::Main | Entry::Shared) => unreachable!("a task was pushed"),
         }
     }
 
@@ -264,15 +267,10 @@ impl Owner {
         queue.is_entered().then(|| Self { queue: queue.clone(), _not_send: std::marker::PhantomData })
     }
 
-    /// Says whether a user's schedule is choosing right now (E2).
-    pub(crate) fn is_choosing(&self) -> bool {
-        self.local().try_borrow_mut().is_err()
-    }
-
-    /// Returns an id of this queue's block.
+    /// Returns an id of this queue's block; of another one where a user's schedule is choosing (E2).
     #[inline]
     pub(crate) fn fresh_id(&self) -> TaskId {
-        self.local().borrow_mut().fresh_id()
+        self.local().try_borrow_mut().map_or_else(|_| spawn::fresh_id(), |mut local| local.fresh_id())
     }
 
     /// Takes a new task into the list of live tasks and makes it ready; or ends it at once, if the queue is closing.
@@ -281,9 +279,8 @@ impl Owner {
         if self.queue.is_closing() {
             return task.cancel_unlisted();
         }
-        let mut local = self.local().borrow_mut();
-        let slot = local.tasks.insert(task.clone());
-        task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
+        let Ok(mut local) = self.local().try_borrow_mut() else { return self.take_in_later(task) };
+        local.list(&task);
         local.ready.push(Entry::Task(task));
     }
 
@@ -294,9 +291,8 @@ impl Owner {
             return task.cancel_unlisted();
         }
         let units = {
-            let mut local = self.local().borrow_mut();
-            let slot = local.tasks.insert(task.clone());
-            task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
+            let Ok(mut local) = self.local().try_borrow_mut() else { return self.take_in_later(task) };
+            local.list(&task);
             local.budget
         };
         let kept = task.clone();
@@ -305,6 +301,13 @@ impl Owner {
             // It has closed its own executor, which passed it over, since it was being polled.
             kept.cancel(self);
         }
+    }
+
+    /// E2: a user's schedule spawns it from inside a choice.
+    #[cold]
+    fn take_in_later(&self, task: LocalTask) {
+        // One that it closed has ended it.
+        let _ = Queue::push_new(&self.queue, task);
     }
 
     /// Takes a task that ends out of the list of live tasks.
@@ -418,7 +421,7 @@ impl Owner {
 
     #[cold]
     fn take_remote_entries(&self) {
-        if self.is_choosing() {
+        if self.local().try_borrow_mut().is_err() {
             // E2: a user's schedule looks around from inside a choice. They stay where they are.
             return;
         }
@@ -485,9 +488,10 @@ impl Owner {
         self.local().borrow().tasks.len()
     }
 
-    /// Returns the tasks that have not ended.
+    /// Returns the tasks that have not ended; none where a user's schedule is choosing (E2).
     pub(crate) fn tasks(&self) -> Vec<LocalTask> {
-        self.local().borrow().tasks.iter().map(|(_, task)| task.clone()).collect()
+        let Ok(local) = self.local().try_borrow() else { return Vec::new() };
+        local.tasks.iter().map(|(_, task)| task.clone()).collect()
     }
 
     pub(crate) fn set_watch(&self, watch: Option<Arc<Watch>>) {
@@ -542,11 +546,18 @@ impl Owner {
 }
 
 impl Local {
+    /// Takes a new task into the list of live tasks.
+    #[inline]
+    fn list(&mut self, task: &LocalTask) {
+        let slot = self.tasks.insert(task.clone());
+        task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
+    }
+
     /// Takes the next id from a block of this queue's own, so that spawning does not touch what all threads share.
     #[inline]
     fn fresh_id(&mut self) -> TaskId {
         if self.next_id == self.ids_end {
-            (self.next_id, self.ids_end) = crate::spawn::take_ids();
+            (self.next_id, self.ids_end) = spawn::take_ids();
         }
         self.next_id += 1;
         // OK because it has just been raised by one, and 2^64 tasks are not spawned.

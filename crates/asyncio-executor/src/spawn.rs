@@ -307,8 +307,7 @@ impl Spawner {
         F: Future + 'static,
         F::Output: 'static,
     {
-        // Not where a user's schedule spawns from inside a choice: that takes the remote side, as its wakes do (E2 in `queue.rs`).
-        if let Some(owner) = Owner::of(&self.queue).filter(|owner| !owner.is_choosing()) {
+        if let Some(owner) = Owner::of(&self.queue) {
             return if self.queue.is_closing() {
                 Err(LoopClosed::new())
             } else {
@@ -316,11 +315,7 @@ impl Spawner {
             };
         }
         let (task, handle) = LocalTask::create(self.queue.clone().into(), options.header(fresh_id()), future);
-        if let Err(task) = Queue::push_new(&self.queue, task) {
-            task.cancel_unlisted();
-            return Err(LoopClosed::new());
-        }
-        Ok(Handle { inner: Inner::Local(handle) })
+        Queue::push_new(&self.queue, task).map(|()| Handle { inner: Inner::Local(handle) })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 use std::thread;
@@ -14,25 +14,21 @@ use asyncio_executor::{Handle, LocalExecutor};
 /// Only the pieces of this size and alignment are counted: they are the tasks of [`spawn`], and nobody else's.
 const SIZES: std::ops::RangeInclusive<usize> = 700..=1000;
 
-static CALLS: AtomicIsize = AtomicIsize::new(0);
-static BYTES: AtomicIsize = AtomicIsize::new(0);
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
 /// Returns the bytes that count.
-fn counted(layout: Layout) -> isize {
-    if SIZES.contains(&layout.size()) && layout.align() == align_of::<usize>() {
-        layout.size().cast_signed()
-    } else {
-        0
-    }
+fn counted(layout: Layout) -> usize {
+    if SIZES.contains(&layout.size()) && layout.align() == align_of::<usize>() { layout.size() } else { 0 }
 }
 
 // SAFETY: everything is handed to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let bytes = counted(layout);
-        CALLS.fetch_add(bytes.signum(), Ordering::SeqCst);
+        CALLS.fetch_add(usize::from(bytes > 0), Ordering::SeqCst);
         BYTES.fetch_add(bytes, Ordering::SeqCst);
         // SAFETY: the caller keeps `alloc`'s contract.
         unsafe { System.alloc(layout) }
@@ -52,15 +48,15 @@ static ALLOCATOR: Counting = Counting;
 fn by_itself(test: impl FnOnce() + Send) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    thread::scope(|scope| scope.spawn(test).join().unwrap());
+    thread::scope(|scope| scope.spawn(test).join().expect("the test passes"));
     assert_eq!(BYTES.load(Ordering::SeqCst), 0, "what is left of a thread that is over");
 }
 
-fn calls() -> isize {
+fn calls() -> usize {
     CALLS.load(Ordering::SeqCst)
 }
 
-fn bytes() -> isize {
+fn bytes() -> usize {
     BYTES.load(Ordering::SeqCst)
 }
 

@@ -7,8 +7,8 @@ use std::task::Waker;
 
 use asyncio_base::budget;
 use asyncio_executor::{
-    Fifo, LocalExecutor, ReadyTasks, Schedule, SeededRandom, Stopped, TaskId, TaskOptions, current_header,
-    spawn_local,
+    Fifo, Handle, LocalExecutor, ReadyTasks, Schedule, SeededRandom, Spawner, Stopped, TaskId, TaskOptions,
+    current_header, live_tasks, spawn_local,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
@@ -181,6 +181,41 @@ fn a_schedule_that_wakes_and_looks_around_is_safe() {
         executor.run_round();
     }
     assert_eq!(asyncio_executor::block_on(sleeper), Some(3));
+}
+
+#[test]
+fn what_a_schedule_spawns_from_inside_a_choice_runs_later() {
+    type Spawned = Arc<Mutex<Vec<Handle<u32>>>>;
+
+    /// Spawns by each way there is from inside its first choice.
+    #[derive(Debug)]
+    struct Busy(Spawned);
+    impl Schedule for Busy {
+        fn next(&mut self, _ready: ReadyTasks<'_>) -> usize {
+            let mut spawned = self.0.lock().unwrap();
+            if spawned.is_empty() {
+                let spawner = Spawner::current().unwrap();
+                spawned.extend([
+                    spawn_local(TaskOptions::here(), async { 1 }).unwrap(),
+                    spawn_local(TaskOptions::here().eager(true), async { 2 }).unwrap(),
+                    asyncio_executor::spawn(TaskOptions::here(), async { 3 }).unwrap(),
+                    spawner.spawn(TaskOptions::here(), async { 4 }).unwrap(),
+                    spawner.spawn_local(TaskOptions::here(), async { 5 }).unwrap(),
+                ]);
+                assert_eq!(live_tasks().len(), 0, "none can be listed from here");
+            }
+            0
+        }
+    }
+
+    let spawned = Spawned::default();
+    let executor = LocalExecutor::with_schedule(Waker::noop().clone(), Busy(spawned.clone()));
+    let _entered = executor.enter();
+    executor.spawn(async {}).detach();
+    while executor.run_round() > 0 {}
+    let spawned = std::mem::take(&mut *spawned.lock().unwrap());
+    let outputs = spawned.into_iter().map(|task| task.try_take().flatten().unwrap().unwrap());
+    assert_eq!(outputs.collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
 }
 
 #[test]
