@@ -58,7 +58,8 @@ impl fmt::Debug for LiveTask {
 /// Returns each task that has not ended, of the executor that is entered on this thread; none where no executor is.
 ///
 /// Where that is a worker of an [`Executor`](crate::Executor), the tasks that any thread may poll are among them, but for those that have not
-/// waited yet. The local tasks of other workers are not: their lists are theirs.
+/// waited yet. The local tasks of other workers are not: their lists are theirs. From inside a choice of a [`Schedule`](crate::Schedule) none can be
+/// listed.
 ///
 /// # Examples
 ///
@@ -85,7 +86,8 @@ pub fn live_tasks() -> Vec<LiveTask> {
 
 /// Returns those of [`live_tasks`] that stay on this thread.
 pub fn live_local_tasks() -> Vec<LiveTask> {
-    let Some(owner) = Owner::current() else { return Vec::new() };
+    // E2: a user's schedule asks from inside a choice.
+    let Some(owner) = Owner::current().filter(|owner| !owner.is_choosing()) else { return Vec::new() };
     owner.tasks().into_iter().map(|task| LiveTask::of(Kind::Local(task))).collect()
 }
 

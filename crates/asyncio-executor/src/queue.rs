@@ -150,6 +150,7 @@ impl Queue {
     }
 
     /// Hands a new task to the owner; ends it where the queue is closed, and says so. `this` is a count of the caller's own (E4).
+    #[inline(never)]
     pub(crate) fn push_new(this: &Arc<Self>, task: LocalTask) -> Result<(), LoopClosed> {
         match this.remote.push(Entry::Task(task)).map_err(PushError::into_inner) {
             Ok(()) => {
@@ -267,6 +268,11 @@ impl Owner {
         queue.is_entered().then(|| Self { queue: queue.clone(), _not_send: std::marker::PhantomData })
     }
 
+    /// Says whether a user's schedule is choosing right now (E2).
+    pub(crate) fn is_choosing(&self) -> bool {
+        self.local().try_borrow_mut().is_err()
+    }
+
     /// Returns an id of this queue's block; of another one where a user's schedule is choosing (E2).
     #[inline]
     pub(crate) fn fresh_id(&self) -> TaskId {
@@ -279,7 +285,10 @@ impl Owner {
         if self.queue.is_closing() {
             return task.cancel_unlisted();
         }
-        let Ok(mut local) = self.local().try_borrow_mut() else { return self.take_in_later(task) };
+        // E2: it comes by the remote side, if that is not closed.
+        let Ok(mut local) = self.local().try_borrow_mut() else {
+            return Queue::push_new(&self.queue, task).unwrap_or_default();
+        };
         local.list(&task);
         local.ready.push(Entry::Task(task));
     }
@@ -291,7 +300,10 @@ impl Owner {
             return task.cancel_unlisted();
         }
         let units = {
-            let Ok(mut local) = self.local().try_borrow_mut() else { return self.take_in_later(task) };
+            // E2: as above.
+            let Ok(mut local) = self.local().try_borrow_mut() else {
+                return Queue::push_new(&self.queue, task).unwrap_or_default();
+            };
             local.list(&task);
             local.budget
         };
@@ -301,13 +313,6 @@ impl Owner {
             // It has closed its own executor, which passed it over, since it was being polled.
             kept.cancel(self);
         }
-    }
-
-    /// E2: a user's schedule spawns it from inside a choice.
-    #[cold]
-    fn take_in_later(&self, task: LocalTask) {
-        // One that it closed has ended it.
-        let _ = Queue::push_new(&self.queue, task);
     }
 
     /// Takes a task that ends out of the list of live tasks.
@@ -421,7 +426,7 @@ impl Owner {
 
     #[cold]
     fn take_remote_entries(&self) {
-        if self.local().try_borrow_mut().is_err() {
+        if self.is_choosing() {
             // E2: a user's schedule looks around from inside a choice. They stay where they are.
             return;
         }
@@ -488,10 +493,9 @@ impl Owner {
         self.local().borrow().tasks.len()
     }
 
-    /// Returns the tasks that have not ended; none where a user's schedule is choosing (E2).
+    /// Returns the tasks that have not ended.
     pub(crate) fn tasks(&self) -> Vec<LocalTask> {
-        let Ok(local) = self.local().try_borrow() else { return Vec::new() };
-        local.tasks.iter().map(|(_, task)| task.clone()).collect()
+        self.local().borrow().tasks.iter().map(|(_, task)| task.clone()).collect()
     }
 
     pub(crate) fn set_watch(&self, watch: Option<Arc<Watch>>) {
@@ -572,15 +576,10 @@ pub(crate) fn push_here(
     runnable: Runnable,
     because: Because,
 ) -> Result<(), Runnable> {
-    let queue = current::queue();
-    if queue.is_null() {
-        return Err(runnable);
-    }
     let helper = {
-        // SAFETY: an `Entered` holds an `Arc` of the queue that is current, and nothing here drops it: no code of a user's runs.
-        let queue = unsafe { &*queue };
-        // SAFETY: E1: it is entered on this thread.
-        let Ok(mut local) = (unsafe { queue.owner_side() }).try_borrow_mut() else { return Err(runnable) };
+        // SAFETY: an `Entered` keeps the queue that is current, and nothing here drops that: no code of a user's runs.
+        let Some(owner) = (unsafe { Owner::borrow_current() }) else { return Err(runnable) };
+        let Ok(mut local) = owner.local().try_borrow_mut() else { return Err(runnable) };
         local.ready.push_shared(executor, runnable, because)?
     };
     if let Some(helper) = helper {

@@ -278,6 +278,10 @@ impl LocalTask {
     /// The same for a task that is in no list yet, on the thread that made it or that took it over.
     #[cold]
     pub(crate) fn cancel_unlisted(self) {
+        // It comes twice where it was also woken before it was listed: then only this reference is left to give up.
+        if self.has_ended() {
+            return;
+        }
         self.drop_future();
         self.end(None);
     }

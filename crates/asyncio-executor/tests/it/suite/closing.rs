@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
 
-use asyncio_executor::{TaskOptions, block_on, spawn_local};
+use asyncio_executor::{Handle, LocalExecutor, TaskOptions, block_on, spawn_local};
 
 use super::executor;
 use crate::support::{Drops, Yield};
@@ -147,4 +148,30 @@ fn remote_wakes_during_closing() {
         waking.join().unwrap();
         assert_eq!(drops.get(), 20);
     }
+}
+
+/// It is twice among what comes from elsewhere: once as a new task, and once as one that was woken.
+#[test]
+fn one_that_was_cancelled_before_its_executor_knew_of_it_ends_once() {
+    struct Unpark;
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    // The queue keeps it, so it tells whether the queue is gone.
+    let unpark = Arc::new(Unpark);
+    let executor = LocalExecutor::new(Waker::from(unpark.clone()));
+    let spawner = executor.spawner();
+    let spawned = std::thread::spawn(move || {
+        let tasks = [(); 3].map(|()| spawner.spawn(TaskOptions::here(), async { 1 }).unwrap());
+        assert!(tasks.iter().all(Handle::request_cancel));
+        tasks
+    });
+    let [kept, detached, dropped] = spawned.join().unwrap();
+    detached.detach();
+    drop(executor);
+    drop(dropped);
+    assert_eq!(block_on(kept), None);
+    assert_eq!(Arc::strong_count(&unpark), 1, "the queue is gone");
 }

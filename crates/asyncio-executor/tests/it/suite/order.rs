@@ -213,9 +213,19 @@ fn what_a_schedule_spawns_from_inside_a_choice_runs_later() {
     let _entered = executor.enter();
     executor.spawn(async {}).detach();
     while executor.run_round() > 0 {}
-    let spawned = std::mem::take(&mut *spawned.lock().unwrap());
-    let outputs = spawned.into_iter().map(|task| task.try_take().flatten().unwrap().unwrap());
-    assert_eq!(outputs.collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    let outputs = |spawned: Spawned| {
+        let spawned = std::mem::take(&mut *spawned.lock().unwrap());
+        spawned.into_iter().map(|task| task.try_take().unwrap().map(Result::unwrap)).collect::<Vec<_>>()
+    };
+    assert_eq!(outputs(spawned), [Some(1), Some(2), Some(3), Some(4), Some(5)]);
+
+    let spawned = Spawned::default();
+    let executor = LocalExecutor::with_schedule(Waker::noop().clone(), Busy(spawned.clone()));
+    let _entered = executor.enter();
+    executor.spawn(async {}).detach();
+    assert_eq!(executor.run_round(), 1);
+    drop(executor);
+    assert_eq!(outputs(spawned), [None; 5], "those that it closes before they are listed end, too");
 }
 
 #[test]
