@@ -128,7 +128,7 @@ impl Kept {
     /// Makes room for the next one of this size where there is none of it (B4).
     #[cold]
     fn refuse(&self, units: usize) -> bool {
-        if self.lists[units].get().is_null() {
+        if self.lists[units].get().is_null() && self.bytes.get() > 0 {
             self.clear();
         }
         false
