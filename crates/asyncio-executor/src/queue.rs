@@ -14,7 +14,7 @@
 
 #![expect(unsafe_code, reason = "one thread's side of a queue that all threads hold")]
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -150,7 +150,6 @@ impl Queue {
     }
 
     /// Hands a new task to the owner; ends it where the queue is closed, and says so. `this` is a count of the caller's own (E4).
-    #[inline(never)]
     pub(crate) fn push_new(this: &Arc<Self>, task: LocalTask) -> Result<(), LoopClosed> {
         match this.remote.push(Entry::Task(task)).map_err(PushError::into_inner) {
             Ok(()) => {
@@ -282,37 +281,41 @@ impl Owner {
     /// Takes a new task into the list of live tasks and makes it ready; or ends it at once, if the queue is closing.
     #[inline]
     pub(crate) fn take_in(&self, task: LocalTask) {
-        if self.queue.is_closing() {
-            return task.cancel_unlisted();
+        if let Some((mut local, task)) = self.list(task) {
+            local.ready.push(Entry::Task(task));
         }
-        // E2: it comes by the remote side, if that is not closed.
-        let Ok(mut local) = self.local().try_borrow_mut() else {
-            return Queue::push_new(&self.queue, task).unwrap_or_default();
-        };
-        local.list(&task);
-        local.ready.push(Entry::Task(task));
     }
 
     /// The same, but that it is polled here and now.
     #[cold]
     pub(crate) fn take_in_and_run(&self, task: LocalTask) {
-        if self.queue.is_closing() {
-            return task.cancel_unlisted();
-        }
-        let units = {
-            // E2: as above.
-            let Ok(mut local) = self.local().try_borrow_mut() else {
-                return Queue::push_new(&self.queue, task).unwrap_or_default();
-            };
-            local.list(&task);
-            local.budget
-        };
+        let Some((local, task)) = self.list(task) else { return };
+        let units = local.budget;
+        drop(local);
         let kept = task.clone();
         budget::with_budget(units, || task.run_cold(self));
         if self.queue.is_closing() {
             // It has closed its own executor, which passed it over, since it was being polled.
             kept.cancel(self);
+            // If it had woken itself, it is there once more.
+            self.empty();
         }
+    }
+
+    #[inline]
+    fn list(&self, task: LocalTask) -> Option<(RefMut<'_, Local>, LocalTask)> {
+        if self.queue.is_closing() {
+            task.cancel_unlisted();
+            return None;
+        }
+        let Ok(mut local) = self.local().try_borrow_mut() else {
+            // E2. That side is open: it is the owner who closes it.
+            Queue::push_remote(&self.queue, Entry::Task(task));
+            return None;
+        };
+        let slot = local.tasks.insert(task.clone());
+        task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
+        Some((local, task))
     }
 
     /// Takes a task that ends out of the list of live tasks.
@@ -543,6 +546,11 @@ impl Owner {
                 shell => drop(shell),
             }
         }
+        self.empty();
+    }
+
+    /// Drops what is left of a queue that is closed.
+    fn empty(&self) {
         // Outside of the borrow: shells, a user's schedule, and the seat that is given up. The latter two may hold the queue.
         let ready = std::mem::replace(&mut self.local().borrow_mut().ready, Ready::new(None));
         drop(ready);
@@ -550,13 +558,6 @@ impl Owner {
 }
 
 impl Local {
-    /// Takes a new task into the list of live tasks.
-    #[inline]
-    fn list(&mut self, task: &LocalTask) {
-        let slot = self.tasks.insert(task.clone());
-        task.set_slot(u32::try_from(slot).expect("an executor holds fewer than 2^32 tasks"));
-    }
-
     /// Takes the next id from a block of this queue's own, so that spawning does not touch what all threads share.
     #[inline]
     fn fresh_id(&mut self) -> TaskId {

@@ -9,7 +9,8 @@ use crate::task::{LocalTask, Reference};
 /// Which ready task is next: the seam for tests that look for an order in which a program fails.
 ///
 /// Laws: the executor asks whenever a task is to be polled, and offers only those of the present round. An answer beyond the
-/// last is taken modulo their number. It may wake and spawn tasks: those are offered in the next round, and an eager one is polled then.
+/// last is taken modulo their number. It may wake and spawn tasks: those are offered when the
+/// executor is run the next time, and an eager one is polled then.
 pub trait Schedule: Debug + Send + 'static {
     /// Chooses one of the ready tasks, of which there is at least one, by its place.
     fn next(&mut self, ready: ReadyTasks<'_>) -> usize;

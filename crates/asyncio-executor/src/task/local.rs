@@ -279,7 +279,7 @@ impl LocalTask {
     #[cold]
     pub(crate) fn cancel_unlisted(self) {
         // It comes twice where it was also woken before it was listed: then only this reference is left to give up.
-        if self.has_ended() {
+        if self.core().kind.flags.get() & (ENDED | RUNNING) != 0 {
             return;
         }
         self.drop_future();

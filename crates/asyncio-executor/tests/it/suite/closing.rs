@@ -150,16 +150,16 @@ fn remote_wakes_during_closing() {
     }
 }
 
+/// The queue keeps it, so it tells whether the queue is gone.
+struct Unpark;
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {}
+}
+
 /// It is twice among what comes from elsewhere: once as a new task, and once as one that was woken.
 #[test]
 fn one_that_was_cancelled_before_its_executor_knew_of_it_ends_once() {
-    struct Unpark;
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {}
-    }
-
-    // The queue keeps it, so it tells whether the queue is gone.
     let unpark = Arc::new(Unpark);
     let executor = LocalExecutor::new(Waker::from(unpark.clone()));
     let spawner = executor.spawner();
@@ -173,5 +173,25 @@ fn one_that_was_cancelled_before_its_executor_knew_of_it_ends_once() {
     drop(executor);
     drop(dropped);
     assert_eq!(block_on(kept), None);
+    assert_eq!(Arc::strong_count(&unpark), 1, "the queue is gone");
+}
+
+#[test]
+fn one_that_closes_its_executor_when_it_has_woken_itself_goes_with_it() {
+    let unpark = Arc::new(Unpark);
+    let executor = Rc::new(RefCell::new(Some(LocalExecutor::new(Waker::from(unpark.clone())))));
+    let entered = executor.borrow().as_ref().unwrap().enter();
+    let closing = executor.clone();
+    let options = TaskOptions::here().eager(true);
+    let task = spawn_local(
+        options,
+        std::future::poll_fn(move |cx| {
+            cx.waker().wake_by_ref();
+            drop(closing.take());
+            Poll::<()>::Pending
+        }),
+    );
+    drop(entered);
+    assert_eq!(block_on(task.unwrap()), None);
     assert_eq!(Arc::strong_count(&unpark), 1, "the queue is gone");
 }
