@@ -302,6 +302,7 @@ impl Owner {
         }
     }
 
+    /// Takes a new task into the list of live tasks, and returns it; or nothing, where the queue is closing or a schedule is choosing.
     #[inline]
     fn list(&self, task: LocalTask) -> Option<(RefMut<'_, Local>, LocalTask)> {
         if self.queue.is_closing() {
