@@ -116,8 +116,8 @@ impl Drop for Polling<'_> {
 /// Runs `f` with the header of the task that is being polled on this thread.
 #[inline]
 pub(crate) fn with_polled<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
-    let header = POLLED.try_with(Cell::get).ok().filter(|header| !header.is_null())?;
-    // SAFETY: `Polling` set it and takes it back, and borrows the header meanwhile. It is private and lives on the frames that poll,
+    let header = POLLED.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: null, or `Polling` set it and takes it back, and borrows the header meanwhile. It is private and lives on the frames that poll,
     // so it cannot be forgotten.
-    Some(f(unsafe { &*header }))
+    unsafe { header.as_ref() }.map(f)
 }

@@ -1,5 +1,7 @@
 //! The loops that the suite runs on: one for each selector, one that has a second worker beside it, and that of a simulated host.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use asyncio_net::{TcpListener, TcpStream};
@@ -8,16 +10,28 @@ use asyncio_runtime::{Builder, Runner};
 use asyncio_sim::SimReactor;
 use asyncio_tasks::yield_now;
 
+/// A check of some test. Boxed, so that what runs it is compiled once, and not for each.
+type Check<'a> = &'a dyn Fn() -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 /// Runs a check on each real loop, and on a simulated host.
 pub(crate) fn on_each_loop(check: impl AsyncFn()) {
-    on_each_real_loop(&check);
-    on_a_simulated_host(check);
+    run_on_real_loops(&|| Box::pin(check()));
+    run_on_a_simulated_host(&|| Box::pin(check()));
 }
 
 /// Runs a check on a loop of each selector, and as main of two workers.
 ///
 /// For what needs the operating system: sockets of the standard library and threads that use them, descriptors, files, options that are the kernel's own.
 pub(crate) fn on_each_real_loop(check: impl AsyncFn()) {
+    run_on_real_loops(&|| Box::pin(check()));
+}
+
+/// Runs a check on a simulated host that has loopback alone, in virtual time.
+pub(crate) fn on_a_simulated_host(check: impl AsyncFn()) {
+    run_on_a_simulated_host(&|| Box::pin(check()));
+}
+
+fn run_on_real_loops(check: Check<'_>) {
     let builders: [Builder; 3] = [
         Runner::builder(),
         Runner::builder().reactor(|_| SelectorReactor::new(PollingSelector::new()?)),
@@ -28,8 +42,7 @@ pub(crate) fn on_each_real_loop(check: impl AsyncFn()) {
     }
 }
 
-/// Runs a check on a simulated host that has loopback alone, in virtual time.
-pub(crate) fn on_a_simulated_host(check: impl AsyncFn()) {
+fn run_on_a_simulated_host(check: Check<'_>) {
     let (reactor, clock) = SimReactor::alone(1);
     let reactor = Mutex::new(Some(reactor));
     let only = move |_| Ok(reactor.lock().unwrap().take().expect("there is one worker"));

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "a pointer to a frame of this thread's own stack")]
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::OnceLock;
 use std::task::Waker;
@@ -100,21 +101,27 @@ impl<'a> Frame<'a> {
         self.grace.and_then(|grace| grace.get().copied()).or_else(|| self.outer?.grace())
     }
 
-    /// Makes this the current scope while `f` runs.
+    /// Makes this the current scope until the guard is dropped.
     #[inline]
-    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Leave(*const Frame<'static>);
-        impl Drop for Leave {
-            #[inline]
-            fn drop(&mut self) {
-                // At the end of the thread there is nothing to leave.
-                let _ = CURRENT.try_with(|current| current.set(self.0));
-            }
-        }
+    #[must_use]
+    pub(crate) fn enter(&self) -> Entered<'_> {
         let this = ptr::from_ref(self).cast();
         let former = CURRENT.try_with(|current| current.replace(this)).unwrap_or(ptr::null());
-        let _leave = Leave(former);
-        f()
+        Entered { former, _frame: PhantomData }
+    }
+}
+
+/// While it lives, its frame is the current scope of this thread. It stays on the stack of whoever polls or drops, and is never forgotten.
+pub(crate) struct Entered<'a> {
+    former: *const Frame<'static>,
+    _frame: PhantomData<&'a Frame<'a>>,
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // At the end of the thread there is nothing to leave.
+        let _ = CURRENT.try_with(|current| current.set(self.former));
     }
 }
 
@@ -149,7 +156,7 @@ pub(crate) trait Run {
 #[inline(always)]
 pub(crate) fn run<T: Run>(what: T) -> T::Output {
     let current = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
-    // SAFETY: null, or of an `enter` of this thread that has not returned: it puts the former one back, also when `f` panics. Frames are
-    // private, and what is handed out here does not outlive this call.
+    // SAFETY: null, or a frame that an `Entered` of this thread borrows: that puts the former one back, also where something panics, and is never
+    // forgotten. Both are private, and what is handed out here does not outlive this call.
     what.run(unsafe { current.as_ref() })
 }

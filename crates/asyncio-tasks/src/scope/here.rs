@@ -27,9 +27,10 @@ pub(crate) fn defer(closer: Closer) {
 
 /// Runs a poll of clean-up that is a part of the body: no cancellation enters it.
 pub(crate) fn shielded<R>(poll: impl FnOnce() -> R) -> R {
-    current::with(|frame| match frame {
-        Some(frame) => frame.in_clean_up().enter(poll),
-        None => poll(),
+    current::with(|frame| {
+        let frame = frame.map(Frame::in_clean_up);
+        let _entered = frame.as_ref().map(Frame::enter);
+        poll()
     })
 }
 

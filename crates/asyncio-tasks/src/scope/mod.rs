@@ -344,15 +344,14 @@ fn poll_body<F: Future>(
     cx: &mut Context<'_>,
 ) -> Option<Outcome<F::Output>> {
     let mut value = None;
-    let result = frame.enter(|| {
-        catch_unwind(AssertUnwindSafe(|| {
-            let StageProjection::Body { future } = stage.as_mut().project() else { return };
-            if let Poll::Ready(ready) = future.poll(cx) {
-                value = Some(ready);
-                stage.set(Stage::Ended { outcome: None });
-            }
-        }))
-    });
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let _entered = frame.enter();
+        let StageProjection::Body { future } = stage.as_mut().project() else { return };
+        if let Poll::Ready(ready) = future.poll(cx) {
+            value = Some(ready);
+            stage.set(Stage::Ended { outcome: None });
+        }
+    }));
     match result {
         Ok(()) => value.map(Outcome::Value),
         Err(panic) => Some(panicked(panic, value)),
@@ -391,8 +390,17 @@ fn go_on<F: Future, K: Kind>(
     if let Some(outcome) = ended {
         end_body(stage.as_mut(), &frame, outcome);
     }
-    let is_over =
-        if place.is_empty() { has_ended } else { clean_up(stage.as_mut(), &frame, cancelled, has_ended, cx) };
+    let is_over = place.is_empty() && has_ended
+        || !place.is_empty()
+            && match clean_up(&frame, cancelled, has_ended, cx) {
+                CleanUp::Waits => false,
+                CleanUp::Ended => true,
+                CleanUp::EndsBody { is_own } => {
+                    let outcome = if is_own { Outcome::Cancelled } else { Outcome::Abandoned };
+                    end_body(stage.as_mut(), &frame, outcome);
+                    matches!(clean_up(&frame, cancelled, true, cx), CleanUp::Ended)
+                }
+            };
     if !is_over {
         place.tie(outer, cx.waker(), kind.holds());
         return Poll::Pending;
@@ -409,8 +417,7 @@ fn go_on<F: Future, K: Kind>(
 /// Drops the body in place, as a part of its scope. A panic of its drop goes on, unless there is one already.
 #[cold]
 fn end_body<F: Future>(mut stage: Pin<&mut Stage<F>>, frame: &Frame<'_>, mut outcome: Outcome<F::Output>) {
-    let mut panic = None;
-    frame.in_drop().enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
+    let panic = drop_inside(&frame.in_drop(), &mut || stage.set(Stage::Ended { outcome: None }));
     if let Some(panic) = panic {
         match outcome {
             Outcome::Panic(_) => discard(panic),
@@ -422,60 +429,70 @@ fn end_body<F: Future>(mut stage: Pin<&mut Stage<F>>, frame: &Frame<'_>, mut out
     stage.set(Stage::Ended { outcome: Some(outcome) });
 }
 
-/// Goes on with the clean-up, where something is registered. Says whether all has ended.
+/// Has a body dropped as a part of its scope, and gives what that panics with. It is the same for all, and so compiled once.
 #[cold]
-fn clean_up<F: Future>(
-    mut stage: Pin<&mut Stage<F>>,
-    frame: &Frame<'_>,
-    cancelled: Cancellation,
-    mut has_ended: bool,
-    cx: &mut Context<'_>,
-) -> bool {
+fn drop_inside(frame: &Frame<'_>, drop_body: &mut dyn FnMut()) -> Option<Payload> {
+    let mut panic = None;
+    let _entered = frame.enter();
+    catch_and_store(&mut panic, drop_body);
+    panic
+}
+
+/// How far [`clean_up`] came.
+enum CleanUp {
+    Waits,
+    Ended,
+    /// The body is to end first: the scope's own cancellation ends it, or one around it does.
+    EndsBody {
+        is_own: bool,
+    },
+}
+
+/// Goes on with the clean-up, where something is registered.
+#[cold]
+fn clean_up(frame: &Frame<'_>, cancelled: Cancellation, has_ended: bool, cx: &mut Context<'_>) -> CleanUp {
     let place = frame.place;
     let shielded = frame.in_clean_up();
     let grace = frame.grace().unwrap_or_else(cleanup::default_grace);
-    loop {
-        shielded.enter(|| place.poll_closers(has_ended, cx));
-        if has_ended {
-            if place.is_closing() {
-                if !place.poll_grace(grace, cx) {
-                    return false;
-                }
-                shielded.enter(|| place.cut());
+    let entered = shielded.enter();
+    place.poll_closers(has_ended, cx);
+    drop(entered);
+    if has_ended {
+        if place.is_closing() {
+            if !place.poll_grace(grace, cx) {
+                return CleanUp::Waits;
             }
-            return true;
+            let _entered = shielded.enter();
+            place.cut();
         }
-        if !cancelled.is_any() {
-            return false;
-        }
-        // It would have been dropped, by this scope or by the one around, but somebody inside may hold it.
-        let outcome = match place.wait_for_holds(cx.waker()) {
-            Held::Not if cancelled.is_own() => Outcome::Cancelled,
-            Held::Not => {
-                // Its body is left to the scope around, which waits for the clean-up.
-                if !place.is_closing() {
-                    place.forget_grace();
-                } else if place.poll_grace(grace, cx) {
-                    shielded.enter(|| place.cut());
-                    place.forget_grace();
-                }
-                return false;
-            }
-            Held::Confirmed => {
-                place.check_later(grace, cx);
-                return false;
-            }
-            Held::Unconfirmed => {
-                if !place.poll_grace(grace, cx) {
-                    return false;
-                }
-                place.report_leak(grace);
-                if cancelled.is_own() { Outcome::Cancelled } else { Outcome::Abandoned }
-            }
-        };
-        end_body(stage.as_mut(), frame, outcome);
-        has_ended = true;
+        return CleanUp::Ended;
     }
+    if !cancelled.is_any() {
+        return CleanUp::Waits;
+    }
+    // It would have been dropped, by this scope or by the one around, but somebody inside may hold it.
+    match place.wait_for_holds(cx.waker()) {
+        Held::Not if cancelled.is_own() => return CleanUp::EndsBody { is_own: true },
+        Held::Not => {
+            // Its body is left to the scope around, which waits for the clean-up.
+            if !place.is_closing() {
+                place.forget_grace();
+            } else if place.poll_grace(grace, cx) {
+                let entered = shielded.enter();
+                place.cut();
+                drop(entered);
+                place.forget_grace();
+            }
+        }
+        Held::Confirmed => place.check_later(grace, cx),
+        Held::Unconfirmed => {
+            if place.poll_grace(grace, cx) {
+                place.report_leak(grace);
+                return CleanUp::EndsBody { is_own: cancelled.is_own() };
+            }
+        }
+    }
+    CleanUp::Waits
 }
 
 /// Gives the outcome away, unless nobody is to hear it.
@@ -524,9 +541,7 @@ fn drop_scope<F: Future, K: Kind>(stage: Pin<&mut Stage<F>>, place: &Place, kind
 /// The body of a scope that is dropped, and what is registered in it (S5).
 #[inline(never)]
 fn drop_stage<F: Future>(mut stage: Pin<&mut Stage<F>>, place: &Place) {
-    let mut panic = None;
-    let frame = Frame::dropping(place);
-    frame.enter(|| catch_and_store(&mut panic, || stage.set(Stage::Ended { outcome: None })));
+    let panic = drop_inside(&Frame::dropping(place), &mut || stage.set(Stage::Ended { outcome: None }));
     if !place.is_empty() {
         hand_over(place.take_all());
         place.end();

@@ -90,6 +90,12 @@ impl World {
 
 /// Runs a test on a loop of its own, and returns what was reported meanwhile.
 pub(crate) fn in_world(test: impl FnOnce(&World)) -> Vec<String> {
+    let mut test = Some(test);
+    run_in_world(&mut |world| test.take().expect("it is run once")(world))
+}
+
+/// Compiled once, and not for each test.
+fn run_in_world(test: &mut dyn FnMut(&World)) -> Vec<String> {
     let reports = std::rc::Rc::new(RefCell::new(Vec::new()));
     let seen = reports.clone();
     let handler = std::rc::Rc::new(move |report: &report::Report<'_>| {
