@@ -106,9 +106,14 @@ fn doc() -> Result<()> {
     shell::run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
-/// Runs every example; each ends in assertions.
+/// Runs every example; each ends in assertions. As `test` has built them, but for those that compute for long, and the crawler, which is built and run by
+/// the README's command.
 pub(crate) fn examples() -> Result<()> {
-    cargo(&["build", "--release", "--package", "examples", "--examples"])?;
+    for example in ["crawler", "sim_echo", "sim_kv", "threads_and_processes"] {
+        cargo(&["run", "--release", "--example", example])?;
+    }
+    // With all features and of no package: so they are what `test` has built.
+    let run = ["run", "--quiet", "--all-features"];
     let examples = [
         "say_after",
         "task_group",
@@ -127,26 +132,20 @@ pub(crate) fn examples() -> Result<()> {
         "custom_reactor",
         "own_runtime",
         "guest_mode",
-        "crawler",
-        "sim_echo",
-        "sim_kv",
         "subprocess",
         "signals",
-        "threads_and_processes",
         "tail_f",
         "debugging",
         "pymotw",
     ];
     for example in examples {
-        cargo(&["run", "--quiet", "--release", "--package", "examples", "--example", example])?;
+        cargo(&[&run[..], &["--example", example]].concat())?;
     }
     for example in ["graceful_shutdown", "guide_chat"] {
-        let demo =
-            ["run", "--quiet", "--release", "--package", "examples", "--example", example, "--", "--demo"];
-        cargo(&demo)?;
+        cargo(&[&run[..], &["--example", example, "--", "--demo"]].concat())?;
     }
-    for package in ["executor_only", "reactor_only"] {
-        cargo(&["run", "--quiet", "--release", "--package", package])?;
+    for program in ["executor_only", "reactor_only"] {
+        cargo(&[&run[..], &["--bin", program]].concat())?;
     }
     Ok(())
 }

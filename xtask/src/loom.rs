@@ -18,8 +18,8 @@ const PACKAGES: [&str; 5] =
     ["asyncio-blocking", "asyncio-reactor", "asyncio-executor", "asyncio-sync", "asyncio-tasks"];
 
 fn run_models(packages: &[&str], preemptions: &str) -> Result<()> {
-    // `--lib`, since the models are of private parts; `--release`, since they run many times.
-    let mut test = command(&cargo_program(), &["test", "--release", "--lib"]);
+    // `--lib`, since the models are of private parts; in a profile of their own, since they run many times.
+    let mut test = command(&cargo_program(), &["test", "--profile", "loom", "--lib"]);
     for package in packages {
         test.args(["--package", package]);
     }

@@ -89,18 +89,29 @@ pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
 
 fn expand(workers: Option<usize>, function: ItemFn, attribute: &Tokens) -> Result<Tokens, Error> {
     let (attrs, vis, sig, block) = parts(function)?;
+    let is_test = !attribute.is_empty();
+    let output = &sig.output;
     // The span of the body, so that a wrong return type is shown there.
+    let main = if is_test {
+        // There are many tests: by a `dyn`, what runs them is compiled once, and not for each.
+        quote_spanned! { block.span() =>
+            ::core::pin::pin!(__asyncio_test_body()) as ::core::pin::Pin<&mut dyn ::core::future::Future<Output = _>>
+        }
+    } else {
+        quote_spanned! { block.span() => async move #block }
+    };
+    let body = is_test.then(|| quote! { async fn __asyncio_test_body() #output #block });
     let run = match workers {
-        None => quote_spanned! { block.span() => ::asyncio::run(async move #block) },
+        None => quote_spanned! { block.span() => ::asyncio::run(#main) },
         Some(workers) => quote_spanned! { block.span() =>
             ::asyncio::Runner::builder()
                 .workers(#workers)
                 .build()
                 .unwrap_or_else(|error| ::core::panic!("the event loops could not be made: {error}"))
-                .run(async move #block)
+                .run(#main)
         },
     };
-    Ok(quote! { #(#attrs)* #attribute #vis #sig { #run } })
+    Ok(quote! { #(#attrs)* #attribute #vis #sig { #body #run } })
 }
 
 fn expand_sim(sim: Simulated, function: ItemFn, attribute: &Tokens) -> Result<Tokens, Error> {
