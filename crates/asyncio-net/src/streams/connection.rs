@@ -24,7 +24,7 @@ use asyncio_tasks::{guard, spawn_background};
 use crate::outgoing::Outgoing;
 use crate::server::{Client, Seat};
 use crate::streams::lost::Lost;
-use crate::streams::sending::{Phase, Sending};
+use crate::streams::sending::{Mark, Phase, Sending};
 
 /// One socket, and what is still to be sent.
 #[derive(Debug)]
@@ -49,8 +49,7 @@ impl Connection {
 
     /// Gives it its place in a server. Once.
     pub(crate) fn sit(&self, seat: Seat) {
-        let former = self.lock().seat.replace(seat);
-        debug_assert!(former.is_none(), "a client of two servers");
+        self.lock().sit(seat);
     }
 
     /// Makes another one around the same socket, whose place in a server it has from now on. This one is over, and ends nothing.
@@ -61,7 +60,7 @@ impl Connection {
         let mut sending = self.lock();
         sending.rare().successor = Arc::downgrade(&other);
         sending.phase = Phase::Closed;
-        let seat = sending.seat.take();
+        let seat = sending.take_seat();
         drop(sending);
         if let Some(seat) = seat {
             seat.give(&other);
@@ -96,13 +95,15 @@ impl Connection {
     fn write_all(self: &Arc<Self>, mut sending: Locked<'_>, bufs: &[IoSlice<'_>]) {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
         if sending.phase != Phase::Open {
-            sending.is_late |= whole > 0;
+            if whole > 0 {
+                sending.set(Mark::IsLate);
+            }
             return;
         }
         if sending.error().is_some() || whole == 0 {
             return;
         }
-        if sending.has_flusher {
+        if sending.is(Mark::HasFlusher) {
             return sending.keep(bufs, 0);
         }
         let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
@@ -128,10 +129,10 @@ impl Connection {
 
     /// Has a flusher send what is left, if something is.
     fn flush(self: &Arc<Self>, mut sending: Locked<'_>) {
-        if sending.has_flusher || !sending.has_work() {
+        if sending.is(Mark::HasFlusher) || !sending.has_work() {
             return;
         }
-        sending.has_flusher = true;
+        sending.set(Mark::HasFlusher);
         drop(sending);
         // O3: where the task is cancelled, or cannot begin, the clean-up goes on with it.
         let mut flusher = guard(Flusher::new(self.clone()), Flusher::finish);
@@ -170,7 +171,7 @@ impl Connection {
             return;
         }
         sending.phase = phase;
-        if sending.has_flusher {
+        if sending.is(Mark::HasFlusher) {
             // It may wait for what the socket keeps, which has no limit.
             let flusher = sending.rare.as_mut().and_then(|rare| rare.flusher.take());
             drop(sending);
@@ -199,7 +200,7 @@ impl Connection {
             return;
         }
         sending.fail(io::Error::new(io::ErrorKind::ConnectionAborted, "it was aborted from this side"));
-        sending.is_aborted = true;
+        sending.set(Mark::IsAborted);
         sending.phase = Phase::Closed;
         // The connection may be gone already; then there is nobody to tell.
         let _ = self.socket.reset();
@@ -226,7 +227,7 @@ impl Connection {
         }
         sending.phase = then;
         // One that is not connected any more is closed already.
-        let _ = if sending.is_cut { self.socket.reset() } else { self.socket.shutdown(how) };
+        let _ = if sending.is(Mark::IsCut) { self.socket.reset() } else { self.socket.shutdown(how) };
         Poll::Ready(())
     }
 
@@ -267,16 +268,16 @@ impl Connection {
             }
         }
         // Whoever ends the connection flushes by that.
-        if sending.flushes && sending.phase == Phase::Open && sending.error().is_none() {
+        if sending.is(Mark::Flushes) && sending.phase == Phase::Open && sending.error().is_none() {
             match self.socket.poll_flush(cx, waiter) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => sending.fail(error),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        sending.flushes = false;
+        sending.clear(Mark::Flushes);
         ready!(self.poll_end(sending, cx, waiter));
-        sending.has_flusher = false;
+        sending.clear(Mark::HasFlusher);
         Poll::Ready(())
     }
 
@@ -294,7 +295,7 @@ impl Connection {
     #[inline(never)]
     fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_until(cx, |sending| match sending.error().map(Lost::to_io) {
-            None if sending.is_late => Some(Err(too_late())),
+            None if sending.is(Mark::IsLate) => Some(Err(too_late())),
             None => (!sending.is_paused()).then_some(Ok(())),
             Some(error) => Some(Err(error)),
         })
@@ -304,8 +305,8 @@ impl Connection {
     pub(super) fn poll_flushed(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.flush_socket();
         self.poll_until(cx, |sending| match sending.error().map(Lost::to_io) {
-            None if sending.has_flusher => None,
-            None if sending.is_late => Some(Err(too_late())),
+            None if sending.is(Mark::HasFlusher) => None,
+            None if sending.is(Mark::IsLate) => Some(Err(too_late())),
             None => Some(Ok(())),
             Some(error) => Some(Err(error)),
         })
@@ -314,7 +315,7 @@ impl Connection {
     /// Has what the socket itself keeps sent, as one of TLS does.
     fn flush_socket(self: &Arc<Self>) {
         let mut sending = self.lock();
-        if sending.has_flusher || sending.phase != Phase::Open || sending.error().is_some() {
+        if sending.is(Mark::HasFlusher) || sending.phase != Phase::Open || sending.error().is_some() {
             return;
         }
         let (mut cx, mut waiter) = (Context::from_waker(Waker::noop()), Waiter::new());
@@ -322,7 +323,7 @@ impl Connection {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => sending.fail(error),
             Poll::Pending => {
-                sending.flushes = true;
+                sending.set(Mark::Flushes);
                 self.flush(sending);
             }
         }
@@ -331,10 +332,10 @@ impl Connection {
     /// Waits until the connection is closed, or has failed. One that was aborted is closed.
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_until(cx, |sending| match sending.error().map(Lost::to_io) {
-            _ if sending.has_flusher => None,
-            Some(error) if !sending.is_aborted => Some(Err(error)),
+            _ if sending.is(Mark::HasFlusher) => None,
+            Some(error) if !sending.is(Mark::IsAborted) => Some(Err(error)),
             _ if sending.phase != Phase::Closed => None,
-            None if sending.is_late => Some(Err(too_late())),
+            None if sending.is(Mark::IsLate) => Some(Err(too_late())),
             _ => Some(Ok(())),
         })
     }
@@ -497,7 +498,7 @@ impl Drop for Flusher {
         }
         let mut sending = self.connection.lock();
         let unsent = sending.unsent();
-        sending.has_flusher = false;
+        sending.clear(Mark::HasFlusher);
         // The peer is not to take what has come for everything.
         let _ = self.connection.socket.reset();
         sending.phase = Phase::Closed;

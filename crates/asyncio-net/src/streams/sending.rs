@@ -6,7 +6,7 @@ use std::task::Waker;
 use asyncio_base::shim::{Arc, Weak};
 
 use crate::outgoing::Outgoing;
-use crate::server::Seat;
+use crate::server::{Presence, Seat};
 use crate::streams::connection::Connection;
 use crate::streams::lost::Lost;
 
@@ -14,19 +14,32 @@ use crate::streams::lost::Lost;
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) phase: Phase,
-    /// O1.
-    pub(super) has_flusher: bool,
-    /// Bytes were written after the end, and dropped.
-    pub(super) is_late: bool,
-    pub(super) is_aborted: bool,
-    /// What the socket itself keeps is to be sent, too.
-    pub(super) flushes: bool,
-    /// Something that was written was dropped: the peer must not see an end that looks like one of everything.
-    pub(super) is_cut: bool,
+    /// The [`Mark`]s that are set, a bit each.
+    marks: u8,
+    /// The number of its place in the server that accepted it, where there is one.
+    seat: u32,
+    /// The rest of that place, which is left with the connection.
+    presence: Option<Presence>,
     /// Only while there is something in it.
     pub(super) rare: Option<Box<Rare>>,
-    /// Its place in the server that accepted it; left with the connection.
-    pub(super) seat: Option<Seat>,
+}
+
+/// All of it, with the socket, its lock and its counts, is to fit into 72 bytes: an allocator gives 80 for those, and 96 for more.
+#[cfg(all(not(any(loom, shuttle)), target_os = "linux", target_pointer_width = "64"))]
+const _: () = assert!(size_of::<Connection>() + 2 * size_of::<usize>() <= 72, "see above");
+
+/// What may be true of a sending side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// O1.
+    HasFlusher = 1,
+    /// Bytes were written after the end, and dropped.
+    IsLate = 1 << 1,
+    IsAborted = 1 << 2,
+    /// What the socket itself keeps is to be sent, too.
+    Flushes = 1 << 3,
+    /// Something that was written was dropped: the peer must not see an end that looks like one of everything.
+    IsCut = 1 << 4,
 }
 
 /// What most connections never need.
@@ -67,16 +80,31 @@ impl Rare {
 
 impl Sending {
     pub(super) fn new() -> Self {
-        Self {
-            phase: Phase::Open,
-            has_flusher: false,
-            is_late: false,
-            is_aborted: false,
-            flushes: false,
-            is_cut: false,
-            rare: None,
-            seat: None,
-        }
+        Self { phase: Phase::Open, marks: 0, seat: 0, presence: None, rare: None }
+    }
+
+    #[inline]
+    pub(super) fn is(&self, mark: Mark) -> bool {
+        self.marks & mark as u8 != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, mark: Mark) {
+        self.marks |= mark as u8;
+    }
+
+    pub(super) fn clear(&mut self, mark: Mark) {
+        self.marks &= !(mark as u8);
+    }
+
+    /// Gives it its place in a server. Once.
+    pub(super) fn sit(&mut self, seat: Seat) {
+        debug_assert!(self.presence.is_none(), "a client of two servers");
+        (self.seat, self.presence) = seat.into_parts();
+    }
+
+    pub(super) fn take_seat(&mut self) -> Option<Seat> {
+        self.presence.take().map(|presence| Seat::of_parts(self.seat, presence))
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -110,13 +138,13 @@ impl Sending {
     /// Whether what is written is sent at once, with nothing to look at before.
     #[inline]
     pub(super) fn is_free(&self) -> bool {
-        self.phase == Phase::Open && !self.has_flusher && self.rare.is_none()
+        self.phase == Phase::Open && !self.is(Mark::HasFlusher) && self.rare.is_none()
     }
 
     /// Whether a `drain` has nothing to wait for and nothing to tell: no error, nothing kept, nothing that was written too late.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.rare.is_none() && !self.is_late
+        self.rare.is_none() && !self.is(Mark::IsLate)
     }
 
     pub(super) fn unsent(&self) -> usize {
@@ -142,7 +170,7 @@ impl Sending {
 
     /// Whether a flusher has something to do.
     pub(super) fn has_work(&self) -> bool {
-        self.unsent() > 0 || self.flushes || matches!(self.phase, Phase::Ending | Phase::Closing)
+        self.unsent() > 0 || self.is(Mark::Flushes) || matches!(self.phase, Phase::Ending | Phase::Closing)
     }
 
     /// O4.
@@ -152,11 +180,21 @@ impl Sending {
         rare.error.get_or_insert_with(|| error.into());
         let is_cut = rare.outgoing.len() > 0;
         rare.outgoing.clear();
-        self.is_cut |= is_cut;
+        if is_cut {
+            self.set(Mark::IsCut);
+        }
     }
 
     /// Whether what somebody waits for may have come.
     pub(super) fn is_worth_a_wake(&self) -> bool {
-        self.error().is_some() || !self.is_paused() || !self.has_flusher
+        self.error().is_some() || !self.is_paused() || !self.is(Mark::HasFlusher)
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        // Left last, so that a server has not ended before what is in here; and also where a waker of somebody's panics.
+        let _seat = self.take_seat();
+        self.rare = None;
     }
 }
