@@ -16,7 +16,7 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_base::shim::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
+use asyncio_base::shim::{Arc, AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering};
 use asyncio_base::{budget, report, wait_point};
 use asyncio_reactor::{SendMsg, Socket, Waiter};
 use asyncio_tasks::{guard, spawn_background};
@@ -35,11 +35,37 @@ pub(crate) struct Connection {
     /// Whether a `drain` has nothing to wait for and nothing to tell, as [`Sending::is_plain`] has it. Written under the lock, whenever that is left with another
     /// answer; read without it.
     is_plain: AtomicBool,
+    /// An [`End`]: the reader's, which has it here because there is room for a byte.
+    end: AtomicU8,
+}
+
+/// How the incoming bytes have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    NotYet,
+    Clean,
+    /// [`Connection::error`] says why.
+    Failed,
 }
 
 impl Connection {
     pub(crate) fn new(socket: Arc<dyn Socket>) -> Arc<Self> {
-        Arc::new(Self { socket, sending: Mutex::new(Sending::new()), is_plain: AtomicBool::new(true) })
+        let (sending, is_plain) = (Mutex::new(Sending::new()), AtomicBool::new(true));
+        Arc::new(Self { socket, sending, is_plain, end: AtomicU8::new(End::NotYet as u8) })
+    }
+
+    #[inline]
+    pub(super) fn end(&self) -> End {
+        // The reader alone writes it, by `&mut` of itself.
+        match self.end.load(Ordering::Relaxed) {
+            0 => End::NotYet,
+            1 => End::Clean,
+            _ => End::Failed,
+        }
+    }
+
+    pub(super) fn set_end(&self, end: End) {
+        self.end.store(end as u8, Ordering::Relaxed);
     }
 
     #[inline]
