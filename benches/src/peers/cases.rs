@@ -62,7 +62,7 @@ impl Case {
                 subjects.splice(1..1, BARE);
                 if *what == Echo::SameCpu {
                     subjects.extend(FURTHER.iter().chain(&python::NAMES).filter(|_| !is_quick));
-                } else {
+                } else if !is_quick || *what != Echo::ServerCpu {
                     subjects.extend(TWO_WORKERS);
                 }
             }

@@ -71,12 +71,14 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 fn effort(case: &Case, is_quick: bool) -> (usize, u64) {
     match (&case.kind, is_quick) {
         // 9,000 connections take longer to make than to use.
-        (Kind::Echo { what: Echo::ServerCpu, .. }, _) => (3, 700),
-        (Kind::Load(_), true) => (3, 1000),
+        (Kind::Echo { what: Echo::ServerCpu, .. }, true) => (1, 400),
+        (Kind::Echo { what: Echo::ServerCpu, .. }, false) => (3, 700),
+        (Kind::Load(_), true) => (1, 700),
         (Kind::Load(_), false) => (9, 3000),
-        (Kind::Echo { .. }, true) => (3, 700),
+        (Kind::Echo { what: Echo::SameCpu, .. }, true) => (2, 400),
+        (Kind::Echo { .. }, true) => (1, 400),
         (Kind::Echo { .. }, false) => (15, 1500),
-        (Kind::InProcess | Kind::Library(_), true) => (3, 0),
+        (Kind::InProcess | Kind::Library(_), true) => (1, 0),
         (Kind::InProcess | Kind::Library(_), false) => (9, 0),
         (Kind::MemConnection | Kind::Allocations, _) => (1, 0),
     }
