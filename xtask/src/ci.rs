@@ -144,8 +144,9 @@ pub(crate) fn examples() -> Result<()> {
     for example in ["graceful_shutdown", "guide_chat"] {
         cargo(&[&run[..], &["--example", example, "--", "--demo"]].concat())?;
     }
-    for program in ["executor_only", "reactor_only"] {
-        cargo(&[&run[..], &["--bin", program]].concat())?;
+    // With their own features alone.
+    for package in ["executor_only", "reactor_only"] {
+        cargo(&["run", "--quiet", "--package", package])?;
     }
     Ok(())
 }

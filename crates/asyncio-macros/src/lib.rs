@@ -18,14 +18,14 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use proc_macro::TokenStream;
-use proc_macro2::{Span, TokenStream as Tokens};
+use proc_macro2::{Ident, Span, TokenStream as Tokens};
 use quote::{quote, quote_spanned};
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Block, Error, Expr, ExprLit, ItemFn, Lit, LitInt, Meta, Signature, Token, Visibility,
-    parse_macro_input,
+    Attribute, Block, Error, Expr, ExprLit, Generics, ItemFn, Lit, LitInt, Meta, Signature, Token,
+    Visibility, parse_macro_input,
 };
 
 /// Runs an async `main` on a new event loop.
@@ -88,19 +88,26 @@ pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
 }
 
 fn expand(workers: Option<usize>, function: ItemFn, attribute: &Tokens) -> Result<Tokens, Error> {
-    let (attrs, vis, sig, block) = parts(function)?;
+    let (attrs, vis, mut sig, block) = parts(function)?;
+    // There are many tests: by a `dyn`, what runs them is compiled once, and not for each.
     let is_test = !attribute.is_empty();
-    let output = &sig.output;
+    let body = is_test.then(|| {
+        let mut body = sig.clone();
+        (body.asyncness, body.ident) =
+            (Some(Default::default()), Ident::new("__asyncio_test_body", Span::call_site()));
+        sig.generics = Generics::default();
+        quote! {
+            #body #block
+            let body: ::core::pin::Pin<&mut dyn ::core::future::Future<Output = _>> =
+                ::core::pin::pin!(__asyncio_test_body());
+        }
+    });
     // The span of the body, so that a wrong return type is shown there.
     let main = if is_test {
-        // There are many tests: by a `dyn`, what runs them is compiled once, and not for each.
-        quote_spanned! { block.span() =>
-            ::core::pin::pin!(__asyncio_test_body()) as ::core::pin::Pin<&mut dyn ::core::future::Future<Output = _>>
-        }
+        quote! { body }
     } else {
         quote_spanned! { block.span() => async move #block }
     };
-    let body = is_test.then(|| quote! { async fn __asyncio_test_body() #output #block });
     let run = match workers {
         None => quote_spanned! { block.span() => ::asyncio::run(#main) },
         Some(workers) => quote_spanned! { block.span() =>

@@ -35,6 +35,23 @@ async fn other_attributes_of_a_test_stay() {
     panic!("on purpose");
 }
 
+/// In a module of its own, that is as strict as some are.
+mod strict {
+    #![deny(trivial_casts, unused_lifetimes, unreachable_code)]
+
+    #[asyncio::test]
+    async fn a_test_may_have_lifetimes<'a>() {
+        let text: &'a str = "of the program";
+        asyncio::yield_now().await;
+        assert_eq!(text.len(), 14);
+    }
+
+    #[asyncio::test]
+    async fn a_test_may_say_of_its_result_what_it_can_do() -> impl std::process::Termination {
+        asyncio::yield_now().await;
+    }
+}
+
 #[test]
 fn a_main_runs_on_a_loop_of_its_own_and_returns_what_it_returns() {
     assert_eq!(on_one_loop().unwrap(), 0);
