@@ -71,7 +71,6 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 fn effort(case: &Case, is_quick: bool) -> (usize, u64) {
     match (&case.kind, is_quick) {
         // 9,000 connections take longer to make than to use.
-        (Kind::Echo { what: Echo::ServerCpu, .. }, true) => (1, 400),
         (Kind::Echo { what: Echo::ServerCpu, .. }, false) => (3, 700),
         (Kind::Load(_), true) => (1, 700),
         (Kind::Load(_), false) => (9, 3000),

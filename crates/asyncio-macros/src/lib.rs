@@ -89,24 +89,22 @@ pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
 
 fn expand(workers: Option<usize>, function: ItemFn, attribute: &Tokens) -> Result<Tokens, Error> {
     let (attrs, vis, mut sig, block) = parts(function)?;
-    // There are many tests: by a `dyn`, what runs them is compiled once, and not for each.
     let is_test = !attribute.is_empty();
-    let body = is_test.then(|| {
-        let mut body = sig.clone();
-        (body.asyncness, body.ident) =
-            (Some(Default::default()), Ident::new("__asyncio_test_body", Span::call_site()));
+    let (body, main) = if is_test {
+        // There are many tests: by a `dyn`, what runs them is compiled once, and not for each.
+        let mut inner = sig.clone();
+        inner.asyncness = Some(Default::default());
+        inner.ident = Ident::new("__asyncio_test_body", Span::call_site());
         sig.generics = Generics::default();
-        quote! {
-            #body #block
+        let body = quote! {
+            #inner #block
             let body: ::core::pin::Pin<&mut dyn ::core::future::Future<Output = _>> =
                 ::core::pin::pin!(__asyncio_test_body());
-        }
-    });
-    // The span of the body, so that a wrong return type is shown there.
-    let main = if is_test {
-        quote! { body }
+        };
+        (body, quote! { body })
     } else {
-        quote_spanned! { block.span() => async move #block }
+        // The span of the body, so that a wrong return type is shown there.
+        (Tokens::new(), quote_spanned! { block.span() => async move #block })
     };
     let run = match workers {
         None => quote_spanned! { block.span() => ::asyncio::run(#main) },

@@ -390,17 +390,19 @@ fn go_on<F: Future, K: Kind>(
     if let Some(outcome) = ended {
         end_body(stage.as_mut(), &frame, outcome);
     }
-    let is_over = place.is_empty() && has_ended
-        || !place.is_empty()
-            && match clean_up(&frame, cancelled, has_ended, cx) {
-                CleanUp::Waits => false,
-                CleanUp::Ended => true,
-                CleanUp::EndsBody { is_own } => {
-                    let outcome = if is_own { Outcome::Cancelled } else { Outcome::Abandoned };
-                    end_body(stage.as_mut(), &frame, outcome);
-                    matches!(clean_up(&frame, cancelled, true, cx), CleanUp::Ended)
-                }
-            };
+    let is_over = if place.is_empty() {
+        has_ended
+    } else {
+        match clean_up(&frame, cancelled, has_ended, cx) {
+            CleanUp::Waits => false,
+            CleanUp::Ended => true,
+            CleanUp::EndsBody { is_own } => {
+                let outcome = if is_own { Outcome::Cancelled } else { Outcome::Abandoned };
+                end_body(stage.as_mut(), &frame, outcome);
+                matches!(clean_up(&frame, cancelled, true, cx), CleanUp::Ended)
+            }
+        }
+    };
     if !is_over {
         place.tie(outer, cx.waker(), kind.holds());
         return Poll::Pending;
