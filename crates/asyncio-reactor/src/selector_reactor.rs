@@ -21,7 +21,7 @@ use crate::readiness::{AnyRegistrar, Direction, Readiness, Ready, Registrar};
 use crate::registry::Registry;
 use crate::selector::{Event, Interest, Mode, Selector};
 use crate::state::IoState;
-use crate::sys::{BorrowedDescriptor, DefaultSelector};
+use crate::sys::{self, BorrowedDescriptor, DefaultSelector};
 
 /// A reactor on a [`Selector`], by default the best one of the platform.
 ///
@@ -68,6 +68,7 @@ impl<S: Selector> SelectorReactor<S> {
     ///
     /// None at present; a selector that needs more set-up may fail here later.
     pub fn new(selector: S) -> io::Result<Self> {
+        sys::prepare_return_stack();
         let core = Core {
             mode: selector.mode(),
             selector,

@@ -9,6 +9,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+use crate::sys::syscall;
+
 /// How many events one call may bring: at 1,000 ready connections one call is enough.
 const EVENTS_MAX: usize = 1024;
 
@@ -98,18 +100,19 @@ fn epoll_pwait2(
     // - room for `maxevents` events: pointer and length are those of one exclusive slice;
     // - a timespec or null, which lives until the call returns: `timeout` stands on this frame;
     // - a signal mask or null: null, whose size is ignored.
-    let n = unsafe {
-        libc::syscall(
+    unsafe {
+        syscall::six(
             libc::SYS_epoll_pwait2,
-            epoll.as_raw_fd(),
-            events.as_mut_ptr(),
-            events.len() as libc::c_int,
-            timeout,
-            std::ptr::null::<libc::sigset_t>(),
-            0_usize,
+            [
+                epoll.as_raw_fd() as usize,
+                events.as_mut_ptr() as usize,
+                events.len(),
+                timeout as usize,
+                std::ptr::null::<libc::sigset_t>() as usize,
+                0,
+            ],
         )
-    };
-    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+    }
 }
 
 fn epoll_wait_ms(

@@ -6,6 +6,7 @@
 //! - `reset`: the end of a connection, at once.
 //! - `peer_cred`: who is at the other end.
 //! - `send_file`, `recv_to_pipe`, `send_from_pipe`, `recv_many`, `send_many`, on Linux: more in one call.
+//! - `return_stack`: what makes returns behind a call cheap again, where they are not.
 //! - `DefaultSelector`: the best selector of the platform.
 //!
 //! Options and the portable selector are the same everywhere.
@@ -38,6 +39,20 @@ mod gro;
 #[cfg(not(target_os = "linux"))]
 #[path = "gro/none.rs"]
 mod gro;
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+#[path = "return_stack/safe_ret.rs"]
+mod return_stack;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
+#[path = "return_stack/none.rs"]
+mod return_stack;
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+#[path = "syscall/x86_64.rs"]
+mod syscall;
+#[cfg(all(target_os = "linux", not(all(target_arch = "x86_64", target_pointer_width = "64"))))]
+#[path = "syscall/libc.rs"]
+mod syscall;
 
 #[cfg(target_os = "linux")]
 #[path = "reset/linux.rs"]
@@ -85,5 +100,6 @@ pub(crate) use platform::{
     send, send_plain,
 };
 pub(crate) use reset::reset;
+pub(crate) use return_stack::prepare as prepare_return_stack;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use splice::{recv_to_pipe, send_file, send_from_pipe};

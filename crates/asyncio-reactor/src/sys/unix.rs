@@ -13,6 +13,7 @@ use socket2::{Protocol, SockAddr, Socket, Type};
 
 use crate::readiness::Direction;
 use crate::socket::{Ancillary, Received, RecvMsg, SendMsg};
+use crate::sys::return_stack;
 
 #[cfg(target_vendor = "apple")]
 #[path = "flags/apple.rs"]
@@ -72,6 +73,13 @@ pub(crate) fn is_connect_pending(error: &io::Error) -> bool {
     errno.is_some_and(|errno| [rustix::io::Errno::INPROGRESS, rustix::io::Errno::INTR].contains(&errno))
 }
 
+/// What a call has given, before anything returns with it.
+#[inline(always)]
+fn called<T>(given: T) -> T {
+    return_stack::refill();
+    given
+}
+
 /// `is_datagram` says that these are datagrams of UDP.
 #[inline]
 #[cfg_attr(
@@ -86,13 +94,13 @@ pub(crate) fn recv(
     let peek = if message.peek { RecvFlags::PEEK } else { RecvFlags::empty() };
     match (&mut *message.bufs, &mut message.addr, &message.ancillary) {
         ([buf], None, None) => {
-            let (n, _) = rustix::net::recv(socket, &mut **buf, peek)?;
+            let (n, _) = called(rustix::net::recv(socket, &mut **buf, peek))?;
             Ok(Received::new(n))
         }
         // Linux tells how long it was (recv(2), `MSG_TRUNC`); the call does less than recvmsg(2).
         #[cfg(any(target_os = "linux", target_os = "android"))]
         ([buf], Some(place), None) if is_datagram => {
-            let (_, n, addr) = rustix::net::recvfrom(socket, &mut **buf, peek | RecvFlags::TRUNC)?;
+            let (_, n, addr) = called(rustix::net::recvfrom(socket, &mut **buf, peek | RecvFlags::TRUNC))?;
             **place = addr.map(to_sock_addr).transpose()?;
             Ok(Received { is_truncated: n > buf.len(), ..Received::new(n.min(buf.len())) })
         }
@@ -103,7 +111,7 @@ pub(crate) fn recv(
 /// Receives bytes alone.
 #[inline]
 pub(crate) fn recv_plain(socket: &Socket, buf: &mut [u8]) -> io::Result<Received> {
-    let (n, _) = rustix::net::recv(socket, buf, RecvFlags::empty())?;
+    let (n, _) = called(rustix::net::recv(socket, buf, RecvFlags::empty()))?;
     Ok(Received::new(n))
 }
 
@@ -116,7 +124,7 @@ fn recv_msg(socket: &Socket, message: &mut RecvMsg<'_, '_>, peek: RecvFlags) -> 
     };
     let flags = peek | flags::RECEIVING;
     let count = message.bufs.len().min(SLICES_MAX);
-    let result = rustix::net::recvmsg(socket, &mut message.bufs[..count], &mut control, flags)?;
+    let result = called(rustix::net::recvmsg(socket, &mut message.bufs[..count], &mut control, flags))?;
     if let Some(ancillary) = &mut message.ancillary {
         collect_rights(&mut control, ancillary)?;
     }
@@ -155,13 +163,13 @@ pub(crate) fn send(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usi
 /// Sends bytes alone.
 #[inline]
 pub(crate) fn send_plain(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(socket, bytes, flags::SENDING)?)
+    Ok(called(rustix::net::send(socket, bytes, flags::SENDING))?)
 }
 
 // Never inlined, both: their room on the stack would be made for every message.
 #[inline(never)]
 fn send_to(socket: &Socket, bytes: &[u8], addr: &SockAddr) -> io::Result<usize> {
-    Ok(rustix::net::sendto(socket, bytes, flags::SENDING, &from_sock_addr(addr)?)?)
+    Ok(called(rustix::net::sendto(socket, bytes, flags::SENDING, &from_sock_addr(addr)?))?)
 }
 
 #[inline(never)]
@@ -181,10 +189,14 @@ fn send_msg(socket: &Socket, message: &SendMsg<'_, '_>) -> io::Result<usize> {
     }
     let bufs = &message.bufs[..message.bufs.len().min(SLICES_MAX)];
     Ok(match message.addr {
-        None => rustix::net::sendmsg(socket, bufs, &mut control, flags::SENDING)?,
-        Some(addr) => {
-            rustix::net::sendmsg_addr(socket, &from_sock_addr(addr)?, bufs, &mut control, flags::SENDING)?
-        }
+        None => called(rustix::net::sendmsg(socket, bufs, &mut control, flags::SENDING))?,
+        Some(addr) => called(rustix::net::sendmsg_addr(
+            socket,
+            &from_sock_addr(addr)?,
+            bufs,
+            &mut control,
+            flags::SENDING,
+        ))?,
     })
 }
 

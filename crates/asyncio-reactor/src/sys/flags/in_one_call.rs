@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::to_sock_addr;
+use super::{called, to_sock_addr};
 
 /// A closed peer is an error, not a signal.
 pub(crate) const SENDING: SendFlags = SendFlags::NOSIGNAL;
@@ -32,7 +32,7 @@ pub(crate) fn prepare_received(_descriptor: &OwnedFd) -> io::Result<()> {
 /// Accepts with `accept4`.
 pub(crate) fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (accepted, addr) = rustix::net::acceptfrom_with(socket, flags)?;
+    let (accepted, addr) = called(rustix::net::acceptfrom_with(socket, flags))?;
     // A Unix peer that is bound to nothing may come without any address.
     let addr = addr.map_or_else(|| SockAddr::unix(""), to_sock_addr)?;
     Ok((Socket::from(accepted), addr))
