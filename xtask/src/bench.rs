@@ -1,11 +1,13 @@
 //! Measures us beside raw epoll and our peers: builds `benches/`, a workspace of its own, and runs it.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::shell::{self, cargo_program, command, root};
 
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
-    Programs::WithPeers.build()?;
+    shell::run(&mut Programs::WithPeers.build())?;
     let mut bench = command(&Programs::WithPeers.path("bench"), &["run"]);
     shell::run(bench.args(arguments).current_dir(root().join("benches")))
 }
@@ -22,14 +24,15 @@ pub(crate) enum Programs {
 }
 
 impl Programs {
-    pub(crate) fn build(self) -> Result<()> {
+    /// The command that builds them.
+    pub(crate) fn build(self) -> Command {
         let arguments = ["build", "--release", "--locked", "--manifest-path", "benches/Cargo.toml"];
         let mut build = command(&cargo_program(), &arguments);
         build.args(["--target-dir", self.target()]);
         if let Self::WithoutPeers = self {
             build.arg("--no-default-features");
         }
-        shell::run(&mut build)
+        build
     }
 
     /// The path of one of them.

@@ -5,6 +5,9 @@ use anyhow::Result;
 use crate::shell::{self, cargo, cargo_program, command, root};
 use crate::{cross, floor, layers, loom, planted, shuttle, sim, tidy};
 
+/// The examples that compute for long, and the crawler, which is built by the README's command.
+const RELEASE_EXAMPLES: [&str; 4] = ["crawler", "sim_echo", "sim_kv", "threads_and_processes"];
+
 /// How much to check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -31,7 +34,14 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
     })?;
     run_step("doc", doc)?;
-    run_step("test", test)?;
+    // Tests wait a good part of their time.
+    let builds = std::thread::spawn(build_beside);
+    let tested = run_step("test", test);
+    let built = run_step("what is built beside", || builds.join().expect("it does not panic"));
+    if let (Err(_), Err(error)) = (&tested, &built) {
+        eprintln!("error: what is built beside: {error:#}");
+    }
+    tested.and(built)?;
     run_step("examples", examples)?;
     run_step("floor", floor::run)?;
     run_step("loom", || loom::run(loom::Extent::Short))?;
@@ -47,6 +57,15 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         run_step("fuzz", fuzz)?;
     }
     Ok(())
+}
+
+/// Builds what the steps behind `test` run, beside it: with what it leaves of the processors.
+fn build_beside() -> Result<()> {
+    let mut release = vec!["build", "--quiet", "--release"];
+    release.extend(RELEASE_EXAMPLES.iter().flat_map(|example| ["--example", example]));
+    shell::run(&mut shell::when_idle(&command(&cargo_program(), &release)))?;
+    shell::run(&mut shell::when_idle(floor::build().arg("--quiet")))?;
+    shell::run(&mut shell::when_idle(loom::models(loom::Extent::Short).args(["--quiet", "--no-run"])))
 }
 
 /// Every test of the workspace. `benches/` is a workspace of its own and is not built.
@@ -106,10 +125,9 @@ fn doc() -> Result<()> {
     shell::run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
-/// Runs every example; each ends in assertions. As `test` has built them, but for those that compute for long, and the crawler, which is built and run by
-/// the README's command.
+/// Runs every example; each ends in assertions. As `test` has built them, but for [`RELEASE_EXAMPLES`].
 pub(crate) fn examples() -> Result<()> {
-    for example in ["crawler", "sim_echo", "sim_kv", "threads_and_processes"] {
+    for example in RELEASE_EXAMPLES {
         cargo(&["run", "--release", "--example", example])?;
     }
     // With all features and of no package: so they are what `test` has built.

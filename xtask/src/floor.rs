@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::bench::Programs;
-use crate::shell::{command, output, root};
+use crate::shell::{self, command, output, root};
 
 #[derive(Debug, Deserialize)]
 struct Bounds {
@@ -28,8 +28,13 @@ struct Count {
     bound: f64,
 }
 
+/// The command that builds the programs.
+pub(crate) fn build() -> Command {
+    Programs::WithoutPeers.build()
+}
+
 pub(crate) fn run() -> Result<()> {
-    Programs::WithoutPeers.build()?;
+    shell::run(&mut build())?;
     let text = std::fs::read_to_string(root().join("xtask/floor.toml"))?;
     let bounds: Bounds = toml::from_str(&text).context("xtask/floor.toml")?;
     let mut counts = Vec::new();

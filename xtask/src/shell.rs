@@ -49,6 +49,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// The same command, which runs while nothing else wants the processors.
+pub(crate) fn when_idle(command: &Command) -> Command {
+    let prefix = if cfg!(target_os = "linux") { ["chrt", "--idle", "0"] } else { ["nice", "-n", "19"] };
+    let mut idle = self::command(prefix[0], &prefix[1..]);
+    idle.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => idle.env(name, value),
+            None => idle.env_remove(name),
+        };
+    }
+    idle
+}
+
 /// Runs a command and returns what it printed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output();

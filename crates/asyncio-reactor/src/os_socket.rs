@@ -430,7 +430,7 @@ impl Socket for OsSocket {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.socket().shutdown(how)
+        sys::shutdown(self.socket(), how)
     }
 
     fn reset(&self) -> io::Result<()> {

@@ -64,6 +64,8 @@ struct TurnBuffers {
 impl<S: Selector> SelectorReactor<S> {
     /// Makes a reactor on `selector`.
     ///
+    /// The first one of a process reads, on Linux, what the kernel does about speculative returns, a file below `/sys`; where it may not, it does without.
+    ///
     /// # Errors
     ///
     /// None at present; a selector that needs more set-up may fail here later.

@@ -14,8 +14,8 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 
 use crate::readiness::Ready;
 use crate::selector::{Event, Interest, Mode, Selector};
-use crate::sys::BorrowedDescriptor;
 use crate::sys::epoll_wait::{EpollEvent, Waiting};
+use crate::sys::{BorrowedDescriptor, called};
 
 /// epoll, edge-triggered, with nanosecond timeouts where the kernel has `epoll_pwait2` (Linux 5.11).
 ///
@@ -70,18 +70,18 @@ impl Selector for EpollSelector {
     }
 
     fn add(&self, source: BorrowedDescriptor<'_>, key: usize, _interest: Interest) -> io::Result<()> {
-        epoll::add(&self.epoll, source, epoll::EventData::new_u64(key as u64), WATCHED)?;
+        called(epoll::add(&self.epoll, source, epoll::EventData::new_u64(key as u64), WATCHED))?;
         Ok(())
     }
 
     fn modify(&self, source: BorrowedDescriptor<'_>, key: usize, _interest: Interest) -> io::Result<()> {
         // Registered for everything already; asked for all the same, so that a descriptor that is not watched is an error.
-        epoll::modify(&self.epoll, source, epoll::EventData::new_u64(key as u64), WATCHED)?;
+        called(epoll::modify(&self.epoll, source, epoll::EventData::new_u64(key as u64), WATCHED))?;
         Ok(())
     }
 
     fn delete(&self, source: BorrowedDescriptor<'_>) -> io::Result<()> {
-        epoll::delete(&self.epoll, source)?;
+        called(epoll::delete(&self.epoll, source))?;
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl Selector for EpollSelector {
     }
 
     fn notify(&self) -> io::Result<()> {
-        match rustix::io::write(&self.wake, &1_u64.to_ne_bytes()) {
+        match called(rustix::io::write(&self.wake, &1_u64.to_ne_bytes())) {
             // The counter is full: then the eventfd is readable, and was since a write that nobody has missed.
             Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
             Err(error) => Err(error.into()),

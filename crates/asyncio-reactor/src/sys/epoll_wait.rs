@@ -1,7 +1,7 @@
 //! `epoll_pwait2(2)`, and `epoll_wait(2)` where the kernel or a sandbox refuses it.
 //!
 //! rustix has the former only behind its feature `linux_5_11`, which would change other crates in a user's program; so the call is
-//! made here. It is probed once, by being used: on `ENOSYS` or `EPERM` milliseconds are used from then on, rounded up, so that a
+//! made by its number. It is probed once, by being used: on `ENOSYS` or `EPERM` milliseconds are used from then on, rounded up, so that a
 //! short wait never becomes a busy loop.
 #![expect(unsafe_code, reason = "the two system calls that rustix does not offer as we need them")]
 

@@ -1,7 +1,7 @@
 //! The operating system. What a platform must provide:
 //!
 //! - `BorrowedDescriptor`, `OwnedDescriptor`, `AsDescriptor`, `borrow`: what is watched.
-//! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `protocol`: sockets, non-blocking and closed on exec.
+//! - `new_socket`, `prepare`, `accept`, `connect`, `is_connect_pending`, `protocol`, `shutdown`: sockets, non-blocking and closed on exec.
 //! - `recv`, `send`: one system call each, never a signal; with the first `SLICES_MAX` slices.
 //! - `reset`: the end of a connection, at once.
 //! - `peer_cred`: who is at the other end.
@@ -97,9 +97,17 @@ pub(crate) use credentials::peer_cred;
 pub(crate) use options::{option, set_option};
 pub(crate) use platform::{
     SLICES_MAX, accept, borrow, connect, is_connect_pending, new_socket, prepare, protocol, recv, recv_plain,
-    send, send_plain,
+    send, send_plain, shutdown,
 };
 pub(crate) use reset::reset;
 pub(crate) use return_stack::prepare as prepare_return_stack;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use splice::{recv_to_pipe, send_file, send_from_pipe};
+
+/// What a system call has given, before anything returns with it.
+#[cfg(unix)]
+#[inline(always)]
+fn called<T>(given: T) -> T {
+    return_stack::refill();
+    given
+}

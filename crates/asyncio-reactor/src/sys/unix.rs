@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -13,7 +14,7 @@ use socket2::{Protocol, SockAddr, Socket, Type};
 
 use crate::readiness::Direction;
 use crate::socket::{Ancillary, Received, RecvMsg, SendMsg};
-use crate::sys::return_stack;
+use crate::sys::called;
 
 #[cfg(target_vendor = "apple")]
 #[path = "flags/apple.rs"]
@@ -73,11 +74,14 @@ pub(crate) fn is_connect_pending(error: &io::Error) -> bool {
     errno.is_some_and(|errno| [rustix::io::Errno::INPROGRESS, rustix::io::Errno::INTR].contains(&errno))
 }
 
-/// What a call has given, before anything returns with it.
-#[inline(always)]
-fn called<T>(given: T) -> T {
-    return_stack::refill();
-    given
+/// Ends a direction, or both.
+pub(crate) fn shutdown(socket: &Socket, how: Shutdown) -> io::Result<()> {
+    let how = match how {
+        Shutdown::Read => rustix::net::Shutdown::Read,
+        Shutdown::Write => rustix::net::Shutdown::Write,
+        Shutdown::Both => rustix::net::Shutdown::Both,
+    };
+    Ok(called(rustix::net::shutdown(socket, how))?)
 }
 
 /// `is_datagram` says that these are datagrams of UDP.

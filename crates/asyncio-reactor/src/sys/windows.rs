@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "bytes that are initialised, lent as bytes that may not be")]
 
 use std::io::{self, IoSliceMut};
+use std::net::Shutdown;
 use std::os::windows::io::{AsSocket, BorrowedSocket, OwnedSocket};
 
 use socket2::{Domain, MaybeUninitSlice, Protocol, SockAddr, Socket, Type};
@@ -44,6 +45,11 @@ pub(crate) fn new_socket(domain: Domain, ty: Type, protocol: Option<Protocol>) -
 /// Makes a socket of somebody else's fit for ours.
 pub(crate) fn prepare(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)
+}
+
+/// Ends a direction, or both.
+pub(crate) fn shutdown(socket: &Socket, how: Shutdown) -> io::Result<()> {
+    socket.shutdown(how)
 }
 
 /// The system does not tell: it is taken for the default of the socket's type.

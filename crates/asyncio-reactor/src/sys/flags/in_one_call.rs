@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::{called, to_sock_addr};
+use super::to_sock_addr;
+use crate::sys::called;
 
 /// A closed peer is an error, not a signal.
 pub(crate) const SENDING: SendFlags = SendFlags::NOSIGNAL;

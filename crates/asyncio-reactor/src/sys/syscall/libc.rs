@@ -8,7 +8,7 @@ use std::io;
 ///
 /// # Safety
 ///
-/// As the call asks for.
+/// As the call asks for; and it returns once, on this stack.
 #[inline]
 pub(crate) unsafe fn six(number: libc::c_long, arguments: [usize; 6]) -> io::Result<usize> {
     let [first, second, third, fourth, fifth, sixth] = arguments;

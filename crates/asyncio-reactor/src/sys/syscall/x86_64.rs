@@ -11,7 +11,7 @@ use crate::sys::return_stack;
 ///
 /// # Safety
 ///
-/// As the call asks for.
+/// As the call asks for; and it returns once, on this stack.
 #[inline(always)]
 pub(crate) unsafe fn six(number: libc::c_long, arguments: [usize; 6]) -> io::Result<usize> {
     let [first, second, third, fourth, fifth, sixth] = arguments;
