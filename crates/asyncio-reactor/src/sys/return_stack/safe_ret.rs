@@ -26,7 +26,7 @@ const MITIGATION: &str = "/sys/devices/system/cpu/vulnerabilities/spec_rstack_ov
 
 static IS_NEEDED: OnceLock<bool> = OnceLock::new();
 
-/// The name of the routine below. Two versions of this crate may be in one program.
+/// The name of the routine below. This crate may be in one program twice.
 macro_rules! push_entries {
     () => {
         concat!("asyncio_reactor.", env!("CARGO_PKG_VERSION"), ".push_entries")
@@ -36,7 +36,7 @@ macro_rules! push_entries {
 // Each call goes to the instruction behind it and pushes 8 bytes; what all of them have pushed is taken back at the end. It is a routine of its own, since it tells at each of
 // its instructions how far down the stack is: whoever walks the stack from a signal handler, as profilers do, may come in between.
 global_asm!(
-    concat!(".globl ", push_entries!()),
+    concat!(".weak ", push_entries!()),
     concat!(".hidden ", push_entries!()),
     concat!(".type ", push_entries!(), ", @function"),
     ".p2align 6",
