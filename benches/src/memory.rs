@@ -54,6 +54,8 @@ struct Parked(std::process::Child);
 impl Parked {
     /// Connects, and waits until the server has accepted all and has nothing left to do.
     fn start(server: &Server, count: usize) -> Result<Self> {
+        // One that has just begun may have a file open that it closes again.
+        settle(server)?;
         let wanted = process::descriptors(server.pid())? + count;
         let arguments = ["park", &server.port.to_string(), &count.to_string()];
         let mut child = process::again(&arguments)?.stdout(Stdio::piped()).spawn()?;
@@ -71,6 +73,19 @@ impl Parked {
             used = now;
             std::thread::sleep(Duration::from_millis(20)); // between two looks
         }
+    }
+}
+
+/// Waits until the server does nothing between two looks.
+fn settle(server: &Server) -> Result<()> {
+    let mut used = None;
+    loop {
+        let now = Some(process::cpu_time(server.pid())?);
+        if used == now {
+            return Ok(());
+        }
+        used = now;
+        std::thread::sleep(Duration::from_millis(20)); // between two looks
     }
 }
 
