@@ -55,37 +55,31 @@ impl Parked {
     /// Connects, and waits until the server has accepted all and has nothing left to do.
     fn start(server: &Server, count: usize) -> Result<Self> {
         // One that has just begun may have a file open that it closes again.
-        settle(server)?;
+        settle(server, 0)?;
         let wanted = process::descriptors(server.pid())? + count;
         let arguments = ["park", &server.port.to_string(), &count.to_string()];
         let mut child = process::again(&arguments)?.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("its output is a pipe")?).read_line(&mut line)?;
         let this = Self(child);
-        let end = Instant::now() + Duration::from_secs(60);
-        let mut used = None;
-        loop {
-            let now = Some(process::cpu_time(server.pid())?);
-            if process::descriptors(server.pid())? >= wanted && used == now {
-                return Ok(this);
-            }
-            ensure!(Instant::now() < end, "the server does not accept {count} connections");
-            used = now;
-            std::thread::sleep(Duration::from_millis(20)); // between two looks
-        }
+        settle(server, wanted).with_context(|| format!("{count} connections"))?;
+        Ok(this)
     }
 }
 
-/// Waits until the server does nothing between two looks.
-fn settle(server: &Server) -> Result<()> {
+/// Waits until the server has so many descriptors, and has done nothing between two looks.
+fn settle(server: &Server, descriptors: usize) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(60);
     let mut used = None;
     loop {
         let now = Some(process::cpu_time(server.pid())?);
-        if used == now {
+        if process::descriptors(server.pid())? >= descriptors && used == now {
             return Ok(());
         }
+        ensure!(Instant::now() < end, "the server has not come to rest with {descriptors} descriptors");
         used = now;
-        std::thread::sleep(Duration::from_millis(20)); // between two looks
+        // Nobody tells when another process comes to rest: so it is looked at again, this much later.
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
