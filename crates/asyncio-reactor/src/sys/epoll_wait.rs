@@ -172,4 +172,13 @@ mod tests {
             assert_eq!(waiting.wait(epoll.as_fd(), Some(Duration::ZERO)).unwrap().len(), 0);
         }
     }
+    #[test]
+    fn both_calls_say_what_the_system_says() {
+        let other = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+        for has_pwait2 in [true, false] {
+            let mut waiting = Waiting { has_pwait2, ..Waiting::new() };
+            let said = waiting.wait(other.as_fd(), Some(Duration::ZERO)).map(|events| events.len());
+            assert_eq!(said.unwrap_err().raw_os_error(), Some(libc::EINVAL), "has_pwait2: {has_pwait2}");
+        }
+    }
 }
